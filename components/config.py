@@ -1,0 +1,161 @@
+"""The settings that a trial is made of, with every default in its one place.
+
+A sweep file's `data`, `model` and `training` sections are these models. They are frozen and refuse unknown keys.
+A trial's identity is a hash of the settings that differ from their defaults, so a key added later at its
+default leaves the ids of older trials as they are.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """Frozen settings in which an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class SyntheticSettings(Settings):
+    """The embedded data set: a seeded population of users with planted preferences and a known oracle."""
+
+    source: Literal["synthetic"]
+    users: int = Field(default=800, ge=20, le=1_000_000)
+    """Number of users; one in ten is unseen in training."""
+    items: int = Field(default=240, ge=20, le=1_000_000)
+    """Number of items in the catalogue."""
+    events: int = Field(default=50, ge=10, le=10_000)
+    """Mean number of events a user."""
+    genres: int = Field(default=8, ge=2, le=64)
+    """Number of genres; an item has one or two."""
+    taste: float = Field(default=2.0, ge=0)
+    """Strength of each user's own taste in genres: readable from the feedback in the history."""
+    choice: float = Field(default=0.5, ge=0)
+    """How strongly taste decides what a user picks at all: readable from the history without feedback."""
+    drift: float = Field(default=0.3, ge=0, le=1)
+    """Share of users whose taste is replaced by another one in mid-history."""
+    profile: float = Field(default=1.0, ge=0)
+    """Strength of what a user's profile says about taste."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the generator; the trial's own seed has no part in it."""
+    like_threshold: float = Field(default=4.0, gt=1, le=5)
+    """A rating (1 to 5) of at least this is a like."""
+
+
+class MovieLensSettings(Settings):
+    """A MovieLens folder as GroupLens publishes it."""
+
+    source: Literal["movielens"]
+    root: Path
+    """Folder that holds `u.data`, `u.item` and `u.user`."""
+    like_threshold: float = Field(default=4.0, gt=1, le=5)
+    """A rating (1 to 5) of at least this is a like."""
+
+
+class TableColumns(Settings):
+    """Which columns of a table hold what."""
+
+    user: str = "user"
+    """Column of user ids."""
+    item: str = "item"
+    """Column of item ids."""
+    timestamp: str = "timestamp"
+    """Column of times: seconds since 1970, or ISO 8601."""
+    rating: str = "rating"
+    """Column of ratings."""
+
+
+class TableSettings(Settings):
+    """A data set of one's own: CSV or Parquet files and a mapping of their columns."""
+
+    source: Literal["table"]
+    events: Path
+    """CSV or Parquet file with one row an event."""
+    columns: TableColumns = TableColumns()
+    """Names of the event columns."""
+    rating_range: tuple[float, float] = (1.0, 5.0)
+    """Lowest and highest possible rating; mapped linearly to feedback in [-1, 1]."""
+    like_threshold: float = 4.0
+    """A rating of at least this is a like, on the table's own scale."""
+    items: Path | None = None
+    """CSV or Parquet file of items: `item`, and optionally `title` and `genres` (separated by `|`)."""
+    users: Path | None = None
+    """CSV or Parquet file of users: `user`; every other column is a categorical profile field."""
+
+
+DataSettings = Annotated[SyntheticSettings | MovieLensSettings | TableSettings, Field(discriminator="source")]
+
+
+class PersonalizationSettings(Settings):
+    """The personalisation core. A part that is switched off has no parameters; all off is the baseline."""
+
+    encoder: Literal["gru"] = "gru"
+    """What reads the history."""
+    layers: int = Field(default=2, ge=1, le=8)
+    """Recurrent layers."""
+    hidden: int = Field(default=128, ge=4, le=4096)
+    """Units a layer, and the size of the user vector."""
+    window: int = Field(default=50, ge=1, le=4096)
+    """Number of most recent events that attention looks at (the ring buffer's size)."""
+    heads: int = Field(default=4, ge=1, le=64)
+    """Attention heads; must divide `hidden`."""
+    history: bool = True
+    """Read the interaction log. Off also silences `attention` and `feedback`, which read it."""
+    attention: bool = True
+    """Attend to the most relevant recent events, given the content at hand."""
+    feedback: bool = True
+    """Let the events carry what the user thought of the content."""
+    profile: bool = True
+    """Add the user's profile to the user vector."""
+    attention_modulation: bool = True
+    """Let the user vector bias the task model's attention."""
+    fusion_modulation: bool = True
+    """Let the user vector gate the task model's fusion of modalities."""
+
+
+class RecommendationSettings(Settings):
+    """The recommendation model."""
+
+    personalization: PersonalizationSettings | None = PersonalizationSettings()
+    """The personalisation core; `null` is the non-personalised baseline."""
+    embedding: int = Field(default=64, ge=4, le=4096)
+    """Size of an item vector."""
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    """Dropout on item, user and hidden vectors."""
+    negatives: int = Field(default=256, ge=1)
+    """Items drawn a step for the sampled softmax of the ranking loss; the whole catalogue if it is smaller."""
+    ranking_weight: float = Field(default=0.2, ge=0)
+    """Weight of the ranking loss beside the like loss."""
+
+
+class TrainingSettings(Settings):
+    """How a model is trained."""
+
+    learning_rate: float = Field(default=1e-3, gt=0, le=10)
+    """AdamW's learning rate, constant over training, so that trials of different length share their beginning."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """AdamW's decoupled weight decay."""
+    batch_size: int = Field(default=32, ge=1)
+    """Users a step; every event of a user is a training example."""
+    epochs: int = Field(default=20, ge=1)
+    """Passes over the training users; the result is the model's state after exactly this many."""
+    seed: int = Field(default=0, ge=0)
+    """Decides initial values, order and dropout."""
+    gradient_clip: float = Field(default=1.0, gt=0)
+    """Largest gradient norm."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Lightning's precision flag."""
+
+
+class TrialConfig(Settings):
+    """Everything that defines one trial."""
+
+    task: str
+    """A name in `components.tasks.TASKS`."""
+    data: DataSettings
+    """Where the data comes from."""
+    model: RecommendationSettings
+    """The task's own model settings."""
+    training: TrainingSettings
+    """How it is trained."""
