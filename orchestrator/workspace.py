@@ -1,0 +1,104 @@
+"""Where things lie: the folder that `--home` names, and how a file gets into it whole or not at all."""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The layout of a home folder; every path that the orchestrator uses is named here."""
+
+    home: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "home", self.home.expanduser().resolve())
+
+    @property
+    def ledger_url(self) -> str:
+        """SQLAlchemy URL of the ledger, unless `ADAPTUNE_LEDGER` names another (PostgreSQL for a team)."""
+        return os.environ.get("ADAPTUNE_LEDGER") or f"sqlite:///{self.home / 'ledger.db'}"
+
+    @property
+    def data(self) -> Path:
+        """Prepared data sets, one folder a digest."""
+        return self.home / "data"
+
+    @property
+    def registry(self) -> Path:
+        """Promoted versions and their aliases."""
+        return self.home / "registry"
+
+    @property
+    def reports(self) -> Path:
+        """HTML reports, one file a sweep."""
+        return self.home / "reports"
+
+    @property
+    def mirror(self) -> Path:
+        """W&B's files: what was mirrored, or waits for `wandb sync`."""
+        return self.home / "wandb"
+
+    @property
+    def ray(self) -> Path:
+        """Ray Tune's own state, which nothing is ever read back from."""
+        return self.home / "ray"
+
+    @property
+    def runs(self) -> Path:
+        """All training runs' checkpoints and curves."""
+        return self.home / "runs"
+
+    @property
+    def trials(self) -> Path:
+        """All finished trials."""
+        return self.home / "trials"
+
+    def run(self, run_id: str, validity: str) -> Path:
+        """Work in progress of one training run under one state of the code."""
+        return self.runs / f"{run_id}-{validity}"
+
+    def trial(self, trial_id: str) -> Path:
+        """A finished trial's folder."""
+        return self.trials / trial_id
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write `document` to `path` atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary.write_text(json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON document."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def folder_in_place(final: Path) -> Iterator[Path]:
+    """Yield a temporary folder that becomes `final` when the block ends well, and vanishes when it does not.
+
+    An older folder of that name is replaced.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.parent / f".{final.name}.{uuid.uuid4().hex}"
+    temporary.mkdir()
+    try:
+        yield temporary
+        if final.exists():
+            old = final.parent / f".{final.name}.{uuid.uuid4().hex}.old"
+            final.rename(old)
+            temporary.rename(final)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
