@@ -1,0 +1,54 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from components.metrics.rows import (
+    concat_rows,
+    evaluation_rows,
+    macro,
+    metric_names,
+    metric_values,
+    micro,
+    read_rows,
+    row_schema,
+    write_rows,
+)
+
+
+def example_rows():
+    full = evaluation_rows(
+        ["a", "b", "c"],
+        ["seen", "seen", "unseen"],
+        -1,
+        [1, 3, 2],
+        {"accuracy": [1.0, 0.0, 0.5], "auc": [np.nan, 0.2, 1]},
+    )
+    cut = evaluation_rows(["a", "b"], "seen", 5, np.array([1, 3]), {"accuracy": np.array([0.25, 0.75])})
+    return concat_rows([full, cut])
+
+
+def test_schema_and_nulls():
+    rows = example_rows()
+    assert rows.schema == row_schema(["accuracy", "auc"])
+    assert metric_names(rows) == ["accuracy", "auc"]
+    assert rows["auc"].to_pylist() == [None, 0.2, 1.0, None, None]
+    assert np.isnan(metric_values(rows, "auc")[0])
+
+
+def test_macro_and_micro_of_a_slice():
+    rows = example_rows()
+    assert macro(rows) == pytest.approx({"accuracy": 0.5, "auc": 0.2})
+    assert micro(rows) == pytest.approx({"accuracy": 0.25, "auc": 0.2})
+    assert macro(rows, "unseen")["accuracy"] == 0.5
+    assert macro(rows, "seen", 5)["accuracy"] == 0.5
+    assert np.isnan(macro(rows, "seen", 5)["auc"])
+    assert np.isnan(macro(rows, "unseen", 20)["accuracy"])
+
+
+def test_round_trip_through_a_file(tmp_path):
+    rows = example_rows()
+    write_rows(rows, tmp_path / "test.arrow")
+    assert read_rows(tmp_path / "test.arrow").equals(rows)
+    assert [path.name for path in tmp_path.iterdir()] == ["test.arrow"]
+    with pytest.raises(pa.ArrowInvalid):
+        evaluation_rows(["a"], "seen", -1, [0.5], {})
