@@ -1,0 +1,370 @@
+"""The ledger: what was run, with what result. The source of truth; only the driver of a sweep writes it.
+
+SQLite in the home folder by default, any SQLAlchemy URL for a team.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from components.errors import AdaptuneError
+
+SCHEMA_VERSION = 1
+
+State = Literal["running", "finished", "stopped", "failed", "interrupted"]
+"""`stopped` by a scheduler, `failed` by the trial itself, `interrupted` by its surroundings."""
+
+_metadata = sa.MetaData()
+_schema = sa.Table("schema", _metadata, sa.Column("version", sa.Integer, nullable=False))
+_trials = sa.Table(
+    "trials",
+    _metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("run_id", sa.String(32), nullable=False, index=True),
+    sa.Column("task", sa.String(64), nullable=False),
+    sa.Column("config", sa.JSON, nullable=False),
+    sa.Column("data_digest", sa.String(32), nullable=False, index=True),
+    sa.Column("seed", sa.Integer, nullable=False),
+    sa.Column("epochs", sa.Integer, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("cause", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("metrics", sa.JSON),
+    sa.Column("parameters", sa.Integer),
+    sa.Column("validity", sa.String(32)),
+    sa.Column("seconds", sa.Float),
+    sa.Column("mirror_problem", sa.Text),
+    sa.Column("updated", sa.String(40), nullable=False),
+)
+_members = sa.Table(
+    "members",
+    _metadata,
+    sa.Column("sweep", sa.String(128), primary_key=True),
+    sa.Column("phase", sa.String(32), primary_key=True),
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("trial_id", sa.String(32), primary_key=True),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("point", sa.JSON, nullable=False),
+    sa.Column("seed", sa.Integer, nullable=False),
+    sa.Column("superseded", sa.Boolean, nullable=False, default=False),
+)
+_evaluations = sa.Table(
+    "evaluations",
+    _metadata,
+    sa.Column("trial_id", sa.String(32), primary_key=True),
+    sa.Column("part", sa.String(16), primary_key=True),
+    sa.Column("control", sa.String(64), primary_key=True),
+    sa.Column("validity", sa.String(32), nullable=False),
+    sa.Column("metrics", sa.JSON, nullable=False),
+    sa.Column("updated", sa.String(40), nullable=False),
+)
+_looks = sa.Table(
+    "test_looks",
+    _metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("data_digest", sa.String(32), nullable=False, index=True),
+    sa.Column("trial_id", sa.String(32), nullable=False),
+    sa.Column("control", sa.String(64), nullable=False),
+    sa.Column("at", sa.String(40), nullable=False),
+)
+_sweeps = sa.Table(
+    "sweeps",
+    _metadata,
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("task", sa.String(64), nullable=False),
+    sa.Column("data_digest", sa.String(32), nullable=False),
+    sa.Column("spec", sa.JSON, nullable=False),
+    sa.Column("updated", sa.String(40), nullable=False),
+)
+_leases = sa.Table(
+    "leases",
+    _metadata,
+    sa.Column("sweep", sa.String(128), primary_key=True),
+    sa.Column("owner", sa.String(64), nullable=False),
+    sa.Column("host", sa.String(128), nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("process_started", sa.Float, nullable=False),
+    sa.Column("heartbeat", sa.Float, nullable=False),
+    sa.Column("cancelled", sa.Boolean, nullable=False, default=False),
+)
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One trial as the ledger knows it; `metrics` are its validation metrics, macro over seen users."""
+
+    id: str
+    run_id: str
+    task: str
+    config: dict[str, Any]
+    data_digest: str
+    seed: int
+    epochs: int
+    state: State
+    cause: str | None
+    attempts: int
+    metrics: dict[str, float] | None
+    parameters: int | None
+    validity: str | None
+    seconds: float | None
+    mirror_problem: str | None
+    updated: str
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trial's place in a sweep: its phase, the row it belongs to, and the point that it stands for."""
+
+    phase: str
+    name: str
+    trial_id: str
+    point: dict[str, Any]
+    seed: int
+    superseded: bool = False
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who drives a sweep right now."""
+
+    sweep: str
+    owner: str
+    host: str
+    pid: int
+    process_started: float
+    heartbeat: float
+    cancelled: bool
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Ledger:
+    """Reads and writes the ledger at an SQLAlchemy URL, creating it when `create` says so."""
+
+    def __init__(self, url: str, create: bool = True) -> None:
+        """Connect.
+
+        Raises AdaptuneError if the address cannot be used, or holds a ledger of a newer version.
+        """
+        self.url = url
+        try:
+            parsed = sa.make_url(url)
+            if parsed.get_backend_name() == "sqlite" and parsed.database:
+                if not create and not Path(parsed.database).exists():
+                    raise AdaptuneError(
+                        f"there is no ledger at {parsed.database}: run a sweep first, or name its folder with --home"
+                    )
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            self._engine = sa.create_engine(parsed)
+            if parsed.get_backend_name() == "sqlite":
+                sa.event.listen(self._engine, "connect", _prepare_sqlite)
+            _metadata.create_all(self._engine)
+            with self._engine.begin() as connection:
+                found = connection.execute(sa.select(_schema.c.version)).scalar()
+                if found is None:
+                    connection.execute(_schema.insert().values(version=SCHEMA_VERSION))
+        except (sa.exc.SQLAlchemyError, OSError, ImportError) as error:
+            raise AdaptuneError(f"the ledger at {url} cannot be opened: {error}") from error
+        if found is not None and found != SCHEMA_VERSION:
+            raise AdaptuneError(
+                f"the ledger at {url} has schema version {found}, this Adaptune reads version {SCHEMA_VERSION}: "
+                "use the Adaptune that wrote it, or another --home"
+            )
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        with self._engine.begin() as connection:
+            yield connection
+
+    def _upsert(self, table: sa.Table, keys: dict[str, Any], values: dict[str, Any]) -> None:
+        where = sa.and_(*(table.c[key] == value for key, value in keys.items()))
+        with self._writing() as connection:
+            if connection.execute(table.update().where(where).values(**values)).rowcount == 0:
+                connection.execute(table.insert().values(**keys, **values))
+
+    # Trials
+
+    def trials(self, ids: Sequence[str] | None = None) -> dict[str, TrialRow]:
+        """Return the trials with these ids, or all of them, by id."""
+        rows: list[Any] = []
+        with self._engine.connect() as connection:
+            if ids is None:
+                rows += connection.execute(sa.select(_trials))
+            else:
+                for start in range(0, len(ids), 500):
+                    chosen = sa.select(_trials).where(_trials.c.id.in_(ids[start : start + 500]))
+                    rows += connection.execute(chosen)
+        return {row.id: TrialRow(**row._mapping) for row in rows}
+
+    def find_trial(self, prefix: str) -> TrialRow:
+        """Return the one trial whose id begins with `prefix`; raises AdaptuneError for none or several."""
+        with self._engine.connect() as connection:
+            chosen = sa.select(_trials).where(_trials.c.id.startswith(prefix, autoescape=True)).limit(6)
+            found = [TrialRow(**row._mapping) for row in connection.execute(chosen)]
+        if not found:
+            raise AdaptuneError(f"no trial's id begins with {prefix!r}: `adaptune status` lists the trials")
+        if len(found) > 1:
+            some = ", ".join(row.id for row in found)
+            raise AdaptuneError(f"several trials' ids begin with {prefix!r} ({some}): give more of it")
+        return found[0]
+
+    def record_trial(self, trial_id: str, **values: Any) -> None:
+        """Insert or update a trial's columns."""
+        self._upsert(_trials, {"id": trial_id}, {**values, "updated": _now()})
+
+    def count_attempt(self, trial_id: str) -> None:
+        """Add one to the number of times that the surroundings ended a trial."""
+        with self._writing() as connection:
+            chosen = _trials.update().where(_trials.c.id == trial_id)
+            connection.execute(chosen.values(attempts=_trials.c.attempts + 1))
+
+    def seconds_per_epoch(self, task: str, data_digest: str) -> float | None:
+        """Return the mean cost of an epoch in finished trials of this task and data; None without any."""
+        with self._engine.connect() as connection:
+            chosen = sa.select(sa.func.sum(_trials.c.seconds), sa.func.sum(_trials.c.epochs)).where(
+                _trials.c.task == task,
+                _trials.c.data_digest == data_digest,
+                _trials.c.state == "finished",
+                _trials.c.epochs > 0,
+            )
+            seconds, epochs = connection.execute(chosen).one()
+        return float(seconds) / float(epochs) if epochs and seconds is not None else None
+
+    # Sweeps and their members
+
+    def record_sweep(self, name: str, task: str, data_digest: str, spec: dict[str, Any]) -> None:
+        """Remember a sweep's file as it was last run."""
+        values = {"task": task, "data_digest": data_digest, "spec": spec, "updated": _now()}
+        self._upsert(_sweeps, {"name": name}, values)
+
+    def sweep_names(self) -> list[str]:
+        """Return the names of all sweeps, the latest first."""
+        with self._engine.connect() as connection:
+            return list(connection.execute(sa.select(_sweeps.c.name).order_by(_sweeps.c.updated.desc())).scalars())
+
+    def sweep_specs(self) -> dict[str, dict[str, Any]]:
+        """Return every sweep's last file, by name."""
+        with self._engine.connect() as connection:
+            return {row.name: row.spec for row in connection.execute(sa.select(_sweeps.c.name, _sweeps.c.spec))}
+
+    def set_members(self, sweep: str, phase: str, members: Iterable[Member]) -> None:
+        """Make `members` the current ones of a phase; those that are no longer in it stay, marked superseded."""
+        rows = [
+            {
+                "sweep": sweep,
+                "phase": phase,
+                "name": member.name,
+                "trial_id": member.trial_id,
+                "position": position,
+                "point": member.point,
+                "seed": member.seed,
+                "superseded": False,
+            }
+            for position, member in enumerate(members)
+        ]
+        mine = sa.and_(_members.c.sweep == sweep, _members.c.phase == phase)
+        with self._writing() as connection:
+            current = {(row["name"], row["trial_id"]) for row in rows}
+            for row in connection.execute(sa.select(_members.c.name, _members.c.trial_id).where(mine)).all():
+                same = sa.and_(mine, _members.c.name == row.name, _members.c.trial_id == row.trial_id)
+                if (row.name, row.trial_id) in current:
+                    connection.execute(_members.delete().where(same))
+                else:
+                    connection.execute(_members.update().where(same).values(superseded=True))
+            if rows:
+                connection.execute(_members.insert(), rows)
+
+    def members(self, sweep: str, phase: str | None = None, superseded: bool = False) -> list[Member]:
+        """Return a sweep's members in the order they were planned, by default only the current ones."""
+        chosen = sa.select(_members).where(_members.c.sweep == sweep)
+        if phase is not None:
+            chosen = chosen.where(_members.c.phase == phase)
+        if not superseded:
+            chosen = chosen.where(_members.c.superseded.is_(False))
+        chosen = chosen.order_by(_members.c.phase, _members.c.position)
+        with self._engine.connect() as connection:
+            return [
+                Member(row.phase, row.name, row.trial_id, row.point, row.seed, row.superseded)
+                for row in connection.execute(chosen)
+            ]
+
+    # Evaluations and looks at test data
+
+    def record_evaluation(
+        self, trial_id: str, part: str, control: str, validity: str, metrics: dict[str, float], data_digest: str
+    ) -> None:
+        """Record that a trial was evaluated; an evaluation on the test part counts as one look at it."""
+        keys = {"trial_id": trial_id, "part": part, "control": control}
+        self._upsert(_evaluations, keys, {"validity": validity, "metrics": metrics, "updated": _now()})
+        if part == "test":
+            with self._writing() as connection:
+                look = {"data_digest": data_digest, "trial_id": trial_id, "control": control, "at": _now()}
+                connection.execute(_looks.insert().values(**look))
+
+    def evaluations(self, part: str) -> dict[tuple[str, str], str]:
+        """Return the validity of every evaluation on a part, by (trial id, control)."""
+        with self._engine.connect() as connection:
+            chosen = sa.select(_evaluations).where(_evaluations.c.part == part)
+            return {(row.trial_id, row.control): row.validity for row in connection.execute(chosen)}
+
+    def test_looks(self, data_digest: str) -> int:
+        """Return how often anything was evaluated on the test part of a data set."""
+        with self._engine.connect() as connection:
+            chosen = sa.select(sa.func.count()).select_from(_looks).where(_looks.c.data_digest == data_digest)
+            return int(connection.execute(chosen).scalar_one())
+
+    # Leases
+
+    def lease(self, sweep: str) -> Lease | None:
+        """Return who holds a sweep's lease, if anybody does."""
+        with self._engine.connect() as connection:
+            row = connection.execute(sa.select(_leases).where(_leases.c.sweep == sweep)).one_or_none()
+        return Lease(**row._mapping) if row is not None else None
+
+    def take_lease(self, lease: Lease, replacing: Lease | None) -> bool:
+        """Take a sweep's lease if its present holder still is `replacing`; False if somebody was faster."""
+        values = {name: getattr(lease, name) for name in Lease.__dataclass_fields__}
+        try:
+            with self._writing() as connection:
+                if replacing is None:
+                    connection.execute(_leases.insert().values(**values))
+                    return True
+                same = sa.and_(_leases.c.sweep == lease.sweep, _leases.c.owner == replacing.owner)
+                return connection.execute(_leases.update().where(same).values(**values)).rowcount == 1
+        except sa.exc.IntegrityError:
+            return False
+
+    def renew_lease(self, sweep: str, owner: str, heartbeat: float) -> bool:
+        """Show that the owner lives; return whether the sweep has been cancelled or the lease lost."""
+        mine = sa.and_(_leases.c.sweep == sweep, _leases.c.owner == owner)
+        with self._writing() as connection:
+            connection.execute(_leases.update().where(mine).values(heartbeat=heartbeat))
+            cancelled = connection.execute(sa.select(_leases.c.cancelled).where(mine)).scalar_one_or_none()
+        return cancelled is None or bool(cancelled)
+
+    def cancel(self, sweep: str) -> bool:
+        """Ask the driver of a sweep to stop; False if nobody drives it."""
+        with self._writing() as connection:
+            chosen = _leases.update().where(_leases.c.sweep == sweep).values(cancelled=True)
+            return connection.execute(chosen).rowcount == 1
+
+    def release_lease(self, sweep: str, owner: str) -> None:
+        """Give a lease back."""
+        mine = sa.and_(_leases.c.sweep == sweep, _leases.c.owner == owner)
+        with self._writing() as connection:
+            connection.execute(_leases.delete().where(mine))
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA busy_timeout=30000")
+    cursor.close()
