@@ -1,0 +1,1 @@
+"""Keeping what users did private: so far the way to CrypTen, on which secure evaluation stands."""
