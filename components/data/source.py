@@ -1,0 +1,66 @@
+"""What a source of data provides: the files it depends on, and a recording read from them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A parsed log in any order. Users and items are given by their index in `user_ids` and `item_ids`."""
+
+    user: NDArray[np.int32]
+    item: NDArray[np.int32]
+    value: NDArray[np.float32]
+    """Feedback in [-1, 1]."""
+    like: NDArray[np.bool_]
+    timestamp: NDArray[np.int64]
+    """Seconds since 1970."""
+    user_ids: list[str]
+    item_ids: list[str]
+    item_titles: list[str]
+    item_genres: list[list[str]]
+    genres: list[str]
+    item_years: NDArray[np.int32]
+    """Year of publication, 0 where unknown."""
+    profile: NDArray[np.int32]
+    """[users, fields]; 0 is unknown."""
+    profile_fields: dict[str, list[str]]
+    """Name of each field to its categories; the first is `unknown`."""
+    oracle: NDArray[np.float32] | None = None
+    """P(like) of each event under the generator's truth."""
+    truth: Mapping[str, "pa.Table"] = field(default_factory=dict)
+    """Tables of the generator's truth, by name; stored beside the data."""
+
+
+class Source(Protocol):
+    """A module that reads one kind of data set."""
+
+    VERSION: int
+    """Raised whenever the same bytes and settings are read differently."""
+
+    def files(self, settings: Any) -> dict[str, Path]:
+        """Name the files whose bytes decide the recording, by their role; a missing one is a `DataError`."""
+
+    def read(self, settings: Any) -> Recording:
+        """Parse the files; whatever is wrong with them is a `DataError`."""
+
+
+def encode_profile(columns: Mapping[str, list[str]]) -> tuple[NDArray[np.int32], dict[str, list[str]]]:
+    """Number the categories of each profile column by rank; an empty text is unknown (0)."""
+    fields: dict[str, list[str]] = {}
+    codes: list[NDArray[np.int32]] = []
+    for name, values in columns.items():
+        categories = sorted(set(values) - {"", "unknown"})
+        fields[name] = ["unknown", *categories]
+        index = {category: number for number, category in enumerate(fields[name])} | {"": 0}
+        codes.append(np.array([index[value] for value in values], dtype=np.int32))
+    users = len(next(iter(columns.values()))) if columns else 0
+    return np.stack(codes, axis=1) if codes else np.zeros((users, 0), np.int32), fields
