@@ -12,7 +12,7 @@ CUTOFF = 10
 def ranking_metrics(
     top: NDArray[np.integer], relevant: Sequence[NDArray[np.integer]]
 ) -> dict[str, NDArray[np.float64]]:
-    """Score each user's ranked items `top` [U, k] (best first, -1 for none) against those that are `relevant`.
+    """Score each user's ranked items `top` [U, k] (best first, -1 for none) against the `relevant` ones.
 
     With binary gains and a cutoff of 10: `ndcg@10` (Järvelin & Kekäläinen 2002; the ideal list has
     min(10, relevant) hits), `recall@10` (hits over all relevant items), `hr@10` (any hit), each [U].
