@@ -10,7 +10,6 @@ from typing import Any, Literal
 from components.config import TrialConfig
 from components.data.store import data_digest
 from components.errors import AdaptuneError
-from components.tasks import TASKS
 from orchestrator.identity import trial_and_run_id, trial_document, validity
 from orchestrator.ledger import Ledger, TrialRow
 from orchestrator.spec.sweep import SweepSpec
@@ -29,7 +28,6 @@ class PlannedTrial:
     name: str
     point: dict[str, Any]
     config: TrialConfig
-    data_digest: str
 
     @property
     def seed(self) -> int:
@@ -92,19 +90,8 @@ class Planner:
     def __init__(self, spec: SweepSpec) -> None:
         """Plan for `spec`; raises DataError where its data cannot be found."""
         self.spec = spec
-        self.info = TASKS[spec.task]
+        self.data_digest = data_digest(spec.data)
         self.device = "gpu" if spec.resources.gpu else "cpu"
-        self._digests: dict[Any, str] = {}
-
-    @property
-    def data_digest(self) -> str:
-        """Digest of the data as the file's own `data` section has it."""
-        return self._digest(self.spec.data)
-
-    @property
-    def baseline(self) -> dict[str, Any]:
-        """What turns the model into the row that comparisons are made against."""
-        return self.spec.ablations[self.spec.compare.against]
 
     def grid(self) -> Phase:
         """The grid of the model itself."""
@@ -112,13 +99,7 @@ class Planner:
 
     def baseline_grid(self) -> Phase:
         """The same grid for the baseline, so that it too gets its own best point."""
-        removed = tuple(path for path, value in self.baseline.items() if value is None)
-        points = (
-            {path: value for path, value in point.items() if not path.startswith(tuple(f"{r}." for r in removed))}
-            for point in self.spec.grid_points()
-        )
-        name = self.spec.compare.against
-        return Phase(BASELINE_GRID, self._unique(name, ({**point, **self.baseline} for point in points)))
+        return Phase(BASELINE_GRID, self._unique(self.spec.compare.against, self.spec.baseline_points()))
 
     def ablations(self, point: Mapping[str, Any], provisional: bool = False) -> Phase:
         """Every ablation but the baseline, at the point that was chosen for the model."""
@@ -149,17 +130,11 @@ class Planner:
         for point in points:
             for seed in self.spec.seeds:
                 config = self.spec.resolve(point, seed)
-                digest = self._digest(config.data)
-                document = trial_document(config, digest, self.device, self.spec.resources.workers)
+                document = trial_document(config, self.data_digest, self.device, self.spec.resources.workers)
                 trial_id, run_id = trial_and_run_id(document)
                 if trial_id not in found:
-                    found[trial_id] = PlannedTrial(trial_id, run_id, name, dict(point), config, digest)
+                    found[trial_id] = PlannedTrial(trial_id, run_id, name, dict(point), config)
         return tuple(found.values())
-
-    def _digest(self, settings: Any) -> str:
-        if settings not in self._digests:
-            self._digests[settings] = data_digest(settings)
-        return self._digests[settings]
 
 
 def choose(
@@ -245,15 +220,23 @@ def make_plan(spec: SweepSpec, ledger: Ledger | None) -> Plan:
         spec=spec,
         data_digest=planner.data_digest,
         phases=phases,
-        standing={trial_id: standing(rows.get(trial_id), code) for trial_id in ids},
+        standing={
+            trial_id: standing(rows.get(trial_id), code, spec.budget.max_failures) for trial_id in ids
+        },
         seconds_per_epoch=ledger.seconds_per_epoch(spec.task, planner.data_digest) if ledger else None,
     )
 
 
-def standing(row: TrialRow | None, code: str) -> Standing:
-    """Return what the ledger's row of a trial means under the present state of the code."""
-    if row is None or row.state in ("running", "interrupted"):
+def standing(row: TrialRow | None, code: str, max_failures: int) -> Standing:
+    """Return what the ledger's row of a trial means under the present state of the code.
+
+    A failure counts only for the code that failed. A trial that its surroundings ended counts as failed once
+    that has happened more than `max_failures` times.
+    """
+    if row is None or row.state == "running":
         return "to run"
+    if row.state == "interrupted":
+        return "to run" if row.attempts <= max_failures else "failed"
     if row.state == "failed":
-        return "failed"
+        return "failed" if row.validity == code else "to run"
     return "done" if row.validity == code else "stale"
