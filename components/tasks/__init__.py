@@ -36,6 +36,8 @@ class TaskInfo:
     controls: tuple[str, ...]
     trivial: tuple[str, ...]
     sources: tuple[str, ...]
+    oracles: Mapping[str, tuple[str, ...]]
+    """Further trivial rows for data sources whose truth is known."""
 
     def load(self) -> ModuleType:
         """Import the task's module, which fulfils the `Task` protocol of `components.tasks.protocol`."""
@@ -72,5 +74,6 @@ TASKS: dict[str, TaskInfo] = {
             "ease-recency",
         ),
         sources=("synthetic", "movielens", "table"),
+        oracles={"synthetic": ("oracle",)},
     ),
 }

@@ -1,0 +1,84 @@
+"""Joining or starting a Ray cluster, and checking that all of its nodes share the storage."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from components.errors import AdaptuneError
+
+
+@contextmanager
+def ray_cluster(address: str | None, home: Path) -> Iterator[None]:
+    """Start Ray on this machine, or join the cluster at `address`; shut down or leave in the end.
+
+    Raises AdaptuneError if the cluster cannot be reached, or a node of it cannot read and write `home`.
+    """
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    try:
+        ray.init(
+            address=address or "local",
+            include_dashboard=False if address is None else None,
+            log_to_driver=False,
+            logging_level="ERROR",
+            runtime_env=_shipped_code() if address else None,
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        where = f"the Ray cluster at {address} cannot be joined" if address else "Ray cannot start on this machine"
+        raise AdaptuneError(f"{where}: {error}") from error
+    try:
+        _check_shared_storage(home)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _shipped_code() -> dict[str, list[str]]:
+    import components
+    import orchestrator
+
+    return {"py_modules": [str(Path(next(iter(package.__path__)))) for package in (components, orchestrator)]}
+
+
+def _check_shared_storage(home: Path) -> None:
+    """Let every node read a probe that this process writes, and write one that this process reads."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    if len(nodes) < 2:
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    token = uuid.uuid4().hex
+    probe = home / f".probe-{token}"
+    probe.write_text(token)
+
+    @ray.remote(num_cpus=0)
+    def answer(path: str, expected: str, node: str) -> str:
+        try:
+            if Path(path).read_text() != expected:
+                return "reads another file there"
+            Path(f"{path}-{node}").write_text(expected)
+        except OSError as error:
+            return str(error)
+        return ""
+
+    try:
+        for node in nodes:
+            here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            problem = ray.get(answer.options(scheduling_strategy=here).remote(str(probe), token, node["NodeID"]))
+            back = home / f"{probe.name}-{node['NodeID']}"
+            if problem or not back.exists():
+                raise AdaptuneError(
+                    f"node {node['NodeManagerHostname']} does not share the storage {home}"
+                    f" ({problem or 'what it wrote is not visible here'}): mount the same folder on every node "
+                    "(NFS, EFS) and name it with --home"
+                )
+    finally:
+        for path in home.glob(f"{probe.name}*"):
+            path.unlink()

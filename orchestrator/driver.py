@@ -1,0 +1,153 @@
+"""Running a sweep: plan minus ledger, and what came of it."""
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.data.store import prepare
+from orchestrator.adopt import adopt_unknown
+from orchestrator.bookkeeper import Bookkeeper
+from orchestrator.identity import validity
+from orchestrator.jobs import Surroundings
+from orchestrator.lease import hold_lease
+from orchestrator.ledger import Ledger
+from orchestrator.plan import Planner, make_plan
+from orchestrator.spec.sweep import SweepSpec
+from orchestrator.stages import MODEL, Stages
+from orchestrator.watcher import Nobody, Watcher
+from orchestrator.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of a sweep ended; `skipped` counts trials that were done before."""
+
+    sweep: str
+    finished: int
+    failed: int
+    skipped: int
+    best: dict[str, Any] | None
+    wall_seconds: float
+    stopped: bool
+    failures: tuple[str, ...]
+    mirror_problems: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outcome as a JSON document."""
+        return {
+            "sweep": self.sweep,
+            "finished": self.finished,
+            "failed": self.failed,
+            "skipped": self.skipped,
+            "best": self.best,
+            "wall_seconds": round(self.wall_seconds, 3),
+            "stopped": self.stopped,
+            "failures": list(self.failures),
+            "mirror_problems": list(self.mirror_problems),
+        }
+
+
+def run_sweep(
+    spec: SweepSpec,
+    workspace: Workspace,
+    address: str | None = None,
+    retry_failed: bool = False,
+    accept_stale: bool = False,
+    watcher: Watcher | None = None,
+) -> Outcome:
+    """Run what the plan asks for and the ledger does not have; the second call of the same sweep does nothing.
+
+    Raises AdaptuneError if the budget is exceeded, the data is unusable, another driver holds the sweep, or
+    the cluster cannot be used. A trial that fails does not raise: the rest goes on, and it is counted.
+    """
+    started = time.perf_counter()
+    watcher = watcher or Nobody()
+    ledger = Ledger(workspace.ledger_url)
+    make_plan(spec, ledger).check_budget()
+    with hold_lease(ledger, spec.name) as heart:
+        adopt_unknown(ledger, workspace)
+        folder = prepare(spec.data, workspace.data)
+        planner = Planner(spec)
+        ledger.record_sweep(spec.name, spec.task, planner.data_digest, spec.model_dump(mode="json"))
+        plan = make_plan(spec, ledger)
+        watcher.planned(plan.epochs_to_run, plan.seconds_per_epoch)
+        stages = Stages(spec, ledger, folder, retry_failed, accept_stale)
+        books = Bookkeeper(spec, ledger, workspace, planner.data_digest)
+        stopped = _work(stages, spec, workspace, address, books, watcher, heart)
+    done = {trial.id for phase in make_plan(spec, ledger).phases for trial in phase.trials}
+    rows = ledger.trials(sorted(done))
+    finished = {trial_id for trial_id, row in rows.items() if row.state == "finished"}
+    return Outcome(
+        sweep=spec.name,
+        finished=len(finished & set(books.finished)),
+        failed=sum(1 for row in rows.values() if row.state in ("failed", "stopped")) or len(books.failed),
+        skipped=len(finished - set(books.finished)),
+        best=_best(stages, spec, ledger),
+        wall_seconds=time.perf_counter() - started,
+        stopped=stopped,
+        failures=tuple(books.failed),
+        mirror_problems=tuple(books.mirror_problems),
+    )
+
+
+def _work(
+    stages: Stages,
+    spec: SweepSpec,
+    workspace: Workspace,
+    address: str | None,
+    books: Bookkeeper,
+    watcher: Watcher,
+    heart: Any,
+) -> bool:
+    """Run the stages; Ray starts only if one of them has a job. Return whether the work was cut short."""
+    waiting = iter(stages)
+    first = next((stage for stage in waiting if stage), None)
+    if first is None:
+        return False
+    from orchestrator.cluster import ray_cluster
+    from orchestrator.tuning import Hearer, run_jobs
+
+    around = Surroundings(
+        sweep=spec.name,
+        task=spec.task,
+        home=str(workspace.home),
+        validity=validity(spec.task),
+        threads=spec.resources.cpu,
+        project=spec.tracking.project,
+        mirror=spec.tracking.enabled,
+    )
+    hearer = Hearer(books, watcher)
+    ended = False
+
+    def remaining() -> Any:
+        nonlocal ended
+        yield first
+        yield from waiting
+        ended = True
+
+    workspace.ray.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=workspace.ray, ignore_cleanup_errors=True) as scratch:
+        try:
+            with ray_cluster(address, workspace.home):
+                run_jobs(
+                    remaining(), around, spec.resources, spec.budget.max_failures, Path(scratch), hearer, heart
+                )
+        finally:
+            for job in hearer.running.values():
+                books.left(job)
+    return not ended
+
+
+def _best(stages: Stages, spec: SweepSpec, ledger: Ledger) -> dict[str, Any] | None:
+    """Return the trial of the chosen point with the best validation objective."""
+    trials = stages.chosen.get(MODEL)
+    if not trials:
+        return None
+    metric, sign = spec.objective.metric, 1 if spec.objective.mode == "max" else -1
+    rows = ledger.trials([trial.id for trial in trials])
+    best = max(trials, key=lambda trial: sign * (rows[trial.id].metrics or {})[metric])
+    return {"trial": best.id, "point": best.point, "seed": best.seed, "metrics": rows[best.id].metrics}
+
+

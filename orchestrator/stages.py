@@ -1,0 +1,130 @@
+"""The order of a sweep's work: what can run side by side, and what must wait for a choice.
+
+1. the model's grid, the baseline's grid, the trivial baselines;
+2. the ablations, at the point that the grid's validation results chose;
+3. evaluation of what was chosen on the test part, and the controls.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from components.tasks import TASKS
+from orchestrator.identity import trivial_id, validity
+from orchestrator.jobs import EvaluateJob, Job, Look, Reading, TrainJob, TrivialJob
+from orchestrator.ledger import Ledger, Member
+from orchestrator.plan import ABLATIONS, BASELINE_GRID, GRID, Phase, PlannedTrial, Planner, choose, runs_of, standing
+from orchestrator.spec.sweep import SweepSpec
+
+MODEL, BASELINE, CONTROL, TRIVIAL = "model", "baseline", "control", "trivial"
+FINAL = "final"
+"""The phase under which the rows of the comparison stand in the ledger."""
+
+
+class Stages:
+    """Yields stage after stage of jobs that the ledger does not have yet; each must end before the next is asked for.
+
+    Members are recorded as they become known: the grids at once, ablations and final rows after the choice.
+    """
+
+    def __init__(
+        self,
+        spec: SweepSpec,
+        ledger: Ledger,
+        data_folder: Path,
+        retry_failed: bool = False,
+        accept_stale: bool = False,
+    ) -> None:
+        """Prepare the stages of `spec` on prepared data."""
+        self.spec = spec
+        self.planner = Planner(spec)
+        self.chosen: dict[str, Sequence[PlannedTrial]] = {}
+        self._ledger = ledger
+        self._folder = str(data_folder)
+        self._code = validity(spec.task)
+        self._redo = {"to run"} | ({"failed"} if retry_failed else set()) | (set() if accept_stale else {"stale"})
+        self._accept_stale = accept_stale
+        self._asked: set[str] = set()
+
+    def __iter__(self) -> Iterator[list[Job]]:
+        """Yield the stages."""
+        grid, baseline_grid = self.planner.grid(), self.planner.baseline_grid()
+        trivial = [
+            (trivial_id(self.spec.task, name, self.planner.data_digest), name) for name in self._trivial_names()
+        ]
+        self._record(GRID, grid.trials)
+        self._record(BASELINE_GRID, baseline_grid.trials)
+        members = [Member(TRIVIAL, name, trial_id, {}, 0) for trial_id, name in trivial]
+        self._ledger.set_members(self.spec.name, TRIVIAL, members)
+        jobs = self._training(grid, MODEL) + self._training(baseline_grid, BASELINE)
+        yield sorted(jobs, key=lambda job: -job.epochs) + self._trivial(trivial)
+        model, baseline = self._choose(grid), self._choose(baseline_grid)
+        self.chosen = {MODEL: model, self.spec.compare.against: baseline}
+        if not model:
+            return
+        ablations = self.planner.ablations(model[0].point)
+        self._record(ABLATIONS, ablations.trials)
+        yield list(self._training(ablations, "ablation"))
+        for trial in ablations.trials:
+            self.chosen[trial.name] = [*self.chosen.get(trial.name, ()), trial]
+        final = [trial for trials in self.chosen.values() for trial in trials]
+        self._record(FINAL, final)
+        yield list(self._evaluations(final))
+
+    def _trivial_names(self) -> tuple[str, ...]:
+        info = TASKS[self.spec.task]
+        return info.trivial + info.oracles.get(self.spec.data.source, ())
+
+    def _record(self, phase: str, trials: Iterable[PlannedTrial]) -> None:
+        members = [Member(phase, trial.name, trial.id, trial.point, trial.seed) for trial in trials]
+        self._ledger.set_members(self.spec.name, phase, members)
+
+    def _choose(self, phase: Phase) -> list[PlannedTrial]:
+        rows = self._ledger.trials([trial.id for trial in phase.trials])
+        point = choose(phase.trials, rows, self.spec.objective.metric, self.spec.objective.mode)
+        return [trial for trial in phase.trials if trial.point == point]
+
+    def _standing(self, ids: Sequence[str]) -> Callable[[str], str]:
+        rows = self._ledger.trials(ids)
+        return lambda trial_id: standing(rows.get(trial_id), self._code, self.spec.budget.max_failures)
+
+    def _training(self, phase: Phase, role: str) -> list[TrainJob]:
+        """Return the runs of those trials that are not done, each trial asked for once in a sweep."""
+        of = self._standing([trial.id for trial in phase.trials])
+        waiting = [trial for trial in phase.trials if trial.id not in self._asked and of(trial.id) in self._redo]
+        self._asked.update(trial.id for trial in waiting)
+        return [
+            TrainJob(
+                run_id=run.id,
+                name=run.trials[0].name,
+                role=role,
+                data_folder=self._folder,
+                data_digest=self.planner.data_digest,
+                readings=tuple(Reading(trial.id, trial.epochs, trial.config) for trial in run.trials),
+            )
+            for run in runs_of(waiting)
+        ]
+
+    def _trivial(self, names: Sequence[tuple[str, str]]) -> list[Job]:
+        of = self._standing([trial_id for trial_id, _ in names])
+        waiting = tuple(entry for entry in names if of(entry[0]) in self._redo)
+        return [TrivialJob(waiting, self._folder, self.planner.data_digest)] if waiting else []
+
+    def _evaluations(self, trials: Sequence[PlannedTrial]) -> Iterator[EvaluateJob]:
+        """Yield what of the final rows has no evaluation yet; only finished trials have weights to evaluate."""
+        rows = self._ledger.trials([trial.id for trial in trials])
+        done = {
+            (part, *key): code for part in ("validation", "test") for key, code in self._ledger.evaluations(part).items()
+        }
+        for trial in trials:
+            wanted = [Look("test")]
+            if trial.name == MODEL:
+                wanted += [Look(part, control) for control in self.spec.controls for part in ("validation", "test")]
+            row = rows.get(trial.id)
+            looks = tuple(
+                look
+                for look in wanted
+                if (code := done.get((look.part, trial.id, look.control))) is None
+                or (code != self._code and not self._accept_stale)
+            )
+            if row is not None and row.state == "finished" and looks:
+                yield EvaluateJob(trial.id, trial.name, self._folder, trial.config, looks)
