@@ -14,8 +14,8 @@ def ranking_metrics(
 ) -> dict[str, NDArray[np.float64]]:
     """Score each user's ranked items `top` [U, k] (best first, -1 for none) against the `relevant` ones.
 
-    With binary gains and a cutoff of 10: `ndcg@10` (Järvelin & Kekäläinen 2002; the ideal list has
-    min(10, relevant) hits), `recall@10` (hits over all relevant items), `hr@10` (any hit), each [U].
+    With binary gains and a cutoff of 10: `ndcg@10` (Järvelin & Kekäläinen 2002), `recall@10` (hits over
+    min(10, relevant), so that a perfect list scores 1; Liang et al. 2018), `hr@10` (any hit), each [U].
     Users without relevant items are NaN. Items of a list must be distinct.
     """
     top = np.asarray(top)[:, :CUTOFF]
@@ -32,7 +32,7 @@ def ranking_metrics(
     with np.errstate(invalid="ignore", divide="ignore"):
         metrics = {
             "ndcg@10": hit @ discount[:length] / ideal,
-            "recall@10": hit.sum(axis=1) / count,
+            "recall@10": hit.sum(axis=1) / np.minimum(count, CUTOFF),
             "hr@10": hit.any(axis=1).astype(np.float64),
         }
     return {name: np.where(count > 0, value, np.nan) for name, value in metrics.items()}

@@ -1,9 +1,9 @@
 """Which differences are real: means, differences and p-values over users.
 
-U users, C columns (a column is one metric of one row of a comparison), S samples. A user whose value is NaN has
-no part in that column. The unit is the user throughout: seeds are averaged within a user first, a bootstrap sample draws
-users, a permutation flips the sign of a user's difference. All columns share the same draws, so a column's
-numbers do not depend on which others stand beside it.
+U users, C columns (a column is one metric of one row of a comparison), S samples. A user whose value is NaN
+has no part in that column. The unit is the user throughout: seeds are averaged within a user first, a
+bootstrap sample draws users, a permutation flips the sign of a user's difference. All columns share the same
+draws, so a column's numbers do not depend on which others stand beside it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -106,8 +106,9 @@ def compare_paired(
 def sign_flip_p_value(difference_UC: Floats, seed: int, samples: int = SAMPLES) -> Floats:
     """Two-sided paired permutation p-value of each column, [C].
 
-    Under the null a user's difference may as well have the other sign. The observed sign pattern counts as one of the permutations, which keeps the test's level and makes
-    1 / (samples + 1) the smallest p-value (Phipson & Smyth 2010).
+    Under the null a user's difference may as well have the other sign. The observed sign pattern counts as
+    one of the permutations, which keeps the test's level and makes 1 / (samples + 1) the smallest p-value
+    (Phipson & Smyth 2010).
     """
     filled_UC = np.nan_to_num(difference_UC, nan=0.0)
     observed = np.abs(filled_UC.sum(axis=0))
@@ -122,7 +123,8 @@ def sign_flip_p_value(difference_UC: Floats, seed: int, samples: int = SAMPLES) 
 def holm(p_value: Floats) -> Floats:
     """Adjust the p-values of one family, any shape (Holm 1979).
 
-    Claiming what stays below .05 then makes a false claim in the whole family with probability .05 at most. NaN is no member of the family and stays NaN.
+    Claiming what stays below .05 then makes a false claim in the whole family with probability .05 at most.
+    NaN is no member of the family and stays NaN.
     """
     p_value = np.asarray(p_value, dtype=np.float64)
     adjusted = np.full(p_value.shape, np.nan)

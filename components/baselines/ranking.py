@@ -1,0 +1,104 @@
+"""Rankings of the catalogue without a model: popularity and EASE.
+
+Each function returns, for every user, the K best items at the start of one part, best first, [U, K]; items
+that the user had before are left out, and -1 fills a list that runs short. Only training events of seen users
+fit anything; the user's own events before the part are what a user is known by.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg, sparse
+
+from components.baselines.bias import DECAY, event_users, training_events
+from components.data.interactions import Interactions
+from components.metrics.ranking import CUTOFF
+
+Floats = NDArray[np.float64]
+
+RIDGE = 300.0
+"""EASE's lambda."""
+
+LARGEST_CATALOGUE = 10_000
+"""EASE inverts a dense item matrix; of a larger catalogue it knows only this many, the most frequent ones."""
+
+BATCH = 1024
+"""Users scored at a time."""
+
+
+def popularity(data: Interactions, part: int) -> NDArray[np.int64]:
+    """Rank by the number of training events."""
+    count = np.bincount(data.content[training_events(data)], minlength=len(data.item_ids))
+    return _top_items(data, part, lambda users: np.tile(count.astype(np.float64), (len(users), 1)))
+
+
+def ease(data: Interactions, part: int) -> NDArray[np.int64]:
+    """Rank by EASE, the linear item-item model with a closed form (Steck 2019, equation 8)."""
+    return _ease(data, part, decay=1.0)
+
+
+def ease_recency(data: Interactions, part: int) -> NDArray[np.int64]:
+    """Rank by EASE, an event of the user counting the less the more events came after it."""
+    return _ease(data, part, decay=DECAY)
+
+
+def relevant_items(data: Interactions, part: int) -> list[NDArray[np.int32]]:
+    """Return each user's distinct items of a part that the user did not have before it."""
+    held_out = (_item_matrix(data, data.part == part) > 0).astype(np.int8)
+    relevant = held_out - held_out.multiply(_item_matrix(data, data.part < part) > 0)
+    relevant.eliminate_zeros()
+    return np.split(relevant.indices, relevant.indptr[1:-1])
+
+
+def _ease(data: Interactions, part: int, decay: float) -> NDArray[np.int64]:
+    interactions = (_item_matrix(data, training_events(data)) > 0).astype(np.float64)
+    frequent = np.argsort(-interactions.sum(axis=0), kind="stable")[:LARGEST_CATALOGUE]
+    known = interactions[:, frequent]
+    precision = linalg.inv((known.T @ known).toarray() + RIDGE * np.eye(len(frequent)), overwrite_a=True)
+    weight = precision / -np.diag(precision)
+    np.fill_diagonal(weight, 0)
+
+    history = data.part < part
+    counted = np.cumsum(history)
+    last_of_user = counted[data.user_offsets[1:] - 1][event_users(data)]
+    weight_of_event: Floats = np.power(decay, last_of_user - counted)
+    recency = _item_matrix(data, history, weight_of_event)[:, frequent]
+
+    def score(users: NDArray[np.int64]) -> Floats:
+        scores = np.full((len(users), len(data.item_ids)), -np.inf)
+        scores[:, frequent] = recency[users] @ weight
+        return scores
+
+    return _top_items(data, part, score)
+
+
+def _item_matrix(
+    data: Interactions, chosen: NDArray[np.bool_], weight: Floats | None = None
+) -> sparse.csr_array:
+    """Sum the weights (default 1) of the chosen events a user and item, [U, I]."""
+    user, item = event_users(data)[chosen], data.content[chosen]
+    values = np.ones(len(user)) if weight is None else weight[chosen]
+    return sparse.csr_array((values, (user, item)), shape=(len(data.user_ids), len(data.item_ids)))
+
+
+def _top_items(
+    data: Interactions, part: int, score: Callable[[NDArray[np.int64]], Floats]
+) -> NDArray[np.int64]:
+    had = _item_matrix(data, data.part < part)
+    cutoff = min(CUTOFF, len(data.item_ids))
+    lists = []
+    for users in _batches(len(data.user_ids)):
+        scores = score(users)
+        scores[had[users].nonzero()] = -np.inf
+        best = np.argpartition(-scores, cutoff - 1, axis=1)[:, :cutoff]
+        best_score = np.take_along_axis(scores, best, axis=1)
+        order = np.lexsort((best, -best_score))
+        ranked = np.take_along_axis(best, order, axis=1)
+        lists.append(np.where(np.isneginf(np.take_along_axis(scores, ranked, axis=1)), -1, ranked))
+    return np.concatenate(lists)
+
+
+def _batches(users: int) -> Iterator[NDArray[np.int64]]:
+    for start in range(0, users, BATCH):
+        yield np.arange(start, min(start + BATCH, users))
