@@ -27,13 +27,13 @@ class SyntheticSettings(Settings):
     """Number of items in the catalogue."""
     events: int = Field(default=50, ge=10, le=10_000)
     """Mean number of events a user."""
-    genres: int = Field(default=8, ge=2, le=64)
+    genres: int = Field(default=6, ge=2, le=64)
     """Number of genres; an item has one or two."""
     taste: float = Field(default=2.0, ge=0)
     """Strength of each user's own taste in genres: readable from the feedback in the history."""
-    choice: float = Field(default=0.5, ge=0)
+    choice: float = Field(default=0.15, ge=0)
     """How strongly taste decides what a user picks at all: readable from the history without feedback."""
-    drift: float = Field(default=0.3, ge=0, le=1)
+    drift: float = Field(default=0.25, ge=0, le=1)
     """Share of users whose taste is replaced by another one in mid-history."""
     profile: float = Field(default=1.0, ge=0)
     """Strength of what a user's profile says about taste."""
@@ -127,6 +127,8 @@ class RecommendationSettings(Settings):
     """Items drawn a step for the sampled softmax of the ranking loss; the whole catalogue if it is smaller."""
     ranking_weight: float = Field(default=0.2, ge=0)
     """Weight of the ranking loss beside the like loss."""
+    like_weight: float = Field(default=0.5, ge=0)
+    """Weight of the log-odds of a like beside the ranking logit when the catalogue is ranked."""
 
 
 class TrainingSettings(Settings):

@@ -22,17 +22,16 @@ from components.config import SyntheticSettings
 from components.data.source import Recording
 from components.randomness import derive_seed
 
-VERSION = 1
+VERSION = 2
 START = 1_600_000_000
 DAY = 86_400
-QUALITY = 0.3
-TWO_GENRES = 0.25
+QUALITY = 0.5
+TWO_GENRES = 0.2
 TIE = 0.2
 RATING_SHARES = (0.15, 0.15, 0.2, 0.3, 0.2)
 PROFILE = {
     "age": ["unknown", "under 25", "25-39", "40-59", "60 and over"],
     "region": ["unknown", "north", "east", "south", "west"],
-    "device": ["unknown", "phone", "laptop", "television"],
 }
 GENRES = {
     "Comedy": "Joke Clown Prank Laugh Banana Giggle",
@@ -44,7 +43,11 @@ GENRES = {
     "Music": "Song Piano Chorus Guitar Rhythm Opera",
     "History": "Empire Crown Castle Treaty Knight Throne",
 }
-MOODS = "Silent Golden Broken Hidden Distant Little Last Burning Winter Second Wild Paper".split()
+MOODS = [
+    *("Silent", "Golden", "Broken", "Hidden", "Distant", "Little"),
+    *("Last", "Burning", "Winter", "Second", "Wild", "Paper"),
+    *("Lonely", "Crooked", "Velvet", "Electric"),
+]
 CHUNK = 4_000_000
 
 
@@ -59,10 +62,10 @@ def read(settings: SyntheticSettings) -> Recording:
 
     rng = np.random.default_rng(derive_seed("synthetic", settings.seed))
     genres = _genre_names(settings.genres)
-    genres_IG, titles = _make_items(settings, rng)
+    genres_IG, mood_I, titles = _make_items(settings, rng)
     weights_IG = genres_IG / genres_IG.sum(axis=1, keepdims=True)
     quality_I = rng.normal(0, QUALITY, settings.items)
-    profile_UF, fit_UG = _make_profiles(settings, rng)
+    profile_UF, fit_UM = _make_profiles(settings, rng)
     tastes_2UG = np.stack([_make_tastes(settings, rng) for _ in range(2)])
     drifts_U = rng.random(settings.users) < settings.drift
     counts_U = _event_counts(settings, rng)
@@ -70,7 +73,7 @@ def read(settings: SyntheticSettings) -> Recording:
 
     user, item, late = _choose(settings, rng, tastes_2UG, weights_IG, counts_U, switch_U)
     taste_E = (tastes_2UG[late.astype(int), user] * weights_IG[item]).sum(axis=1)
-    fit_E = (fit_UG[user] * weights_IG[item]).sum(axis=1)
+    fit_E = fit_UM[user, mood_I[item]]
     utility = quality_I[item] + settings.taste * taste_E + settings.profile * fit_E
     felt = utility + rng.normal(0, 1, len(user))
     cuts = np.quantile(felt, np.cumsum(RATING_SHARES)[:-1])
@@ -98,7 +101,7 @@ def read(settings: SyntheticSettings) -> Recording:
                     "taste": list(tastes_2UG[0]),
                     "later_taste": list(tastes_2UG[1]),
                     "switch": switch_U,
-                    "profile_taste": list(fit_UG),
+                    "profile_taste": list(fit_UM),
                 }
             )
         },
@@ -110,7 +113,7 @@ def _genre_names(count: int) -> list[str]:
     return names + [f"Genre {number}" for number in range(len(names), count)]
 
 
-def _make_items(settings: SyntheticSettings, rng: np.random.Generator) -> tuple[NDArray[np.bool_], list[str]]:
+def _make_items(settings: SyntheticSettings, rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.int64], list[str]]:
     """Give each item one genre or two, and a title whose noun hints at the first."""
     first = rng.permutation(np.arange(settings.items) % settings.genres)
     second = (first + rng.integers(1, settings.genres, settings.items)) % settings.genres
@@ -119,32 +122,33 @@ def _make_items(settings: SyntheticSettings, rng: np.random.Generator) -> tuple[
     genres_IG[rows, first] = True
     two = rng.random(settings.items) < TWO_GENRES
     genres_IG[rows[two], second[two]] = True
+    mood_I = rng.permutation(rows % len(MOODS))
     names = list(GENRES)
     titles = []
     for number, genre in enumerate(first):
         nouns = GENRES[names[genre]].split() if genre < len(names) else [f"Tale {genre}"]
-        titles.append(f"The {rng.choice(MOODS)} {rng.choice(nouns)} {number}")
-    return genres_IG, titles
+        titles.append(f"The {MOODS[mood_I[number]]} {rng.choice(nouns)} {number}")
+    return genres_IG, mood_I, titles
 
 
 def _make_tastes(settings: SyntheticSettings, rng: np.random.Generator) -> NDArray[np.float64]:
     """Let each user like half of the genres and dislike the others, some more than others."""
     ranks = rng.random((settings.users, settings.genres)).argsort(axis=1).argsort(axis=1)
     sign = np.where(ranks < settings.genres // 2, 1.0, -1.0)
-    return sign * rng.uniform(0.6, 1.4, sign.shape)
+    return sign * rng.uniform(0.8, 1.2, sign.shape)
 
 
 def _make_profiles(
     settings: SyntheticSettings, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Draw each user's categories, and add up what they say about the genres."""
-    columns, fit = [], np.zeros((settings.users, settings.genres))
+    columns, fit_UM = [], np.zeros((settings.users, len(MOODS)))
     for categories in PROFILE.values():
-        shifts = rng.choice([-1.0, 0.0, 1.0], (len(categories), settings.genres))
+        shifts = rng.permuted(np.tile(np.resize([1.0, -1.0], len(MOODS)), (len(categories), 1)), axis=1)
         column = rng.integers(1, len(categories), settings.users)
         columns.append(column)
-        fit += shifts[column]
-    return np.stack(columns, axis=1), fit
+        fit_UM += shifts[column]
+    return np.stack(columns, axis=1), fit_UM
 
 
 def _event_counts(settings: SyntheticSettings, rng: np.random.Generator) -> NDArray[np.int64]:
