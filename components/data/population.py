@@ -3,7 +3,7 @@
 They make a version self-contained: serving and batch prediction know the known users without the data set.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +51,7 @@ def write_population(data: "Interactions", folder: Path) -> None:
             writer.write_table(table)
 
 
-def _coded(codes: np.ndarray, names: "list[str] | tuple[str, ...]") -> pa.DictionaryArray:
+def _coded(codes: np.ndarray, names: Sequence[str]) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(
         pa.array(np.asarray(codes, np.int32)), pa.array(list(names), pa.string())
     )
@@ -61,7 +61,7 @@ class Population:
     """The users of a data set, read back from a folder that `write_population` has written to."""
 
     def __init__(self, folder: Path) -> None:
-        """Memory-map the files in `folder`; raise `DataError` if they are missing or not what they should be."""
+        """Memory-map the files in `folder`; raise `DataError` if one is missing or malformed."""
         self._users = _open(folder / USERS_FILE)
         self._events = _open(folder / EVENTS_FILE)
         self.digest: str = self._users.schema.metadata[b"digest"].decode()

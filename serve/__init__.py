@@ -1,0 +1,1 @@
+"""What answers requests: the endpoint, the users' states and their events."""

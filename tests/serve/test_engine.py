@@ -1,0 +1,200 @@
+import random
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from components.data.events import Event
+from orchestrator.registry import Registry
+from serve.engine import Engine, InvalidEvents, NotPromoted
+from serve.events import EventLog
+from tests.serve.fakes import load_fake, promote
+
+NOW = 1_000_000.0
+
+
+def engine_on(registry: Registry, log: EventLog, alias: str = "champion") -> Engine:
+    return Engine(registry, "recommendation", alias, log, load=load_fake, clock=lambda: NOW)
+
+
+@pytest.fixture
+def engine(registry, champion, log) -> Engine:
+    return engine_on(registry, log)
+
+
+def event(
+    id: str, content: str = "i1", value: float = 1.0, timestamp: float = 5000.0, user: str = "ada"
+) -> Event:
+    return Event(id, user, timestamp, content, "rated", value)
+
+
+def recommended(engine: Engine, user: str, k: int = 20) -> list[tuple[str, float]]:
+    return [(item.id, item.score) for item in engine.recommend(user, k).items]
+
+
+def replayed(engine: Engine, user: str):
+    """The state by definition: all events in order, from the beginning."""
+    model = engine.model
+    state = model.servable.initial_state()
+    for entry in engine._events.history(user, model.source):
+        state = model.servable.step(state, entry.event)
+    return state
+
+
+def test_a_stranger_gets_recommendations_and_leaves_no_trace(engine, champion):
+    answer = engine.recommend("stranger", 5)
+    assert (answer.model, answer.known, len(answer.items)) == ("recommendation/1", False, 5)
+    assert engine._events.state("stranger", champion.digest) is None
+
+
+def test_known_users_are_known_with_history_and_profile(engine):
+    answer = engine.recommend("known1", 20)
+    assert answer.known
+    assert {item.id for item in answer.items} == {f"i{n}" for n in range(12)} - {"i1", "i2", "i3", "i4"}
+    scores = {item.genres[0]: item.score for item in answer.items}
+    state = replayed(engine, "known1")
+    assert scores["drama"] == pytest.approx(state[1] + 0.1)
+    assert scores["comedy"] == pytest.approx(state[0])
+
+
+def test_feedback_moves_what_is_unseen_and_excludes_what_is_seen(engine):
+    taken = engine.ingest("ada", [event("a", "i1", 1.0), event("b", "i2", -1.0)])
+    assert (taken.accepted, taken.duplicates) == (2, 0)
+    items = engine.recommend("ada", 20).items
+    assert items[0].genres == ("drama",) and items[-1].genres == ("horror",)
+    assert not {"i1", "i2"} & {item.id for item in items}
+
+
+def test_an_event_posted_twice_counts_once(engine):
+    engine.ingest("ada", [event("a")])
+    before = recommended(engine, "ada")
+    again = engine.ingest("ada", [event("a"), event("a")])
+    assert (again.accepted, again.duplicates) == (0, 2)
+    assert recommended(engine, "ada") == before
+
+
+def test_users_do_not_influence_each_other(engine):
+    before = {user: recommended(engine, user) for user in ("bob", "known0", "stranger")}
+    for n in range(10):
+        engine.ingest("ada", [event(str(n), f"i{n}", (-1) ** n)])
+    engine.ingest("known1", [event("0", "i9", user="known1")])
+    assert {user: recommended(engine, user) for user in before} == before
+    assert recommended(engine, "ada") != before["bob"]
+
+
+def test_an_event_costs_one_step_however_long_the_history(engine):
+    steps = []
+    for n in range(30):
+        start = engine.model.servable.steps
+        engine.ingest("ada", [event(str(n), timestamp=5000 + n)])
+        steps.append(engine.model.servable.steps - start)
+    assert steps == [1] * 30
+    engine.recommend("ada", 3)
+    assert engine.model.servable.steps == 30
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(st.integers(0, 20), max_size=4), max_size=6), st.randoms())
+def test_the_state_is_always_a_replay_in_order(
+    registry, champion, log, tmp_path, batches, source: random.Random
+):
+    """Batches with late, simultaneous and repeated events, for a new and for a known user."""
+    engine = engine_on(registry, log)
+    run = source.getrandbits(64)
+    for user in (f"ada{run}", "known1"):
+        for batch in batches:
+            events = [
+                event(
+                    f"{run}-{source.randrange(30)}",
+                    f"i{time % 12}",
+                    source.uniform(-1, 1),
+                    990.0 + time,
+                    user,
+                )
+                for time in batch
+            ]
+            engine.ingest(user, events)
+            assert engine._state(engine.model, user) == pytest.approx(replayed(engine, user))
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "message"),
+    [
+        ({"content": "nonsense"}, "content", "unknown content; recommendation/1 knows 12 items"),
+        ({"value": 1.5}, "value", "from -1 to 1"),
+        ({"value": float("nan")}, "value", "from -1 to 1"),
+        ({"timestamp": NOW * 1000}, "timestamp", "milliseconds"),
+        ({"timestamp": -1.0}, "timestamp", "seconds since 1970"),
+        ({"timestamp": float("nan")}, "timestamp", "seconds since 1970"),
+    ],
+)
+def test_a_wrong_field_is_named_and_nothing_is_taken(engine, change, field, message):
+    with pytest.raises(InvalidEvents, match=message) as caught:
+        engine.ingest("ada", [event("good"), event("bad", **change)])
+    assert [(error.index, error.field) for error in caught.value.errors] == [(1, field)]
+    assert not engine.recommend("ada", 1).known
+
+
+def test_all_wrong_fields_are_named_at_once(engine):
+    bad = Event("bad", "ada", -5.0, "nonsense", "guessed", 7.0)
+    with pytest.raises(InvalidEvents) as caught:
+        engine.ingest("ada", [bad, event("good"), bad])
+    found = {(error.index, error.field) for error in caught.value.errors}
+    assert found == {
+        (index, field) for index in (0, 2) for field in ("content", "kind", "value", "timestamp")
+    }
+
+
+def test_without_a_promoted_model_there_is_no_answer_until_there_is_one(registry, log, tmp_path):
+    engine = engine_on(registry, log)
+    with pytest.raises(NotPromoted, match=r"recommendation/champion: no model in service; promote one"):
+        engine.recommend("ada", 3)
+    promote(registry, tmp_path / "first")
+    engine._looked = -1e9
+    assert engine.recommend("ada", 3).model == "recommendation/1"
+
+
+def wait_for(engine: Engine, name: str) -> None:
+    deadline = time.monotonic() + 10
+    while engine.model.version.name != name:
+        assert time.monotonic() < deadline, engine.problem
+        time.sleep(0.02)
+
+
+def test_the_engine_follows_the_alias_and_rebuilds_states(engine, registry, log, tmp_path):
+    engine.ingest("ada", [event("a", "i1", 1.0), event("b", "i11", -0.5)])
+    smaller = promote(registry, tmp_path / "smaller", items=8, digest="beef")
+    wait_for(engine, "recommendation/2")
+    model = engine.model
+    assert engine._state(model, "ada") == model.servable.step(
+        model.servable.initial_state(), event("a", "i1", 1.0)
+    ), "an item that the new model does not know is left out"
+    assert {item for item, _ in recommended(engine, "ada")} == {f"i{n}" for n in range(8)} - {"i1"}
+    registry.set_alias("recommendation", "champion", registry.version("recommendation/1"))
+    wait_for(engine, "recommendation/1")
+    assert engine._state(engine.model, "ada") == replayed(engine, "ada")
+    assert smaller.digest != engine.model.version.digest
+
+
+def test_another_models_data_set_is_not_mixed_in(engine, registry, log, tmp_path):
+    before = recommended(engine, "known1")
+    promote(registry, tmp_path / "other", items=12, digest="beef", alias="candidate")
+    candidate = engine_on(registry, log, "candidate")
+    assert recommended(candidate, "known1") == before
+    candidate.ingest("known1", [event("x", "i9", user="known1")])
+    assert {entry.event.id for entry in log.history("known1", "feed")} == {"4", "5", "6", "7", "x"}
+    assert recommended(engine, "known1") == recommended(candidate, "known1") != before
+
+
+def test_a_broken_new_version_leaves_the_old_one_in_service(engine, registry, tmp_path):
+    broken = promote(registry, tmp_path / "broken", items=8, alias=None)
+    registry.set_alias("recommendation", "champion", broken)
+    (broken.folder / "config.json").chmod(0o644)
+    (broken.folder / "config.json").write_text("{}")
+    engine.refresh()
+    assert "altered since recommendation/2" in engine.problem
+    assert engine.recommend("ada", 3).model == "recommendation/1"
+    registry.set_alias("recommendation", "champion", registry.version("recommendation/1"))
+    engine.refresh()
+    assert engine.problem is None
