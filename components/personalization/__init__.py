@@ -1,0 +1,1 @@
+"""The personalisation core: reads a user's events and profile, and steers a task model's attention and fusion."""

@@ -1,0 +1,38 @@
+"""The two places where a user steers a task model: its attention and its fusion of modalities."""
+
+from torch import Tensor, nn
+import torch
+
+
+class NeutralLinear(nn.Linear):
+    """A linear map that starts at zero, so that an untrained user vector changes nothing."""
+
+    def reset_parameters(self) -> None:
+        """Start at zero."""
+        nn.init.zeros_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+
+class AttentionBias(nn.Module):
+    """Additive attention logits: how much this user cares for each slot (image region, passage token, modality)."""
+
+    def __init__(self, user_size: int, slot_size: int) -> None:
+        super().__init__()
+        self.interest = NeutralLinear(user_size, slot_size)
+
+    def forward(self, user: Tensor, slots: Tensor) -> Tensor:
+        """Score slots (..., S, slot_size) for users (..., user_size): (..., S)."""
+        return torch.einsum("...d,...sd->...s", self.interest(user), slots)
+
+
+class FusionGate(nn.Module):
+    """A gate in (0, 2) for each modality, 1 before training."""
+
+    def __init__(self, user_size: int, modalities: int) -> None:
+        super().__init__()
+        self.gate = NeutralLinear(user_size, modalities)
+
+    def forward(self, user: Tensor) -> Tensor:
+        """Gate users (..., user_size): (..., modalities)."""
+        return 2 * torch.sigmoid(self.gate(user))

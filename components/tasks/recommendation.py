@@ -1,0 +1,38 @@
+"""Content recommendation: predicts likes and ranks the catalogue for each user."""
+
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+
+from components.config import DataSettings, TrialConfig
+from components.data import store
+from components.data.interactions import Interactions
+from components.tasks import recommendation_evaluation
+from components.tasks.recommendation_training import RecommendationTraining
+
+
+def prepare(settings: DataSettings, root: Path) -> Path:
+    """Parse the data set into `root/<digest>` unless it is there, and return that folder."""
+    return store.prepare(settings, root)
+
+
+def open_data(folder: Path) -> Interactions:
+    """Map a prepared data set into memory."""
+    return store.open_interactions(folder)
+
+
+def build(config: TrialConfig, data: Interactions) -> RecommendationTraining:
+    """Build the untrained model; its initial values follow from the training seed."""
+    return RecommendationTraining(config, data)
+
+
+def evaluate(
+    module: RecommendationTraining,
+    data: Interactions,
+    part: Literal["validation", "test"],
+    control: str | None = None,
+    slices: bool = True,
+) -> pa.Table:
+    """Return evaluation rows; `slices` adds those with histories cut to 0, 1, 2, 5 and 20 events."""
+    return recommendation_evaluation.rows_of(module.model, data, part, control, slices)

@@ -1,0 +1,99 @@
+"""Losses, optimiser and batches of the recommendation model."""
+
+from collections.abc import Iterator
+
+import lightning.pytorch as lightning
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from components.config import TrialConfig
+from components.data.interactions import Interactions
+from components.personalization.initialization import initialize
+from components.tasks.recommendation_batches import Batch, TrainingBatches
+from components.tasks.recommendation_catalogue import Catalogue
+from components.tasks.recommendation_model import (
+    PRIOR_EVENTS,
+    ItemTable,
+    Reading,
+    RecommendationModel,
+)
+
+
+class RecommendationTraining(lightning.LightningModule):
+    """Trains on all positions of all users' sequences: would they like what they met, and what did they turn to?"""
+
+    def __init__(self, config: TrialConfig, data: Interactions) -> None:
+        super().__init__()
+        self.config = config
+        self.model = RecommendationModel(config.model, Catalogue.of(data))
+        initialize(self.model, config.training.seed)
+        training = config.training
+        self.batches = TrainingBatches(data, training.batch_size, config.model.negatives, training.seed)
+
+    def train_dataloader(self) -> "EpochLoader":
+        """Return the batches of whichever epoch is current when iteration starts."""
+        return EpochLoader(self)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW at a constant rate; vectors and biases are not decayed."""
+        training = self.config.training
+        matrices = [parameter for parameter in self.model.parameters() if parameter.ndim > 1]
+        vectors = [parameter for parameter in self.model.parameters() if parameter.ndim <= 1]
+        groups = [
+            {"params": matrices, "weight_decay": training.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=training.learning_rate)
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Return the like loss plus the weighted ranking loss, both means over the batch's events."""
+        model = self.model
+        table = model.items()
+        source = model.encode(table, batch.history)
+        reading = model.read(source, batch.profile_BF, batch.before_BQ)
+        like = batch.like_BQ.to(table.content_IE.dtype)
+        base = self._base_without_own_vote(batch.item_BQ, like)
+        logits = model.like_logits(table, source, reading, batch.item_BQ, batch.before_BQ, base)
+        loss = F.binary_cross_entropy_with_logits(logits[batch.mask_BQ], like[batch.mask_BQ])
+        if self.config.model.ranking_weight > 0:
+            loss = loss + self.config.model.ranking_weight * self._ranking_loss(table, reading, batch)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.item_BQ))
+        return loss
+
+    def _base_without_own_vote(self, item: Tensor, like: Tensor) -> Tensor:
+        """Log-odds of the items' like rates, each example's own vote left out so that it cannot be read off."""
+        model = self.model
+        likes = model.likes_I[item] - like + PRIOR_EVENTS * model.overall_rate
+        return torch.logit(likes / (model.count_I[item] - 1 + PRIOR_EVENTS))
+
+    def _ranking_loss(self, table: ItemTable, reading: Reading | None, batch: Batch) -> Tensor:
+        """Softmax over the item met and shared negatives, without those that the user had met before.
+
+        The negatives stand for the whole catalogue, so their weight makes up for the share that was drawn.
+        """
+        negative, item = batch.negative_N, batch.item_BQ
+        of_item = self.model.ranking_logits_of(table, reading, item)
+        of_negative = self.model.ranking_logits(table, reading, negative)
+        of_negative = of_negative.expand(*item.shape, -1)
+        same = item[:, :, None] == negative
+        position = torch.arange(item.shape[1], device=item.device)[:, None]
+        first_met = torch.where(same, position, item.shape[1]).amin(dim=1)
+        excluded = same | (first_met[:, None, :] < batch.before_BQ[:, :, None])
+        share = torch.tensor(len(self.model.count_I) / len(negative)).log()
+        of_negative = (of_negative + share).masked_fill(excluded, float("-inf"))
+        loss = torch.logaddexp(of_item, of_negative.logsumexp(-1)) - of_item
+        return loss[batch.mask_BQ].mean()
+
+
+class EpochLoader:
+    """Iterates over the batches of the module's current epoch."""
+
+    def __init__(self, module: RecommendationTraining) -> None:
+        self.module = module
+
+    def __len__(self) -> int:
+        return len(self.module.batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.module.batches.epoch(self.module.current_epoch)

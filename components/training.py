@@ -1,0 +1,122 @@
+"""Training with Lightning: epoch by epoch, resumable after each, and the same whatever interrupts it.
+
+Everything random in an epoch is seeded by (seed, epoch), so a resumed training ends in the same weights as an
+undisturbed one, bit for bit on a CPU. The learning rate may not depend on the total number of epochs, so
+trainings of different length share their beginning.
+"""
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+
+from components.config import TrainingSettings
+from components.metrics.rows import macro
+from components.randomness import derive_seed
+
+CHECKPOINT = "last.ckpt"
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch achieved."""
+
+    epoch: int
+    """How many epochs are finished, this one included."""
+    metrics: dict[str, float]
+    """`train_loss`, and each validation metric as the mean over seen users."""
+    seconds: float
+    """Time that training and validation of this epoch took."""
+
+
+OnEpoch = Callable[[EpochReport, lightning.LightningModule], None]
+
+
+def fit(
+    task: ModuleType,
+    module: lightning.LightningModule,
+    data: Any,
+    training: TrainingSettings,
+    epochs: int,
+    *,
+    checkpoint_folder: Path,
+    on_epoch: OnEpoch,
+    threads: int = 1,
+    accelerator: str = "cpu",
+) -> None:
+    """Train `module` to the end of epoch number `epochs` and report after each epoch.
+
+    A checkpoint in `checkpoint_folder` is taken up where it ended; its epochs are not reported again. An
+    unreadable one is warned about and ignored. The module ends up in the state after exactly `epochs` epochs, and
+    so does the checkpoint, unless it was further already, in which case `ValueError` is raised.
+    """
+    torch.set_num_threads(threads)
+    checkpoint_folder.mkdir(parents=True, exist_ok=True)
+    path = checkpoint_folder / CHECKPOINT
+    done = _finished_epochs(path)
+    if done > epochs:
+        raise ValueError(f"{path} is after epoch {done}, but {epochs} were asked for; start in another folder")
+    if done == epochs:
+        module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
+        return
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    trainer = lightning.Trainer(
+        accelerator=accelerator,
+        devices=1,
+        precision=training.precision,
+        max_epochs=epochs,
+        gradient_clip_val=training.gradient_clip,
+        callbacks=[_EpochEnd(task, data, training.seed, path, on_epoch)],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(module, ckpt_path=path if done else None, weights_only=True if done else None)
+
+
+class _EpochEnd(lightning.Callback):
+    """Seeds each epoch, and at its end saves, validates and reports."""
+
+    def __init__(self, task: ModuleType, data: Any, seed: int, path: Path, on_epoch: OnEpoch) -> None:
+        self.task = task
+        self.data = data
+        self.seed = seed
+        self.path = path
+        self.on_epoch = on_epoch
+        self.started = 0.0
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self.started = time.perf_counter()
+        torch.manual_seed(derive_seed(self.seed, "epoch", trainer.current_epoch))
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        partial = self.path.with_suffix(f".{os.getpid()}.partial")
+        trainer.save_checkpoint(partial)
+        partial.replace(self.path)
+        metrics = {"train_loss": float(trainer.callback_metrics["train_loss"])}
+        metrics |= macro(self.task.evaluate(module, self.data, "validation", slices=False))
+        seconds = time.perf_counter() - self.started
+        self.on_epoch(EpochReport(trainer.current_epoch + 1, metrics, seconds), module)
+
+
+def _finished_epochs(path: Path) -> int:
+    """How many epochs a checkpoint has behind it; 0 if there is none or it cannot be read."""
+    if not path.exists():
+        return 0
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        return int(checkpoint["epoch"]) + 1
+    except Exception as error:  # noqa: BLE001 - whatever a damaged file makes the reader raise, training starts over
+        warnings.warn(f"{path} cannot be read ({error}); training starts over", stacklevel=3)
+        return 0
