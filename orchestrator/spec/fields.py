@@ -14,8 +14,14 @@ Location = tuple[int | str, ...]
 
 SLUG_WORDS = "of lower-case letters, digits, `-`, `_` and `.`, starting with a letter or digit"
 
-_PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
-_PLURAL = {int: "whole numbers", float: "numbers", str: "names", Any: "values"}
+_PLAIN: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    Path: "a path",
+}
+_PLURAL: dict[Any, str] = {int: "whole numbers", float: "numbers", str: "names", Any: "values"}
 
 
 def as_field(annotation: Any) -> FieldInfo:
@@ -42,7 +48,7 @@ def keys(field: FieldInfo) -> list[str]:
 
 
 def walk(field: FieldInfo, location: Sequence[int | str]) -> tuple[FieldInfo | None, Location]:
-    """Follow `location`; return the field there, if it exists, and the location without pydantic's union tags."""
+    """Follow `location`; return the field there, if any, and the location without pydantic's union tags."""
     cleaned: list[int | str] = []
     current: FieldInfo | None = field
     for step in location:
@@ -79,7 +85,9 @@ def _child(field: FieldInfo, step: int | str) -> FieldInfo | None:
         if origin is dict:
             return as_field(arguments[1])
         if origin is tuple and isinstance(step, int):
-            return as_field(arguments[0] if arguments[-1] is Ellipsis else arguments[min(step, len(arguments) - 1)])
+            return as_field(
+                arguments[0] if arguments[-1] is Ellipsis else arguments[min(step, len(arguments) - 1)]
+            )
     return None
 
 
@@ -120,6 +128,8 @@ def _bounds(field: FieldInfo) -> str:
         for name in ("ge", "gt", "le", "lt", "pattern")
         if getattr(constraint, name, None) is not None
     }
+    if "ge" in limits and "le" in limits:
+        return f" from {limits['ge']:g} to {limits['le']:g}"
     words = {"ge": "of at least {:g}", "gt": "above {:g}", "le": "of at most {:g}", "lt": "below {:g}"}
     said = [text.format(limits[name]) for name, text in words.items() if name in limits]
     if limits.get("pattern"):

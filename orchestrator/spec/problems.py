@@ -59,7 +59,11 @@ def suggest(word: str, options: Iterable[str]) -> str:
     nearest = _nearest(word, known)
     if nearest:
         return f"did you mean {nearest!r}?"
-    return f"expected {choice(known)}" if len(known) <= 16 else f"expected one of {len(known)} others, such as {known[0]}"
+    return (
+        f"expected {choice(known)}"
+        if len(known) <= 16
+        else f"expected one of {len(known)} others, such as {known[0]}"
+    )
 
 
 def _nearest(word: str, known: Sequence[str]) -> str | None:
@@ -70,6 +74,8 @@ def _nearest(word: str, known: Sequence[str]) -> str | None:
     squeezed = word.lower().replace("-", "").replace("_", "")
     for option in known:
         parts = option.lower().replace("-", "_").split("_")
-        if squeezed and (squeezed == "".join(part[:1] for part in parts) or (len(word) > 3 and word.lower() in parts)):
+        if squeezed and (
+            squeezed == "".join(part[:1] for part in parts) or (len(word) > 3 and word.lower() in parts)
+        ):
             return option
     return None

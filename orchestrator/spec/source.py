@@ -1,7 +1,7 @@
 """YAML as plain data with positions.
 
-Scalars follow the core schema of YAML 1.2 (`1e-3` is a number, `no` is text, nothing is a date). Tags, merge keys,
-duplicate keys and a second document are errors, and so is whatever could make a small file a big value.
+Scalars follow the core schema of YAML 1.2 (`1e-3` is a number, `no` is text, nothing is a date). Tags, merge
+keys, duplicate keys and a second document are errors, and so is what could make a small file a big value.
 """
 
 import os
@@ -67,12 +67,12 @@ class Node:
         return self.value
 
     def find(self, location: tuple[int | str, ...], *, key: bool = False) -> Position:
-        """Return the place of the value at `location`, or of its key; of its nearest surroundings if it has none."""
+        """Return the place of the value at `location`, or of its key; of what surrounds it if it has none."""
         node, place = self, self.position
         for step in location:
             if isinstance(node.value, dict) and step in node.value:
                 place = node.keys[str(step)]
-                node = node.value[step]
+                node = node.value[str(step)]
             elif isinstance(node.value, list) and isinstance(step, int) and step < len(node.value):
                 node = node.value[step]
                 place = node.position
@@ -175,14 +175,19 @@ class _Builder:
     def _node(self, depth: int) -> Node:
         event = self._loader.get_event()
         if isinstance(event, yaml.AliasEvent):
-            if event.anchor not in self._anchors:
-                self._fail(event, f"`*{event.anchor}` stands for nothing yet: no `&{event.anchor}` is complete before it")
-            original = self._anchors[event.anchor]
+            if str(event.anchor) not in self._anchors:
+                self._fail(
+                    event,
+                    f"`*{event.anchor}` stands for nothing yet: no `&{event.anchor}` is complete before it",
+                )
+            original = self._anchors[str(event.anchor)]
             return Node(self.place(event.start_mark), original.value, original.keys, original.size)
         if depth > MAX_DEPTH:
             self._fail(event, f"nested more than {MAX_DEPTH} levels deep")
         if event.tag is not None:
-            self._report(event, f"the tag {event.tag!r} is refused: a sweep file is plain data; write the value itself")
+            self._report(
+                event, f"the tag {event.tag!r} is refused: a sweep file is plain data; write the value itself"
+            )
         if isinstance(event, yaml.MappingStartEvent):
             node = self._mapping(event, depth)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -192,7 +197,7 @@ class _Builder:
         if node.size > MAX_NODES:
             self._fail(event, f"its aliases expand to more than {MAX_NODES:,} values")
         if event.anchor is not None:
-            self._anchors[event.anchor] = node
+            self._anchors[str(event.anchor)] = node
         return node
 
     def _mapping(self, start: yaml.Event, depth: int) -> Node:
@@ -207,10 +212,14 @@ class _Builder:
             elif event.implicit[0] and event.value == "<<":
                 self._report(event, "merge keys (`<<`) are not supported: write the keys out")
             elif not isinstance(key.value, str):
-                self._report(event, f"expected a name as key, got {event.value or 'nothing'}: quote it if it is a name")
+                self._report(
+                    event, f"expected a name as key, got {event.value or 'nothing'}: quote it if it is a name"
+                )
             elif key.value in node.value:
                 line = node.keys[key.value].line
-                self._report(event, f"the key {key.value!r} stands twice" + (f", first in line {line}" if line else ""))
+                self._report(
+                    event, f"the key {key.value!r} stands twice" + (f", first in line {line}" if line else "")
+                )
             else:
                 node.value[key.value] = value
                 node.keys[key.value] = key.position
@@ -272,10 +281,11 @@ def _number(text: str) -> int | float | None:
 
 
 def from_plain(value: Any, position: Position) -> Node:
-    """Make nodes of plain values, all at one place."""
+    """Make nodes of plain values; `position` grows by the names that lead to a value."""
     if isinstance(value, Mapping):
-        nodes = {str(key): from_plain(item, position) for key, item in value.items()}
-        return Node(position, nodes, dict.fromkeys(nodes, position))
+        places = {str(key): Position(f"{position.path}.{key}") for key in value}
+        nodes = {str(key): from_plain(item, places[str(key)]) for key, item in value.items()}
+        return Node(position, nodes, places)
     if isinstance(value, list | tuple):
         return Node(position, [from_plain(item, position) for item in value])
     return Node(position, value)

@@ -9,7 +9,7 @@ from itertools import product
 from math import prod
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializeAsAny, create_model, model_validator
+from pydantic import Field, SerializeAsAny, ValidationError, create_model, model_validator
 
 from components.config import DataSettings, Settings, TrainingSettings, TrialConfig
 from components.errors import AdaptuneError
@@ -129,14 +129,14 @@ class SweepSpec(Settings):
     """The task's model; what is left out keeps its default."""
     training: TrainingSettings = TrainingSettings()
     """How the model is trained."""
-    grid: dict[str, tuple[Any, ...]] = {}
+    grid: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     """Dotted paths under `model` or `training`, each with the values to try; the grid is their product."""
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     """Every trial runs once for each seed; by default only `training.seed`."""
     ablations: dict[Slug, dict[str, Any]]
     """Variants of the model by name: dotted paths and the values that they take.
-    The one that `compare.against` names is tuned over its own grid; `baseline`, if not given, is the model without
-    personalisation."""
+    The one that `compare.against` names is tuned over the same grid; `baseline`, if not given, is the model
+    without personalisation."""
     controls: tuple[str, ...] = ()
     """The task's controls to evaluate the model under, such as `shuffled-users`."""
     objective: Objective
@@ -182,20 +182,22 @@ class SweepSpec(Settings):
         """The trial at `assignments`, applied in order, and `seed`.
 
         An assignment to a section (`model.personalization`) replaces all of it, and with it what earlier
-        assignments set inside. Raises `AdaptuneError` if a path does not exist or the values do not go together.
+        assignments set inside. Raises `AdaptuneError` if a path does not exist or values do not go together.
         """
         values = self._base
         for path, value in assignments.items():
             values = _assign(values, path.split("."), value, path)
+        config = {
+            "task": self.task,
+            "data": self.data,
+            "model": values["model"],
+            "training": {**values["training"], "seed": seed},
+        }
         try:
-            return TrialConfig(
-                task=self.task,
-                data=self.data,
-                model=TASKS[self.task].settings.model_validate(values["model"]),
-                training=TrainingSettings.model_validate({**values["training"], "seed": seed}),
-            )
-        except ValueError as error:
-            raise AdaptuneError(f"{dict(assignments)} does not make a trial: {error}") from error
+            return TrialConfig.model_validate(config)
+        except ValidationError as error:
+            reasons = "; ".join(detail["msg"].removeprefix("Value error, ") for detail in error.errors())
+            raise AdaptuneError(f"{reasons} (at {_written(assignments)})") from error
 
     @cached_property
     def _base(self) -> dict[str, Any]:
@@ -249,6 +251,10 @@ def is_within(path: str, section: str) -> bool:
 
 def _needs_baseline(compare: object) -> bool:
     return not isinstance(compare, Mapping) or compare.get("against", BASELINE) == BASELINE
+
+
+def _written(assignments: Assignments) -> str:
+    return ", ".join(f"{path}: {value}" for path, value in assignments.items()) or "the file's own values"
 
 
 def _points(grid: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,10 @@ def explain(error: yaml.MarkedYAMLError) -> tuple[Any, str]:
     if "could not find expected ':'" in problem:
         return opened or mark, "expected `key: value`; the `: ` is missing"
     if "mapping values are not allowed here" in problem:
-        return mark, "a `:` that belongs to no key here: check the indentation, or quote text that holds a `: `"
+        return (
+            mark,
+            "a `:` that belongs to no key here: check the indentation, or quote text that holds a `: `",
+        )
     if "expected <block end>" in problem:
         return mark, f"the indentation fits none of the lines above (the block{since})"
     if "expected ',' or" in problem:
@@ -31,5 +34,5 @@ def explain(error: yaml.MarkedYAMLError) -> tuple[Any, str]:
 
 
 def _is_tab(mark: Any) -> bool:
-    buffer = getattr(mark, "buffer", None)
-    return bool(buffer) and buffer[mark.pointer : mark.pointer + 1] == "\t"
+    buffer = getattr(mark, "buffer", None) or ""
+    return bool(buffer[mark.pointer : mark.pointer + 1] == "\t")

@@ -1,0 +1,73 @@
+"""From a file, or from plain values, to a sweep in which everything has been checked."""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError, create_model
+
+from components.tasks import TASKS
+from orchestrator.spec.fields import as_field
+from orchestrator.spec.messages import explain
+from orchestrator.spec.overrides import apply_overrides
+from orchestrator.spec.problems import SpecError, SpecErrors, suggest
+from orchestrator.spec.rules import check_names
+from orchestrator.spec.source import Node, Position, from_plain, parse_file
+from orchestrator.spec.sweep import SweepSpec, complete, spec_class
+from orchestrator.spec.variations import Variations, clashes
+
+__all__ = ["SpecError", "SpecErrors", "check_sweep", "load_sweep", "sweep_from_values"]
+
+
+def load_sweep(path: Path, overrides: Sequence[str] = ()) -> SweepSpec:
+    """Read and check a sweep file, with `overrides` (`key=value`) written over it.
+
+    Relative paths in it are relative to the current folder. Raises SpecErrors with everything that is wrong.
+    """
+    node, errors = parse_file(path)
+    return check_sweep(node, [*errors, *apply_overrides(node, overrides)])
+
+
+def sweep_from_values(values: Mapping[str, Any], overrides: Sequence[str] = ()) -> SweepSpec:
+    """Check the plain values of a sweep; raises SpecErrors with everything that is wrong."""
+    node = from_plain(values, Position("sweep"))
+    return check_sweep(node, apply_overrides(node, overrides))
+
+
+def check_sweep(node: Node, errors: Sequence[SpecError] = ()) -> SweepSpec:
+    """Make a sweep of a parsed file; raises SpecErrors with `errors` and everything else that is wrong."""
+    values = complete(node.plain())
+    task = values.get("task")
+    info = TASKS.get(task) if isinstance(task, str) else None
+    settings = spec_class(info.name) if info else _without_task()
+    spec = None
+    found: list[SpecError] = []
+    try:
+        spec = settings.model_validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        found.extend(explain(error, as_field(settings), node))
+    if info is None:
+        if isinstance(task, str):
+            found.append(node.find(("task",)).error(f"there is no task {task!r}; {suggest(task, TASKS)}"))
+        raise SpecErrors([*errors, *_elsewhere(found, errors)])
+    variations = Variations(values, info, node)
+    found.extend([*check_names(values, info, node), *variations.errors])
+    if spec is not None and not errors and not found:
+        spec = spec.model_copy(update={"grid": variations.grid, "ablations": variations.ablations})
+        found.extend(clashes(spec, node))
+    if spec is None or errors or found:
+        raise SpecErrors([*errors, *_elsewhere(found, errors)])
+    return spec
+
+
+def _elsewhere(found: Sequence[SpecError], known: Sequence[SpecError]) -> list[SpecError]:
+    """Drop errors at places that are known to be broken: they follow from what is known already."""
+    places = {(error.path, error.line, error.column) for error in known}
+    return [error for error in found if (error.path, error.line, error.column) not in places]
+
+
+@cache
+def _without_task() -> type[SweepSpec]:
+    return create_model("SweepSpec", __base__=SweepSpec, model=(Any, None))

@@ -1,0 +1,221 @@
+"""What a sweep file varies: the grid and the ablations, checked against the settings that they change."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import islice, product
+from math import prod
+from typing import Annotated, Any, cast
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from components.config import TrainingSettings
+from components.errors import AdaptuneError
+from components.tasks import TaskInfo
+from orchestrator.spec.fields import Location, as_field, describe, keys, paths, sections, walk
+from orchestrator.spec.messages import explain
+from orchestrator.spec.problems import SpecError, suggest
+from orchestrator.spec.rules import repeated, section
+from orchestrator.spec.source import Node
+from orchestrator.spec.sweep import BASELINE, BASELINE_PATH, SweepSpec, is_within
+
+MAX_TRIALS = 100_000
+"""Trials of a grid beyond which a file is refused before anything is expanded."""
+MAX_COMBINATIONS = 20_000
+"""Combinations of values that are tried with each other; `SweepSpec.resolve` checks each again when used."""
+
+
+class Variations:
+    """The grid and the ablations of one file; what is wrong with them is collected in `errors`."""
+
+    def __init__(self, values: Mapping[str, Any], info: TaskInfo, node: Node) -> None:
+        """Check `values` (plain, completed), which stand at the places of `node`."""
+        self.errors: list[SpecError] = []
+        self._values = values
+        self._info = info
+        self._node = node
+        self._roots = {"model": as_field(info.settings), "training": as_field(TrainingSettings)}
+        self.grid = self._checked_grid()
+        self.ablations = self._checked_ablations()
+
+    def _report(self, location: Location, message: str) -> None:
+        self.errors.append(self._node.find(location, key=True).error(message))
+
+    def _checked_grid(self) -> dict[str, tuple[Any, ...]]:
+        grid: dict[str, tuple[Any, ...]] = {}
+        given = section(self._values, "grid")
+        for path, values in given.items():
+            location = ("grid", path)
+            setting = self._setting(location, path, {})
+            if path == "training.seed":
+                self._report(location, "seeds are not for the grid: list them under `seeds`")
+            elif values == [] and setting:
+                self._report(
+                    location, f"no values: give at least one, {describe(setting)}, or remove the line"
+                )
+            elif isinstance(values, list) and setting:
+                coerced = [
+                    self._coerced((*location, index), value, setting) for index, value in enumerate(values)
+                ]
+                self.errors.extend(repeated(self._node, location, coerced))
+                grid[path] = tuple(coerced)
+        self._check_overlap(("grid",), list(given))
+        self._check_size(given)
+        return grid
+
+    def _check_size(self, given: Mapping[str, Any]) -> None:
+        lists = [
+            values for values in (*given.values(), self._values.get("seeds")) if isinstance(values, list)
+        ]
+        sizes = [len(values) for values in lists if values]
+        if prod(sizes) > MAX_TRIALS:
+            factors = " x ".join(str(size) for size in sizes if size > 1)
+            message = f"{prod(sizes):,} trials ({factors}); no more than {MAX_TRIALS:,} can be planned"
+            self._report(("grid",), message)
+
+    def _checked_ablations(self) -> dict[str, dict[str, Any]]:
+        taken = {"model", *self._info.controls, *self._info.trivial}
+        ablations: dict[str, dict[str, Any]] = {}
+        for name, changes in section(self._values, "ablations").items():
+            location = ("ablations", name)
+            if name in taken:
+                self._report(
+                    location, f"the name {name!r} belongs to another row of the results: choose another"
+                )
+            if not isinstance(changes, Mapping):
+                continue
+            ablations[name] = {}
+            for path, value in changes.items():
+                setting = self._setting((*location, path), path, self.grid)
+                if path == "training.seed":
+                    self._report((*location, path), "an ablation runs with the same `seeds` as the model")
+                elif setting:
+                    ablations[name][path] = self._coerced((*location, path), value, setting)
+            self._check_overlap(location, list(changes))
+            if len(ablations[name]) == len(changes):
+                self._check_effect(name, ablations[name])
+        return ablations
+
+    def _check_effect(self, name: str, changes: Mapping[str, Any]) -> None:
+        if any(
+            is_within(path, changed) or is_within(changed, path) for path in self.grid for changed in changes
+        ):
+            return
+        if any(self._base(path) != value for path, value in changes.items()):
+            return
+        if name == BASELINE and self._node.find(("ablations", name)) == self._node.find(("ablations",)):
+            message = f"`{BASELINE_PATH}` is null, so nothing differs from the baseline: give it a section"
+            self._report(tuple(BASELINE_PATH.split(".")), message)
+        else:
+            said = (
+                " and ".join(f"{path!r}" for path in changes) + " is as it says already"
+                if changes
+                else "it is empty"
+            )
+            self._report(("ablations", name), f"the ablation {name!r} changes nothing: {said}")
+
+    def _setting(self, location: Location, path: str, grid: Mapping[str, Sequence[Any]]) -> FieldInfo | None:
+        """Return the field that `path` leads to; report a path that leads nowhere."""
+        head, *rest = path.split(".")
+        if head == "data":
+            self._report(location, "a sweep has one data set: change `data` itself, or by `--set`")
+            return None
+        found = self._roots.get(head) if rest else None
+        if found is None:
+            self._report(location, f"there is no setting {path!r}; {self._meant(path, self._known)}")
+            return None
+        for index, step in enumerate(rest):
+            parent = ".".join([head, *rest[:index]])
+            if index and (None in grid.get(parent, ()) or self._base(parent) is None):
+                self._report(location, f"{parent!r} is null, so it has no {step!r}: give it a section first")
+                return None
+            child, _ = walk(found, (step,))
+            if child is None:
+                self._report(
+                    location, f"{parent!r} has no setting {step!r}; {self._meant(path, keys(found))}"
+                )
+                return None
+            found = child
+        return found
+
+    def _meant(self, path: str, options: Sequence[str]) -> str:
+        last = path.rsplit(".", 1)[-1]
+        same = [known for known in self._known if known.rsplit(".", 1)[-1] == last]
+        return (
+            f"did you mean {same[0]!r}?"
+            if same
+            else suggest(last if options is not self._known else path, options)
+        )
+
+    @cached_property
+    def _known(self) -> list[str]:
+        return [path for name, root in self._roots.items() for path in paths(root, name)]
+
+    def _base(self, path: str) -> Any:
+        """Return what the file itself sets at `path`, or the default there."""
+        head, *rest = path.split(".")
+        value: Any = section(self._values, head)
+        setting: FieldInfo | None = self._roots[head]
+        for step in rest:
+            setting = walk(setting, (step,))[0] if setting else None
+            default = setting.get_default(call_default_factory=False) if setting else None
+            value = value.get(step, default) if isinstance(value, Mapping) else getattr(value, step, default)
+        return value
+
+    def _coerced(self, location: Location, value: Any, setting: FieldInfo) -> Any:
+        adapter: TypeAdapter[Any] = TypeAdapter(Annotated[cast(Any, setting.annotation), setting])
+        try:
+            coerced = adapter.validate_json(json.dumps(value), strict=True)
+        except ValidationError as error:
+            self.errors.extend(explain(error, setting, self._node, location))
+            return value
+        return value if isinstance(value, Mapping) else coerced
+
+    def _check_overlap(self, location: Location, given: Sequence[str]) -> None:
+        for path in given:
+            for other in given:
+                if path != other and is_within(path, other):
+                    self._report(
+                        (*location, path), f"{path!r} lies in {other!r}, which is set too: keep one of them"
+                    )
+
+
+def clashes(spec: SweepSpec, node: Node) -> Iterator[SpecError]:
+    """Find values of the grid and the ablations that are good alone and do not go together."""
+    root = {"model": as_field(type(spec.model)), "training": as_field(TrainingSettings)}
+    said: set[str] = set()
+    for name, changes in {"": {}, **spec.ablations}.items():
+        varied = {
+            path: values
+            for path, values in spec.grid.items()
+            if _has_rules(root, path) and not any(is_within(path, changed) for changed in changes)
+        }
+        for values in islice(product(*varied.values()), MAX_COMBINATIONS):
+            point = dict(zip(varied, values, strict=True))
+            try:
+                spec.resolve({**point, **changes}, spec.seeds[0])
+            except AdaptuneError as error:
+                if str(error) not in said:
+                    said.add(str(error))
+                    yield node.find(_blamed(str(error), name, changes, point), key=True).error(str(error))
+
+
+def _blamed(message: str, name: str, changes: Mapping[str, Any], point: Mapping[str, Any]) -> Location:
+    for key in re.findall(r"`([a-z_]+)`", message):
+        for path in changes:
+            if path.endswith(f".{key}"):
+                return ("ablations", name, path)
+        for path in point:
+            if path.endswith(f".{key}"):
+                return ("grid", path)
+    return ("ablations", name) if name else ("grid",)
+
+
+def _has_rules(roots: Mapping[str, FieldInfo], path: str) -> bool:
+    """Whether a setting is in a section whose settings are checked against each other, or is one."""
+    head, *rest = path.split(".")
+    fields = [walk(roots[head], rest[:end])[0] for end in range(len(rest) + 1)]
+    classes = [each for found in fields if found for each in sections(found)]
+    return any(each.__pydantic_decorators__.model_validators for each in classes)
