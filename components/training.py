@@ -86,7 +86,11 @@ def fit(
 
 
 class _EpochEnd(lightning.Callback):
-    """Seeds each epoch, and at its end saves, validates and reports."""
+    """Seeds each epoch, and at its end validates, reports and then saves.
+
+    The checkpoint comes last: if the process dies before it, the epoch is repeated and reported again, so no
+    report is ever lost.
+    """
 
     def __init__(self, task: ModuleType, data: Any, seed: int, path: Path, on_epoch: OnEpoch) -> None:
         self.task = task
@@ -101,13 +105,13 @@ class _EpochEnd(lightning.Callback):
         torch.manual_seed(derive_seed(self.seed, "epoch", trainer.current_epoch))
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        partial = self.path.with_suffix(f".{os.getpid()}.partial")
-        trainer.save_checkpoint(partial)
-        partial.replace(self.path)
         metrics = {"train_loss": float(trainer.callback_metrics["train_loss"])}
         metrics |= macro(self.task.evaluate(module, self.data, "validation", slices=False))
         seconds = time.perf_counter() - self.started
         self.on_epoch(EpochReport(trainer.current_epoch + 1, metrics, seconds), module)
+        partial = self.path.with_suffix(f".{os.getpid()}.partial")
+        trainer.save_checkpoint(partial)
+        partial.replace(self.path)
 
 
 def _finished_epochs(path: Path) -> int:

@@ -1,24 +1,34 @@
 """Joining or starting a Ray cluster, and checking that all of its nodes share the storage."""
 
+import logging
 import os
+import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from components.errors import AdaptuneError
+
+
+MAX_PENDING = 64
+"""Jobs that Tune asks for ahead of time; with its default of one, workers would start one after another."""
 
 
 @contextmanager
 def ray_cluster(address: str | None, home: Path) -> Iterator[None]:
     """Start Ray on this machine, or join the cluster at `address`; shut down or leave in the end.
 
+    What Ray prints meanwhile goes to standard error, and Tune's log of failed jobs nowhere: the ledger has it.
     Raises AdaptuneError if the cluster cannot be reached, or a node of it cannot read and write `home`.
     """
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(MAX_PENDING))
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
+
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
     try:
         ray.init(
@@ -32,8 +42,9 @@ def ray_cluster(address: str | None, home: Path) -> Iterator[None]:
         where = f"the Ray cluster at {address} cannot be joined" if address else "Ray cannot start on this machine"
         raise AdaptuneError(f"{where}: {error}") from error
     try:
-        _check_shared_storage(home)
-        yield
+        with redirect_stdout(sys.stderr):
+            _check_shared_storage(home)
+            yield
     finally:
         ray.shutdown()
 

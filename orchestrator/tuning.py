@@ -88,6 +88,7 @@ class Hearer(tune.Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A worker died and Tune tries the job again."""
+        self._failures.pop(trial.trial_id, None)
         self._books.interrupted(trial.config["job"])
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -96,7 +97,7 @@ class Hearer(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A job was given up after its surroundings failed too often."""
-        self._end(trial, str(trial.get_error() or "its worker died"), by_trial=False)
+        self._end(trial, self._failures.pop(trial.trial_id, "its worker process died"), by_trial=False)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Some time passed."""

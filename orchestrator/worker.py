@@ -41,6 +41,7 @@ def execute(job: Job, around: Surroundings, report: Report) -> None:
             case TrivialJob():
                 evaluate_trivial(job, around)
     except NOT_THE_TRIALS_FAULT:
+        report(Progress(failure=traceback.format_exc()))
         raise
     except Exception:  # noqa: BLE001  whatever a model does wrong is its trial's result; the sweep goes on
         report(Progress(failure=traceback.format_exc()))
