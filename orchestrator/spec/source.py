@@ -112,10 +112,13 @@ def _decode(content: bytes, path: str) -> str:
         raise SpecErrors([SpecError(path, len(before), len(before[-1]) + 1, message)]) from None
 
 
-def parse_file(path: Path) -> tuple[Node, list[SpecError]]:
-    """Read a file that holds one mapping; errors that leave the rest readable are returned, others raised."""
+def parse_file(path: Path, *, expand: bool = True) -> tuple[Node, list[SpecError]]:
+    """Read a file that holds one mapping; errors that leave the rest readable are returned, others raised.
+
+    With `expand`, `${NAME}` in text stands for the environment variable.
+    """
     text = read_text(path)
-    node, errors = parse_text(text, str(path))
+    node, errors = parse_text(text, str(path), expand=expand)
     if not isinstance(node.value, dict):
         if node.value is None:
             message = "the file is empty; expected keys such as `name`, `task` and `data`"
@@ -125,7 +128,9 @@ def parse_file(path: Path) -> tuple[Node, list[SpecError]]:
     return node, errors
 
 
-def parse_text(text: str, path: str, *, located: bool = True) -> tuple[Node, list[SpecError]]:
+def parse_text(
+    text: str, path: str, *, located: bool = True, expand: bool = True
+) -> tuple[Node, list[SpecError]]:
     """Parse one YAML document. Without `located`, positions have no line (text that is not from a file)."""
     start = Position(path, 1, 1) if located else Position(path)
     strange = Reader.NON_PRINTABLE.search(text)
@@ -133,7 +138,7 @@ def parse_text(text: str, path: str, *, located: bool = True) -> tuple[Node, lis
         before = text[: strange.start()].split("\n")
         place = Position(path, len(before), len(before[-1]) + 1) if located else start
         raise SpecErrors([place.error(f"character {ord(strange.group()):#04x} is not allowed in YAML")])
-    builder = _Builder(text, start)
+    builder = _Builder(text, start, expand)
     try:
         node = builder.document()
     except yaml.MarkedYAMLError as error:
@@ -147,9 +152,10 @@ def parse_text(text: str, path: str, *, located: bool = True) -> tuple[Node, lis
 class _Builder:
     """Builds nodes from PyYAML's events, which know the places and have executed nothing."""
 
-    def __init__(self, text: str, start: Position) -> None:
+    def __init__(self, text: str, start: Position, expand: bool) -> None:
         self.errors: list[SpecError] = []
         self._start = start
+        self._expands = expand
         self._loader = yaml.SafeLoader(text)
         self._anchors: dict[str, Node] = {}
 
@@ -258,7 +264,7 @@ class _Builder:
                 self._report(event, f"the environment variable {name} is not set: `export {name}=…` first")
             return os.environ.get(name or "", "")
 
-        expanded = _VARIABLE.sub(value_of, text)
+        expanded = _VARIABLE.sub(value_of, text) if self._expands else text
         if _SURROGATE.search(expanded):
             self._report(event, "the text holds half a character (a lone surrogate)")
             return ""

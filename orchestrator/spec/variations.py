@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice, product
 from math import prod
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -165,9 +165,9 @@ class Variations:
         return value
 
     def _coerced(self, location: Location, value: Any, setting: FieldInfo) -> Any:
-        adapter: TypeAdapter[Any] = TypeAdapter(Annotated[cast(Any, setting.annotation), setting])
+        expected: Any = Annotated[setting.annotation, setting]
         try:
-            coerced = adapter.validate_json(json.dumps(value), strict=True)
+            coerced = TypeAdapter(expected).validate_json(json.dumps(value), strict=True)
         except ValidationError as error:
             self.errors.extend(explain(error, setting, self._node, location))
             return value
