@@ -8,7 +8,7 @@ default leaves the ids of older trials as they are.
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Settings(BaseModel):
@@ -83,6 +83,20 @@ class TableSettings(Settings):
     users: Path | None = None
     """CSV or Parquet file of users: `user`; every other column is a categorical profile field."""
 
+    @model_validator(mode="after")
+    def _threshold_in_range(self) -> "TableSettings":
+        lowest, highest = self.rating_range
+        if lowest >= highest:
+            raise ValueError(
+                f"`rating_range` {lowest:g} to {highest:g} is no range: write [lowest, highest], the lowest first"
+            )
+        if not lowest < self.like_threshold <= highest:
+            raise ValueError(
+                f"`like_threshold` {self.like_threshold:g} lies outside `rating_range` {lowest:g} to {highest:g}: "
+                "set it above the lowest and at most to the highest rating"
+            )
+        return self
+
 
 DataSettings = Annotated[SyntheticSettings | MovieLensSettings | TableSettings, Field(discriminator="source")]
 
@@ -112,6 +126,16 @@ class PersonalizationSettings(Settings):
     """Let the user vector bias the task model's attention."""
     fusion_modulation: bool = True
     """Let the user vector gate the task model's fusion of modalities."""
+
+    @model_validator(mode="after")
+    def _heads_divide_hidden(self) -> "PersonalizationSettings":
+        if self.hidden % self.heads:
+            nearest = self.hidden - self.hidden % self.heads or self.heads
+            raise ValueError(
+                f"`heads` {self.heads} does not divide `hidden` {self.hidden}: "
+                f"change `heads`, or make `hidden` a multiple of it such as {nearest}"
+            )
+        return self
 
 
 class RecommendationSettings(Settings):
