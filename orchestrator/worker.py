@@ -94,8 +94,8 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
                     points = [curve[number] for number in sorted(curve) if number <= epoch.epoch]
                     write_json(place / "curve.json", points)
                     write_json(place / "config.json", reading.config.model_dump(mode="json"))
-                    _save_weights(module, place / "model.safetensors")
-                    task.export(module, data, place)
+                    _save_model(task, module, data, place / "model")
+                    shutil.copyfile(place / "config.json", place / "model" / "config.json")
                     shutil.copyfile(folder / "log.txt", place / "log.txt")
                     _write_result(
                         place,
@@ -133,7 +133,7 @@ def evaluate(job: EvaluateJob, around: Surroundings) -> None:
     data = _open(around.task, job.data_folder)
     folder = Workspace(Path(around.home)).trial(job.trial_id)
     module = task.build(job.config, data)
-    module.model.load_state_dict(load_file(folder / "model.safetensors"))
+    module.model.load_state_dict(load_file(folder / "model" / "model.safetensors"))
     for look in job.looks:
         rows = task.evaluate(module, data, look.part, control=look.control or None)
         _write_look(folder, look, rows, around)
@@ -188,10 +188,14 @@ def _macro(rows: Any) -> dict[str, float]:
     return {name: value for name, value in macro(rows).items() if value == value}
 
 
-def _save_weights(module: Any, path: Path) -> None:
+def _save_model(task: Any, module: Any, data: Any, folder: Path) -> None:
+    """Write all that serving needs, whole, so that promoting a trial is copying this folder."""
     from safetensors.torch import save_file
 
-    save_file({name: tensor.contiguous() for name, tensor in module.model.state_dict().items()}, path)
+    folder.mkdir()
+    weights = {name: tensor.contiguous() for name, tensor in module.model.state_dict().items()}
+    save_file(weights, folder / "model.safetensors")
+    task.export(module, data, folder)
 
 
 def _read_curve(folder: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,94 @@
+"""A sweep's results, gathered from the ledger and the trials' folders."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from components.errors import AdaptuneError
+from components.tasks import TASKS
+from orchestrator.jobs import Look
+from orchestrator.ledger import Ledger, Member
+from orchestrator.spec.sweep import SweepSpec
+from orchestrator.stages import BASELINE, CONTROL, FINAL, MODEL, TRIVIAL
+from orchestrator.workspace import Workspace
+
+if TYPE_CHECKING:
+    from orchestrator.comparison import Comparison, Entry, Role
+
+Part = Literal["validation", "test"]
+
+
+def recorded_sweep(argument: str, ledger: Ledger) -> SweepSpec:
+    """Return a sweep as it was last run, by its name or by its file.
+
+    Raises AdaptuneError if it has never been run.
+    """
+    from orchestrator.spec.load import load_sweep, sweep_from_values
+
+    specs = ledger.sweep_specs()
+    is_file = argument.endswith((".yaml", ".yml")) or Path(argument).exists()
+    name = load_sweep(Path(argument)).name if is_file else argument
+    if name not in specs:
+        known = ", ".join(ledger.sweep_names()) or "none"
+        raise AdaptuneError(f"the sweep {name!r} has not been run in this home folder (known: {known}): run it first")
+    return sweep_from_values(specs[name])
+
+
+def compare_sweep(
+    spec: SweepSpec, ledger: Ledger, workspace: Workspace, part: Part = "test", all_slices: bool = True
+) -> "Comparison":
+    """Compare the final rows of a sweep on one part.
+
+    Raises AdaptuneError while the sweep has no final rows, or a row lacks a seed.
+    """
+    from components.data.store import data_digest
+    from orchestrator.compare import compare_entries
+
+    return compare_entries(
+        spec.name,
+        TASKS[spec.task],
+        spec.objective,
+        _entries(spec, ledger, workspace, part),
+        spec.compare.against,
+        spec.seeds,
+        ledger.test_looks(data_digest(spec.data)),
+        part,
+        level=spec.compare.confidence,
+        all_slices=all_slices,
+    )
+
+
+def _entries(spec: SweepSpec, ledger: Ledger, workspace: Workspace, part: Part) -> "list[Entry]":
+    final = ledger.members(spec.name, FINAL)
+    if not final:
+        raise AdaptuneError(
+            f"{spec.name} has no final results yet: `adaptune run` it to its end (`adaptune status` shows how far it is)"
+        )
+    entries = []
+    for name in dict.fromkeys(member.name for member in final):
+        members = [member for member in final if member.name == name]
+        role: Role = MODEL if name == MODEL else BASELINE if name == spec.compare.against else "ablation"
+        entries.append(_entry(name, role, members, Look(part), ledger, workspace))
+    model = [member for member in final if member.name == MODEL]
+    for control in spec.controls:
+        entries.append(_entry(control, CONTROL, model, Look(part, control), ledger, workspace))
+    for member in ledger.members(spec.name, TRIVIAL):
+        entries.append(_entry(member.name, TRIVIAL, [member], Look(part), ledger, workspace))
+    return entries
+
+
+def _entry(
+    name: str, role: "Role", members: Iterable[Member], look: Look, ledger: Ledger, workspace: Workspace
+) -> "Entry":
+    from components.metrics.rows import read_rows
+    from orchestrator.comparison import Entry
+
+    members = list(members)
+    known = ledger.trials([member.trial_id for member in members])
+    tables = {}
+    for member in members:
+        path = workspace.trial(member.trial_id) / f"{look.stem}.arrow"
+        if path.exists():
+            tables[member.seed] = read_rows(path)
+    parameters = next((row.parameters for row in known.values() if row.parameters is not None), None)
+    return Entry(name, role, parameters, tables)

@@ -1,0 +1,83 @@
+"""Sweeps from Python, as in a notebook: `Sweep.load("sweeps/quickstart.yaml").run()`."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.ledger import Ledger
+from orchestrator.plan import Plan, make_plan
+from orchestrator.registry import Registry
+from orchestrator.results import Part, compare_sweep
+from orchestrator.spec.load import load_sweep
+from orchestrator.spec.sweep import SweepSpec
+from orchestrator.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from orchestrator.comparison import Comparison
+    from orchestrator.driver import Outcome
+    from orchestrator.promote import Promotion
+
+
+class Sweep:
+    """A sweep file and the home folder that its results are in."""
+
+    def __init__(self, spec: SweepSpec, home: str | Path | None = None) -> None:
+        """Use `home`, or what `ADAPTUNE_HOME` names, or `./runs`."""
+        self.spec = spec
+        self.workspace = Workspace(Path(home or os.environ.get("ADAPTUNE_HOME") or "runs"))
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Sequence[str] = (), home: str | Path | None = None) -> "Sweep":
+        """Read a sweep file; `overrides` are `key=value` as with `--set`. Raises SpecErrors for a bad one."""
+        return cls(load_sweep(Path(path), overrides), home)
+
+    @property
+    def ledger(self) -> Ledger:
+        """The home folder's ledger."""
+        return Ledger(self.workspace.ledger_url)
+
+    def plan(self) -> Plan:
+        """Lay the sweep beside the ledger; starts nothing."""
+        return make_plan(self.spec, self.ledger)
+
+    def run(
+        self, address: str | None = None, retry_failed: bool = False, accept_stale: bool = False
+    ) -> "Outcome":
+        """Run what is not done yet."""
+        from orchestrator.driver import run_sweep
+
+        return run_sweep(self.spec, self.workspace, address, retry_failed, accept_stale)
+
+    def compare(self, part: Part = "test") -> "Comparison":
+        """Compare the rows of the finished sweep; `.frame()` of it is a tidy pandas frame."""
+        return compare_sweep(self.spec, self.ledger, self.workspace, part)
+
+    def trials(self) -> "pd.DataFrame":
+        """Return one line a trial: its phase, row, state, grid point and validation metrics."""
+        import pandas as pd
+
+        members = [member for member in self.ledger.members(self.spec.name) if member.phase != "final"]
+        rows = self.ledger.trials([member.trial_id for member in members])
+        lines: list[dict[str, Any]] = []
+        for member in members:
+            row = rows.get(member.trial_id)
+            line = {"trial": member.trial_id, "phase": member.phase, "row": member.name, "seed": member.seed}
+            known = {} if row is None else {"state": row.state, "parameters": row.parameters, **(row.metrics or {})}
+            lines.append({**line, **member.point, **known})
+        return pd.DataFrame(lines)
+
+    def promote(self, alias: str = "champion") -> "Promotion":
+        """Check the gates and make the winner a version."""
+        from orchestrator.promote import promote_sweep
+
+        registry = Registry(self.workspace.registry)
+        return promote_sweep(self.spec, self.ledger, self.workspace, registry, alias)
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the HTML report and return where it is."""
+        from orchestrator.reporting import write_report
+
+        return write_report(self.spec, self.ledger, self.workspace, Path(path) if path else None)
