@@ -44,11 +44,9 @@ def ease_recency(data: Interactions, part: int) -> NDArray[np.int64]:
 
 
 def relevant_items(data: Interactions, part: int) -> list[NDArray[np.int32]]:
-    """Return each user's distinct items of a part that the user did not have before it."""
-    held_out = (_item_matrix(data, data.part == part) > 0).astype(np.int8)
-    relevant = held_out - held_out.multiply(_item_matrix(data, data.part < part) > 0)
-    relevant.eliminate_zeros()
-    return np.split(relevant.indices, relevant.indptr[1:-1])
+    """Return each user's distinct items of a part."""
+    held_out = _item_matrix(data, data.part == part)
+    return np.split(held_out.indices, held_out.indptr[1:-1])
 
 
 def _ease(data: Interactions, part: int, decay: float) -> NDArray[np.int64]:

@@ -155,12 +155,13 @@ def test_a_short_catalogue_is_filled_up():
     assert (np.sort(top, axis=1)[:, :6] == -1).all()  # 18 earlier items leave 4 of 22
 
 
-def test_relevant_items_are_those_not_had_before(log):
+def test_relevant_items_are_the_distinct_ones_of_the_part(log):
     content = log.content.copy()
     mine = np.flatnonzero(log.part[: log.user_offsets[1]] == TEST)
-    content[mine[0]] = content[0]
+    content[mine[0]] = content[mine[1]]
     relevant = ranking.relevant_items(dataclasses.replace(log, content=content), TEST)
     assert sorted(relevant[0]) == sorted(content[mine[1:]])
+    assert len(relevant) == 12
 
 
 @pytest.mark.parametrize("name", [name for name in TRIVIAL if name != "oracle"])

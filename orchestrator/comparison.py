@@ -1,0 +1,156 @@
+"""What a comparison of a sweep's rows consists of, and how it is handed on: JSON and pandas."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from math import isnan
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow as pa
+
+from components.metrics.rows import FULL_HISTORY
+from components.tasks import TaskInfo
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Role = Literal["model", "ablation", "control", "baseline", "trivial"]
+Slice = tuple[str, int]
+"""User group and history length, such as `("unseen", 5)`."""
+
+ROLES: tuple[Role, ...] = ("model", "ablation", "control", "baseline", "trivial")
+MAIN: Slice = ("seen", FULL_HISTORY)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row to compare: its evaluation rows by seed. A trivial row has one table, standing for all seeds."""
+
+    name: str
+    role: Role
+    parameters: int | None
+    tables: Mapping[int, pa.Table]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over users with its interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean difference over users. `p_adjusted` is Holm's; `effect_size` is Cohen's d_z."""
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    p_adjusted: float
+    effect_size: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one entry scored in one slice. Metrics that it does not have are left out."""
+
+    name: str
+    role: Role
+    users: int
+    parameters: int | None
+    metrics: Mapping[str, Interval]
+    against_baseline: Mapping[str, Difference]
+    """This row minus the baseline; empty for the baseline itself."""
+    model_minus: Mapping[str, Difference]
+    """The model minus this row; empty for the model itself."""
+    micro: Mapping[str, float]
+    """Pooled over examples, for the metrics for which that means something."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as it stands in `compare --json`; an undefined number is null."""
+        return {
+            "name": self.name,
+            "role": self.role,
+            "users": self.users,
+            "parameters": self.parameters,
+            "metrics": {name: _numbers(value) for name, value in self.metrics.items()},
+            "against_baseline": {name: _numbers(value) for name, value in self.against_baseline.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A sweep's rows side by side: seen users with full histories in `rows`, every slice in `slices`."""
+
+    sweep: str
+    task: TaskInfo
+    metric: str
+    mode: Literal["min", "max"]
+    seeds: tuple[int, ...]
+    test_looks: int
+    part: Literal["validation", "test"]
+    level: float
+    baseline: str
+    slices: Mapping[Slice, tuple[Row, ...]]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The main slice."""
+        return self.slices[MAIN]
+
+    def row(self, name: str, chosen: Slice = MAIN) -> Row | None:
+        """Find a row by name."""
+        return next((row for row in self.slices.get(chosen, ()) if row.name == name), None)
+
+    @property
+    def model(self) -> Row:
+        """The model's row."""
+        return next(row for row in self.rows if row.role == "model")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of `compare --json`."""
+        return {
+            "sweep": self.sweep,
+            "task": self.task.name,
+            "objective": {"metric": self.metric, "mode": self.mode},
+            "unit": "user",
+            "seeds": list(self.seeds),
+            "test_looks": self.test_looks,
+            "rows": [row.to_json() for row in self.rows],
+        }
+
+    def frame(self) -> "pd.DataFrame":
+        """Return a tidy frame: one line for each slice, row and metric."""
+        import pandas as pd
+
+        lines = [
+            {
+                "group": group,
+                "history": history,
+                "row": row.name,
+                "role": row.role,
+                "users": row.users,
+                "parameters": row.parameters,
+                "metric": metric,
+                **vars(interval),
+                **_columns("against_baseline", row.against_baseline.get(metric)),
+                **_columns("model_minus", row.model_minus.get(metric)),
+            }
+            for (group, history), rows in self.slices.items()
+            for row in rows
+            for metric, interval in row.metrics.items()
+        ]
+        return pd.DataFrame(lines)
+
+
+def _columns(prefix: str, difference: Difference | None) -> dict[str, float]:
+    return {
+        f"{prefix}_{field.name}": getattr(difference, field.name, float("nan"))
+        for field in fields(Difference)
+    }
+
+
+def _numbers(value: Interval | Difference) -> dict[str, float | None]:
+    return {key: None if isnan(number) else number for key, number in vars(value).items()}

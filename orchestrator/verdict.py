@@ -1,0 +1,115 @@
+"""What a comparison means, in sentences: the same in the terminal and in the report."""
+
+from orchestrator.comparison import MAIN, Comparison, Difference, Row
+from orchestrator.formatting import difference_interval, metric_difference, metric_value, p_statement
+
+ALPHA = 0.05
+"""Largest adjusted p-value that is called a difference."""
+
+
+def is_better(comparison: Comparison, value: float) -> bool:
+    """Return whether a difference of the objective points to the better side."""
+    return value > 0 if comparison.mode == "max" else value < 0
+
+
+def best_trivial(comparison: Comparison) -> Row | None:
+    """Return the trivial row with the best objective; the oracle is a ceiling, not a rival."""
+    rivals = [
+        row
+        for row in comparison.rows
+        if row.role == "trivial" and row.name != "oracle" and comparison.metric in row.metrics
+    ]
+    sign = 1 if comparison.mode == "max" else -1
+    return max(rivals, key=lambda row: sign * row.metrics[comparison.metric].mean, default=None)
+
+
+def reference_name(comparison: Comparison) -> str:
+    """Name the baseline inside a sentence."""
+    return f"the {comparison.baseline}" if comparison.baseline == "baseline" else comparison.baseline
+
+
+def headline(comparison: Comparison) -> str:
+    """Say in one sentence whether the model beats the baseline, and by how much."""
+    metric, label = comparison.task.metrics[comparison.metric], _label(comparison)
+    row = comparison.model
+    difference = row.against_baseline.get(comparison.metric)
+    if difference is None:
+        return f"The model cannot be compared with {reference_name(comparison)} on {label}."
+    mean = metric_value(metric, row.metrics[comparison.metric].mean)
+    baseline = comparison.row(comparison.baseline)
+    assert baseline is not None
+    reference = metric_value(metric, baseline.metrics[comparison.metric].mean)
+    name, size = reference_name(comparison), _size(comparison, difference)
+    if difference.p_adjusted >= ALPHA:
+        return f"No difference shown: the model reaches {mean} {label}, {name} {reference} ({size})."
+    verb = "beats" if is_better(comparison, difference.difference) else "is worse than"
+    return f"The model {verb} {name}: {mean} against {reference} {label} ({size})."
+
+
+def findings(comparison: Comparison) -> list[str]:
+    """Say how the model stands to the trivial rows, to its controls and to users that it never saw."""
+    sentences = []
+    trivial = best_trivial(comparison)
+    if trivial is not None and comparison.metric in trivial.model_minus:
+        difference = trivial.model_minus[comparison.metric]
+        place = "above" if is_better(comparison, difference.difference) else "below"
+        sure = "" if difference.p_adjusted < ALPHA else ", which may be chance"
+        sentences.append(
+            f"It stands {place} the best trivial row, {trivial.name} ({_size(comparison, difference)}){sure}."
+        )
+    for row in comparison.rows:
+        if row.role == "control" and comparison.metric in row.model_minus:
+            sentences.append(_control(comparison, row))
+    unseen = ("unseen", MAIN[1])
+    model = comparison.row(comparison.model.name, unseen)
+    if model is not None and comparison.metric in model.against_baseline:
+        difference = model.against_baseline[comparison.metric]
+        sentences.append(
+            f"On {model.users} users that training never saw, the difference from "
+            f"{reference_name(comparison)} is {_size(comparison, difference)}."
+        )
+    return sentences
+
+
+def caveats(comparison: Comparison) -> list[str]:
+    """Say what to keep in mind: how much of the test data's freshness is spent, and what seeds can show."""
+    notes = []
+    if comparison.part == "validation":
+        notes.append("These are validation figures, and the grid points were chosen on them: they flatter.")
+    elif comparison.test_looks > 1:
+        notes.append(
+            f"This data's test part has been evaluated {comparison.test_looks:,} times so far. "
+            "Choices that were made after looking at it make its figures optimistic."
+        )
+    if len(comparison.seeds) < 3:
+        runs = "one seed" if len(comparison.seeds) == 1 else f"{len(comparison.seeds)} seeds"
+        notes.append(
+            f"With {runs}, chance in training is hardly averaged out; the intervals cover users only."
+        )
+    if comparison.model.users < 100:
+        notes.append(f"Only {comparison.model.users} users stand behind the main figures.")
+    return notes
+
+
+def _control(comparison: Comparison, row: Row) -> str:
+    loss = row.model_minus[comparison.metric]
+    gain = comparison.model.against_baseline.get(comparison.metric)
+    turned = metric_difference(comparison.task.metrics[comparison.metric], -loss.difference)
+    text = f"Under the control {row.name} the model changes by {turned}"
+    if gain is None or gain.p_adjusted >= ALPHA or not is_better(comparison, gain.difference):
+        return f"{text}."
+    share = loss.difference / gain.difference
+    return f"{text}: it loses {share * 100:.0f} % of its gain over {reference_name(comparison)}."
+
+
+def _size(comparison: Comparison, difference: Difference) -> str:
+    metric = comparison.task.metrics[comparison.metric]
+    return (
+        f"{metric_difference(metric, difference.difference)} {difference_interval(metric, difference)}, "
+        f"{p_statement(difference.p_adjusted)}"
+    )
+
+
+def _label(comparison: Comparison) -> str:
+    label = comparison.task.metrics[comparison.metric].label
+    return label if label.isupper() or "@" in label else label.lower()
