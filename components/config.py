@@ -6,7 +6,7 @@ default leaves the ids of older trials as they are.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -36,11 +36,20 @@ class SyntheticSettings(Settings):
     drift: float = Field(default=0.25, ge=0, le=1)
     """Share of users whose taste is replaced by another one in mid-history."""
     profile: float = Field(default=1.0, ge=0)
-    """Strength of what a user's profile says about taste."""
+    """Strength of what a user's profile says about taste: which of the many moods in the titles are liked."""
     seed: int = Field(default=0, ge=0)
     """Seed of the generator; the trial's own seed has no part in it."""
     like_threshold: float = Field(default=4.0, gt=1, le=5)
     """A rating (1 to 5) of at least this is a like."""
+
+    @model_validator(mode="after")
+    def _enough_items(self) -> Self:
+        if self.events > self.items:
+            raise ValueError(
+                f"events ({self.events}) must not exceed items ({self.items}), because a user rates an item once; "
+                "raise items or lower events"
+            )
+        return self
 
 
 class MovieLensSettings(Settings):
@@ -88,11 +97,11 @@ class TableSettings(Settings):
         lowest, highest = self.rating_range
         if lowest >= highest:
             raise ValueError(
-                f"`rating_range` {lowest:g} to {highest:g} is no range: write [lowest, highest], the lowest first"
+                f"`rating_range` {lowest:g} to {highest:g} is no range: write the lowest first, then the highest"
             )
         if not lowest < self.like_threshold <= highest:
             raise ValueError(
-                f"`like_threshold` {self.like_threshold:g} lies outside `rating_range` {lowest:g} to {highest:g}: "
+                f"`like_threshold` {self.like_threshold:g} is outside `rating_range` {lowest:g} to {highest:g}: "
                 "set it above the lowest and at most to the highest rating"
             )
         return self

@@ -1,7 +1,7 @@
 """Who is unseen, which events belong to which part, and what came strictly before each event.
 
-All choices follow from keyed hashes of ids, so they do not depend on the order of the input, on the machine or
-on Python's own hash. `SPLIT_VERSION` is raised whenever any of them changes.
+All choices follow from keyed hashes of ids, so they do not depend on the order of the input, on the machine
+or on Python's own hash. `SPLIT_VERSION` is raised whenever any of them changes.
 """
 
 import hashlib
@@ -37,8 +37,8 @@ def order_events(
 ) -> NDArray[np.intp]:
     """Sort by user, time and, inside a tie, a keyed hash of user and item.
 
-    The order inside a tie carries no information: whatever order the file had is an artefact that a model could
-    exploit.
+    The order inside a tie carries no information: whatever order the file had is an artefact that a model
+    could exploit.
     """
     user_hash = keyed_hash("adaptune tie user", user_ids)
     item_hash = keyed_hash("adaptune tie item", item_ids)
@@ -71,9 +71,9 @@ def count_before(user_offsets: NDArray[np.int64], timestamp: NDArray[np.int64]) 
 def temporal(user_offsets: NDArray[np.int64], timestamp: NDArray[np.int64]) -> NDArray[np.int8]:
     """Divide each user's events by time: the last tenth is test, the tenth before it validation.
 
-    A cut that would fall inside a tie moves to the nearest end of a tie (the earlier one at equal distance). The
-    first instant of a user is always training; a user with a single instant has nothing else, and one with two
-    has no validation part.
+    A cut that would fall inside a tie moves to the nearest end of a tie (the earlier one at equal distance).
+    The first instant of a user is always training; a user with a single instant has nothing else, and one
+    with two has no validation part.
     """
     first, last = user_offsets[:-1], user_offsets[1:]
     part_size = np.maximum(1, np.round((last - first) * PART_SHARE)).astype(np.int64)
@@ -90,7 +90,7 @@ def temporal(user_offsets: NDArray[np.int64], timestamp: NDArray[np.int64]) -> N
 def _nearest_cut(
     cuts: NDArray[np.int64], first: NDArray[np.int64], end: NDArray[np.int64], target: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Find, for each user, the allowed cut in (first, end) nearest to `target`, or `end` where there is none."""
+    """Find each user's allowed cut in (first, end) nearest to `target`, or `end` where there is none."""
     low, high = np.searchsorted(cuts, first, side="right"), np.searchsorted(cuts, end, side="left")
     place = np.searchsorted(cuts, target, side="right")
     padded = np.append(cuts, 0)

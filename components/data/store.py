@@ -33,8 +33,8 @@ KINDS = ("rated",)
 def data_digest(settings: DataSettings) -> str:
     """Hash what decides the prepared data: source bytes, settings that differ from their defaults, versions.
 
-    Paths do not enter, so the same files elsewhere are the same data. A changed default must come with a raised
-    `VERSION` of its source. Nothing is parsed. Raises `DataError` where a file is missing.
+    Paths do not enter, so the same files elsewhere are the same data. A changed default must come with a
+    raised `VERSION` of its source. Nothing is parsed. Raises `DataError` where a file is missing.
     """
     source = SOURCES[settings.source]
     files = source.files(settings)
@@ -104,7 +104,7 @@ def open_interactions(folder: Path) -> Interactions:
 
 
 def _write(recording: Recording, source: str, digest: str, folder: Path) -> None:
-    """Arrange the recording and write it as `events`, `users` and `items`, with the truth where there is one."""
+    """Arrange the recording and write it as `events`, `users` and `items`, with the truth if there is one."""
     import pyarrow as pa
 
     # Users without events have nothing to train, test or ask about.

@@ -8,15 +8,15 @@ _ARCHIVES = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip archive", b"7z
 
 
 def describe_wrong_content(path: Path) -> str | None:
-    """Say what a file is if its first bytes show that it is no data file at all: empty, an archive, a web page."""
+    """Say what a file is if its first bytes show that it holds no data: empty, an archive, a web page."""
     with path.open("rb") as file:
         head = file.read(512)
-    if not head:
+    if not head.strip():
         return "the file is empty"
     for magic, kind in _ARCHIVES.items():
         if head.startswith(magic):
             return f"this is {kind}, not data; unpack it"
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         return "this is a web page, not data; the download saved an error or log-in page"
     if not head.strip(b"\x00"):
         return "the file is filled with zero bytes; the download was interrupted"
@@ -24,11 +24,13 @@ def describe_wrong_content(path: Path) -> str | None:
 
 
 def read_lines(path: Path, encoding: str) -> list[str]:
-    """Read the lines of a small file, without their ends; raises `DataError` if it is not in this encoding."""
+    """Read the lines of a file without their ends; a `DataError` if it is not in this encoding."""
     try:
-        return path.read_bytes().decode(encoding).splitlines()
+        lines = path.read_bytes().decode(encoding).split("\n")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            path, f"expected {encoding} text, got byte {error.object[error.start]:#04x}", line
-        ) from error
+        byte = error.object[error.start]
+        raise DataError(path, f"expected {encoding} text, got the byte {byte:#04x}", line) from error
+    if lines[-1] == "":
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
