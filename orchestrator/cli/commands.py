@@ -2,9 +2,11 @@
 
 import typer
 
-from orchestrator.cli import check
+from orchestrator.cli import check, results, run
 
 
 def register(app: typer.Typer) -> None:
     """Add the orchestrator's commands to `app`."""
     check.register(app)
+    run.register(app)
+    results.register(app)

@@ -32,7 +32,7 @@ def build() -> typer.Typer:
     app = typer.Typer(
         name="adaptune",
         help="Experiments on personalised multimodal models: from one YAML file to a served winner.",
-        epilog="One sweep file describes it all. Start with [bold]adaptune plan sweeps/quickstart.yaml[/bold]",
+        epilog="One sweep file describes it all. Start with [bold]adaptune run sweeps/quickstart.yaml[/bold]",
         rich_markup_mode="rich",
         no_args_is_help=True,
         add_completion=False,

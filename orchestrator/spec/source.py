@@ -31,7 +31,9 @@ _WORDS = {
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}|\$\{")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_MARKED = re.compile("\ue000\ue001([A-Za-z_][A-Za-z0-9_]*)\ue002|\\$\\{")
+"""A variable while the file is parsed: as long as before, but without the braces, which would end text in `{…}`."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -156,7 +158,7 @@ class _Builder:
         self.errors: list[SpecError] = []
         self._start = start
         self._expands = expand
-        self._loader = yaml.SafeLoader(text)
+        self._loader = yaml.SafeLoader(_VARIABLE.sub("\ue000\ue001\\1\ue002", text) if expand else text)
         self._anchors: dict[str, Node] = {}
 
     def place(self, mark: Any) -> Position:
@@ -257,14 +259,14 @@ class _Builder:
 
     def _expand(self, event: yaml.ScalarEvent, text: str) -> str:
         def value_of(match: re.Match[str]) -> str:
-            name = match["name"]
+            name = match[1]
             if name is None:
                 self._report(event, "expected a variable's name in braces, such as `${ADAPTUNE_DATA}`")
             elif name not in os.environ:
                 self._report(event, f"the environment variable {name} is not set: `export {name}=…` first")
             return os.environ.get(name or "", "")
 
-        expanded = _VARIABLE.sub(value_of, text) if self._expands else text
+        expanded = _MARKED.sub(value_of, text) if self._expands else text
         if _SURROGATE.search(expanded):
             self._report(event, "the text holds half a character (a lone surrogate)")
             return ""
