@@ -1,0 +1,127 @@
+"""The commands that judge and hand on a sweep's results."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.cli.output import DEFAULT_HOME, GATE_REFUSED, GOOD, HomeOption, JsonOption, emit
+from orchestrator.cli.run import open_ledger
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from orchestrator.promote import Promotion
+
+FinishedArgument = Annotated[
+    str, typer.Argument(metavar="SWEEP", help="A sweep that was run: its file or its name.", show_default=False)
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    for command in (compare, report, promote, models, predict):
+        app.command()(command)
+
+
+def compare(
+    sweep: FinishedArgument,
+    validation: Annotated[
+        bool, typer.Option("--validation", help="Compare on the validation part instead of the test part.")
+    ] = False,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which of a sweep's rows differ from the baseline, and how sure that is."""
+    from orchestrator.results import compare_sweep, recorded_sweep
+    from orchestrator.tables import print_comparison
+
+    workspace, ledger = open_ledger(home)
+    part = "validation" if validation else "test"
+    spec = recorded_sweep(sweep, ledger)
+    comparison = compare_sweep(spec, ledger, workspace, part, all_slices=False)
+    emit(comparison.to_json(), as_json, lambda console: print_comparison(console, comparison))
+
+
+def report(
+    sweep: FinishedArgument,
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write it; by default in the home.")] = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a sweep's report: one HTML file that needs nothing else."""
+    from orchestrator.reporting import write_report
+    from orchestrator.results import recorded_sweep
+
+    workspace, ledger = open_ledger(home)
+    path = write_report(recorded_sweep(sweep, ledger), ledger, workspace, out)
+    emit({"sweep": sweep, "report": path}, as_json, lambda console: console.print(f"report: {path}"))
+
+
+def promote(
+    sweep: FinishedArgument,
+    alias: Annotated[str, typer.Option("--alias", help="The alias to move to the new version.")] = "champion",
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a sweep's winner a version in the registry, if the gates of its file let it pass."""
+    from orchestrator.promote import promote_sweep
+    from orchestrator.registry import Registry
+    from orchestrator.results import recorded_sweep
+
+    workspace, ledger = open_ledger(home)
+    spec = recorded_sweep(sweep, ledger)
+    promotion = promote_sweep(spec, ledger, workspace, Registry(workspace.registry), alias)
+    emit(promotion.to_json(), as_json, lambda console: _print_promotion(console, promotion))
+    sys.exit(GOOD if promotion.version else GATE_REFUSED)
+
+
+def _print_promotion(console: "Console", promotion: "Promotion") -> None:
+    for verdict in promotion.verdicts:
+        found = "not measured" if verdict.value is None else f"{verdict.value:.4f}"
+        console.print(f"{'passed ' if verdict.passed else 'refused'}  {verdict.gate}: {found}")
+    if promotion.version is None:
+        console.print("nothing was promoted: a gate refused")
+    else:
+        console.print(f"{promotion.version.name} is now {promotion.alias} (digest {promotion.version.digest})")
+
+
+def models(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """List the promoted versions and the aliases that point at them."""
+    from dataclasses import asdict
+
+    from orchestrator.registry import Registry
+    from orchestrator.workspace import Workspace
+
+    listings = Registry(Workspace(home).registry).versions()
+    document = {"models": [asdict(listing) for listing in listings]}
+    emit(document, as_json, lambda console: _print_models(console, document["models"]))
+
+
+def _print_models(console: "Console", listings: list[dict[str, Any]]) -> None:
+    if not listings:
+        console.print("no model has been promoted yet: `adaptune promote SWEEP` makes one of a finished sweep")
+    for listing in listings:
+        aliases = ", ".join(listing["aliases"]) or "no alias"
+        state = listing["problem"] or f"created {listing['created']}, from {listing['provenance'].get('sweep')}"
+        console.print(f"{listing['name']}  [{aliases}]  {state}", markup=False)
+
+
+def predict(
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION", help="A version, such as `recommendation/1` or `recommendation/champion`.")
+    ],
+    users: Annotated[Path, typer.Option("--users", help="CSV or Parquet file with a column `user`.")],
+    out: Annotated[Path, typer.Option("--out", help="Where to write: .csv or .parquet.")],
+    k: Annotated[int, typer.Option("--k", min=1, max=1000, help="Recommendations a user.")] = 10,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Score many users at once with a promoted version."""
+    from orchestrator.predict import predict as predict_users
+    from orchestrator.registry import Registry
+    from orchestrator.workspace import Workspace
+
+    document = predict_users(Registry(Workspace(home).registry), version, users, out, k)
+    emit(document, as_json, lambda console: console.print(f"wrote {document['rows']} rows to {out}"))

@@ -1,0 +1,245 @@
+"""The commands that plan, run and look after sweeps."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.cli.output import (
+    DEFAULT_HOME,
+    GOOD,
+    TRIALS_FAILED,
+    HomeOption,
+    JsonOption,
+    SetOption,
+    SweepArgument,
+    emit,
+    err,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from orchestrator.driver import Outcome
+    from orchestrator.ledger import Ledger
+    from orchestrator.plan import Plan
+    from orchestrator.workspace import Workspace
+
+INTERRUPTED = 130
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    for command in (plan, run, status, show, cancel, gc):
+        app.command()(command)
+
+
+def open_ledger(home: "HomeOption", create: bool = False) -> "tuple[Workspace, Ledger]":
+    """Return the workspace in `home` and its ledger; raises AdaptuneError if there is none to read."""
+    from orchestrator.ledger import Ledger
+    from orchestrator.workspace import Workspace
+
+    workspace = Workspace(home)
+    return workspace, Ledger(workspace.ledger_url, create=create)
+
+
+def plan(
+    sweep: SweepArgument,
+    set_: SetOption = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a sweep would run, without starting anything."""
+    from orchestrator.plan import make_plan
+    from orchestrator.spec.load import load_sweep
+    from orchestrator.workspace import Workspace
+
+    spec = load_sweep(sweep, set_ or ())
+    workspace = Workspace(home)
+    known = workspace.ledger_url if _has_ledger(workspace) else None
+    ledger = open_ledger(home)[1] if known else None
+    planned = make_plan(spec, ledger)
+    planned.check_budget()
+    emit(planned.to_json(), as_json, lambda console: _print_plan(console, planned))
+
+
+def _has_ledger(workspace: "Workspace") -> bool:
+    import os
+
+    return "ADAPTUNE_LEDGER" in os.environ or (workspace.home / "ledger.db").exists()
+
+
+def _print_plan(console: "Console", plan: "Plan") -> None:
+    from rich.table import Table
+
+    document = plan.to_json()
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("phase", "trials", "runs", "epochs", "without sharing"):
+        table.add_column(name, justify="left" if name == "phase" else "right")
+    for phase, counts in zip(plan.phases, document["phases"], strict=True):
+        mark = " (at the point that the grid will choose; at most)" if phase.provisional and phase.trials else ""
+        counts = [f"{counts[key]:,}" for key in ("trials", "runs", "epochs", "epochs_without_sharing")]
+        table.add_row(phase.name + mark, *counts)
+    console.print(f"{document['sweep']} ({document['task']}), data {plan.data_digest}")
+    console.print(table)
+    console.print(
+        f"{document['trials']:,} trials: {document['done']:,} done, {document['stale']:,} stale (their code has "
+        f"changed since), {document['failed']:,} failed, {document['to_run']:,} to run"
+    )
+    if plan.epochs_to_run:
+        cost = "no finished trial on this data yet to estimate the time from"
+        if plan.seconds_per_epoch is not None:
+            hours = plan.epochs_to_run * plan.seconds_per_epoch / 3600
+            cost = f"about {hours:.2f} hours of one worker, by what finished trials took"
+        console.print(f"{plan.epochs_to_run:,} epochs to train: {cost}")
+    if document["failed"]:
+        console.print("failed trials are run again only with --retry-failed")
+
+
+def run(
+    sweep: SweepArgument,
+    set_: SetOption = None,
+    address: Annotated[
+        str | None, typer.Option(help="A Ray cluster to run on; by default Ray starts on this machine.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again.")] = False,
+    accept_stale: Annotated[
+        bool, typer.Option("--accept-stale", help="Keep results of trials whose code has changed since.")
+    ] = False,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Run what a sweep asks for and the ledger does not have yet."""
+    from orchestrator.driver import run_sweep
+    from orchestrator.live import LiveTable
+    from orchestrator.spec.load import load_sweep
+    from orchestrator.workspace import Workspace
+
+    spec = load_sweep(sweep, set_ or ())
+    with LiveTable(err(), spec.objective, spec.name) as table:
+        outcome = run_sweep(spec, Workspace(home), address, retry_failed, accept_stale, table)
+    emit(outcome.to_json(), as_json, lambda console: _print_outcome(console, outcome))
+    if outcome.stopped:
+        sys.exit(INTERRUPTED)
+    sys.exit(TRIALS_FAILED if outcome.failed else GOOD)
+
+
+def _print_outcome(console: "Console", outcome: "Outcome") -> None:
+    if not outcome.finished and not outcome.failed and not outcome.stopped and outcome.wall_seconds:
+        console.print(f"{outcome.sweep}: nothing to do, all {outcome.skipped} trials are done")
+    else:
+        console.print(
+            f"{outcome.sweep}: {outcome.finished} trials finished, {outcome.failed} failed, "
+            f"{outcome.skipped} were done before, in {outcome.wall_seconds:.0f} s"
+        )
+    for failure in outcome.failures:
+        console.print(f"  failed: {failure.strip().splitlines()[-1]}   (`adaptune show` has its traceback)")
+    if outcome.best is not None:
+        point = ", ".join(f"{path} {value}" for path, value in outcome.best["point"].items()) or "the base point"
+        metrics = ", ".join(f"{name} {value:.4f}" for name, value in outcome.best["metrics"].items())
+        console.print(f"best on validation: {point}; trial {outcome.best['trial']}: {metrics}")
+    for problem in outcome.mirror_problems:
+        console.print(f"not mirrored to Weights & Biases: {problem}")
+    if outcome.stopped:
+        console.print("stopped before its end; the same command goes on from here")
+
+
+def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """List the sweeps of this home folder and how far they are."""
+    from orchestrator.lease import is_alive
+
+    _, ledger = open_ledger(home)
+    sweeps: list[dict[str, Any]] = []
+    for name in ledger.sweep_names():
+        members = [member for member in ledger.members(name) if member.phase not in ("final", "trivial")]
+        rows = ledger.trials([member.trial_id for member in members])
+        states: dict[str, int] = {}
+        for row in rows.values():
+            states[row.state] = states.get(row.state, 0) + 1
+        lease = ledger.lease(name)
+        running = lease is not None and is_alive(lease)
+        waiting = len({member.trial_id for member in members}) - len(rows)
+        failed = [row.id for row in rows.values() if row.state in ("failed", "interrupted")]
+        sweeps.append(
+            {"sweep": name, "running": running, "trials": states, "waiting": waiting, "failed_trials": failed}
+        )
+    emit({"sweeps": sweeps}, as_json, lambda console: _print_status(console, sweeps))
+
+
+def _print_status(console: "Console", sweeps: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("sweep", "", "finished", "running", "failed", "interrupted", "waiting"):
+        table.add_column(name, justify="left" if name in ("sweep", "") else "right")
+    for line in sweeps:
+        counts = [str(line["trials"].get(state, 0)) for state in ("finished", "running", "failed", "interrupted")]
+        table.add_row(line["sweep"], "live" if line["running"] else "", *counts, str(line["waiting"]))
+    console.print(table if sweeps else "no sweep has been run in this home folder yet")
+    for line in sweeps:
+        for trial in line["failed_trials"]:
+            console.print(f"{line['sweep']}: trial {trial} failed; `adaptune show {trial}` says why")
+
+
+def show(
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="A trial's id, or the beginning of it.")],
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a trial: its config, metrics, log, and traceback if it failed."""
+    from dataclasses import asdict
+
+    workspace, ledger = open_ledger(home)
+    row = ledger.find_trial(trial)
+    logs = [workspace.trial(row.id) / "log.txt", *sorted(workspace.runs.glob(f"{row.run_id}-*/log.txt"))]
+    log = next((path.read_text(encoding="utf-8") for path in logs if path.exists()), "")
+    document = {**asdict(row), "log": log}
+    emit(document, as_json, lambda console: _print_trial(console, document))
+
+
+def _print_trial(console: "Console", document: dict[str, Any]) -> None:
+    import json
+
+    console.print(f"trial {document['id']} ({document['task']}): {document['state']}", markup=False)
+    for key in ("seed", "epochs", "parameters", "seconds", "attempts", "updated", "mirror_problem"):
+        if document[key] is not None:
+            console.print(f"  {key}: {document[key]}", markup=False)
+    for key in ("config", "metrics"):
+        console.print(f"{key}: {json.dumps(document[key], indent=2)}", markup=False)
+    for key in ("cause", "log"):
+        if document[key]:
+            console.print(f"{key}:\n{document[key]}", markup=False)
+
+
+def cancel(
+    sweep: Annotated[str, typer.Argument(metavar="SWEEP", help="Name of a running sweep.")],
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask a running sweep to stop; what is unfinished can be resumed by running it again."""
+    from components.errors import AdaptuneError
+    from orchestrator.lease import is_alive
+
+    _, ledger = open_ledger(home)
+    lease = ledger.lease(sweep)
+    if lease is None or not is_alive(lease) or not ledger.cancel(sweep):
+        raise AdaptuneError(f"nobody is running {sweep!r}: `adaptune status` lists what runs")
+    document = {"sweep": sweep, "cancelled": True}
+    emit(document, as_json, lambda console: console.print(f"{sweep} will stop within a few seconds"))
+
+
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be dropped.")] = False,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Drop checkpoints and weights that no comparison, promoted version or resumable trial needs."""
+    from dataclasses import asdict
+
+    from orchestrator.collect import collect_garbage
+
+    workspace, ledger = open_ledger(home)
+    dropped = collect_garbage(ledger, workspace, dry_run)
+    verb = "would drop" if dry_run else "dropped"
+    text = f"{verb} {dropped.runs} training runs and {dropped.models} models: {dropped.bytes / 1e6:.1f} MB"
+    emit({**asdict(dropped), "dry_run": dry_run}, as_json, lambda console: console.print(text))
