@@ -1,0 +1,81 @@
+"""Reads a `.wandb` file back: what an offline run holds, without W&B's service."""
+
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wandb.proto.wandb_internal_pb2 import Record
+
+BLOCK = 32768
+HEADER = struct.Struct("<IHB")
+FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
+
+
+@dataclass
+class MirroredRun:
+    id: str = ""
+    project: str = ""
+    group: str = ""
+    job_type: str = ""
+    tags: list[str] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)
+    history: dict[int, dict[str, float]] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+    exit_code: int | None = None
+
+
+def read_runs(folder: Path) -> dict[str, list[MirroredRun]]:
+    """Every run below a `wandb` folder, by id; the same id twice is two attempts."""
+    runs: dict[str, list[MirroredRun]] = {}
+    for path in sorted(folder.glob("*run-*/*.wandb")):
+        run = read_run(path)
+        runs.setdefault(run.id, []).append(run)
+    return runs
+
+
+def read_run(path: Path) -> MirroredRun:
+    run = MirroredRun()
+    for record in records(path.read_bytes()):
+        match record.WhichOneof("record_type"):
+            case "run":
+                about = record.run
+                run.id, run.project, run.group = about.run_id, about.project, about.run_group
+                run.job_type, run.tags = about.job_type, list(about.tags)
+                run.config |= values(about.config.update)
+            case "config":
+                run.config |= values(record.config.update)
+            case "history":
+                row = values(record.history.item)
+                run.history[row["_step"]] = {
+                    name: value for name, value in row.items() if not name.startswith("_")
+                }
+            case "summary":
+                run.summary |= values(record.summary.update)
+            case "exit":
+                run.exit_code = record.exit.exit_code
+    return run
+
+
+def records(data: bytes) -> Iterator[Record]:
+    """The file is a LevelDB log: blocks of 32 KiB, a record cut into pieces where it meets a block's end."""
+    assert data[:4] == b":W&B"
+    place, pieces = 7, b""
+    while place + HEADER.size <= len(data):
+        if BLOCK - place % BLOCK < HEADER.size:
+            place += BLOCK - place % BLOCK
+            continue
+        _, length, kind = HEADER.unpack_from(data, place)
+        place += HEADER.size
+        pieces = (
+            data[place : place + length] if kind in (FULL, FIRST) else pieces + data[place : place + length]
+        )
+        place += length
+        if kind in (FULL, LAST):
+            yield Record.FromString(pieces)
+
+
+def values(items: Any) -> dict[str, Any]:
+    return {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in items}
