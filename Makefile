@@ -6,7 +6,7 @@
 #   make clean   remove the environment and every cache; `runs/` stays
 
 PYTHON ?= python3
-SWEEP := quickstart
+SWEEP := sweeps/quickstart.yaml
 BIN := .venv/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -16,10 +16,11 @@ export OMP_NUM_THREADS := 1
 .PHONY: demo test lint clean
 
 demo: .venv/.installed
-	$(BIN)/adaptune run sweeps/$(SWEEP).yaml
+	$(BIN)/adaptune run $(SWEEP)
 	$(BIN)/adaptune compare $(SWEEP)
 	$(BIN)/adaptune report $(SWEEP)
 	$(BIN)/adaptune promote $(SWEEP)
+	$(BIN)/adaptune serve --demo
 
 test: .venv/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
