@@ -16,7 +16,8 @@ class Bookkeeper:
     def __init__(self, spec: SweepSpec, ledger: Ledger, workspace: Workspace, data_digest: str) -> None:
         """Keep the books of one sweep."""
         self.finished: list[str] = []
-        self.failed: list[str] = []
+        self.failures: dict[str, str] = {}
+        """Trial, or trial and look, to the cause of its failure."""
         self.mirror_problems: dict[str, None] = {}
         self._spec = spec
         self._ledger = ledger
@@ -55,17 +56,17 @@ class Bookkeeper:
                     self._record(job, reading.trial_id, state=state, cause=failure or "ended without a result")
                     if not by_trial:
                         self._ledger.count_attempt(reading.trial_id)
-                    self.failed.append(reading.trial_id)
+                    self.failures[reading.trial_id] = failure
             case EvaluateJob():
                 for look in job.looks:
                     if not adopt_look(self._ledger, self._workspace, job.trial_id, look, self._digest):
-                        self.failed.append(f"{job.trial_id} ({look.stem}): {failure}")
+                        self.failures[f"{job.trial_id} on {look.stem}"] = failure
             case _:
                 for trial_id, name in job.names:
                     if self._adopt(trial_id):
                         adopt_look(self._ledger, self._workspace, trial_id, Look("test"), self._digest)
                     else:
-                        self.failed.append(f"{name}: {failure}")
+                        self.failures[name] = failure
 
     def left(self, job: Job) -> None:
         """Note that a job was cut short by the end of the driver's work."""

@@ -31,7 +31,7 @@ class Outcome:
     best: dict[str, Any] | None
     wall_seconds: float
     stopped: bool
-    failures: tuple[str, ...]
+    failures: dict[str, str]
     mirror_problems: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -44,9 +44,14 @@ class Outcome:
             "best": self.best,
             "wall_seconds": round(self.wall_seconds, 3),
             "stopped": self.stopped,
-            "failures": list(self.failures),
+            "failures": {name: last_line(cause) for name, cause in self.failures.items()},
             "mirror_problems": list(self.mirror_problems),
         }
+
+
+def last_line(cause: str) -> str:
+    """Return the line of a traceback that says what happened."""
+    return cause.strip().splitlines()[-1] if cause.strip() else "ended without a result"
 
 
 def run_sweep(
@@ -82,12 +87,12 @@ def run_sweep(
     return Outcome(
         sweep=spec.name,
         finished=len(finished & set(books.finished)),
-        failed=sum(1 for row in rows.values() if row.state in ("failed", "stopped")) or len(books.failed),
+        failed=sum(1 for row in rows.values() if row.state in ("failed", "stopped")) or len(books.failures),
         skipped=len(finished - set(books.finished)),
         best=_best(stages, spec, ledger),
         wall_seconds=time.perf_counter() - started,
         stopped=stopped,
-        failures=tuple(books.failed),
+        failures=books.failures,
         mirror_problems=tuple(books.mirror_problems),
     )
 

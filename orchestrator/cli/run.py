@@ -77,11 +77,13 @@ def _print_plan(console: "Console", plan: "Plan") -> None:
     for name in ("phase", "trials", "runs", "epochs", "without sharing"):
         table.add_column(name, justify="left" if name == "phase" else "right")
     for phase, counts in zip(plan.phases, document["phases"], strict=True):
-        mark = " (at the point that the grid will choose; at most)" if phase.provisional and phase.trials else ""
+        mark = "*" if phase.provisional and phase.trials else ""
         counts = [f"{counts[key]:,}" for key in ("trials", "runs", "epochs", "epochs_without_sharing")]
         table.add_row(phase.name + mark, *counts)
     console.print(f"{document['sweep']} ({document['task']}), data {plan.data_digest}")
     console.print(table)
+    if any(phase.provisional and phase.trials for phase in plan.phases):
+        console.print("* at most: the grid will choose the point and with it the epochs", style="dim")
     console.print(
         f"{document['trials']:,} trials: {document['done']:,} done, {document['stale']:,} stale (their code has "
         f"changed since), {document['failed']:,} failed, {document['to_run']:,} to run"
@@ -125,6 +127,8 @@ def run(
 
 
 def _print_outcome(console: "Console", outcome: "Outcome") -> None:
+    from orchestrator.driver import last_line
+
     if not outcome.finished and not outcome.failed and not outcome.stopped and outcome.wall_seconds:
         console.print(f"{outcome.sweep}: nothing to do, all {outcome.skipped} trials are done")
     else:
@@ -132,8 +136,13 @@ def _print_outcome(console: "Console", outcome: "Outcome") -> None:
             f"{outcome.sweep}: {outcome.finished} trials finished, {outcome.failed} failed, "
             f"{outcome.skipped} were done before, in {outcome.wall_seconds:.0f} s"
         )
-    for failure in outcome.failures:
-        console.print(f"  failed: {failure.strip().splitlines()[-1]}   (`adaptune show` has its traceback)")
+    causes: dict[str, list[str]] = {}
+    for name, cause in outcome.failures.items():
+        causes.setdefault(last_line(cause), []).append(name)
+    for cause, names in causes.items():
+        console.print(f"failed: {cause} ({len(names)}: {', '.join(names[:4])}{' …' if names[4:] else ''})", markup=False)
+    if causes:
+        console.print("`adaptune show TRIAL` has the traceback")
     if outcome.best is not None:
         point = ", ".join(f"{path} {value}" for path, value in outcome.best["point"].items()) or "the base point"
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in outcome.best["metrics"].items())
@@ -177,8 +186,9 @@ def _print_status(console: "Console", sweeps: list[dict[str, Any]]) -> None:
         table.add_row(line["sweep"], "live" if line["running"] else "", *counts, str(line["waiting"]))
     console.print(table if sweeps else "no sweep has been run in this home folder yet")
     for line in sweeps:
-        for trial in line["failed_trials"]:
-            console.print(f"{line['sweep']}: trial {trial} failed; `adaptune show {trial}` says why")
+        if line["failed_trials"]:
+            some = ", ".join(line["failed_trials"][:4]) + (" …" if line["failed_trials"][4:] else "")
+            console.print(f"{line['sweep']}: not finished: {some}; `adaptune show TRIAL` says why")
 
 
 def show(

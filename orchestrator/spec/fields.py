@@ -129,9 +129,13 @@ def _bounds(field: FieldInfo) -> str:
         if getattr(constraint, name, None) is not None
     }
     if "ge" in limits and "le" in limits:
-        return f" from {limits['ge']:g} to {limits['le']:g}"
-    words = {"ge": "of at least {:g}", "gt": "above {:g}", "le": "of at most {:g}", "lt": "below {:g}"}
-    said = [text.format(limits[name]) for name, text in words.items() if name in limits]
+        return f" from {_written(limits['ge'])} to {_written(limits['le'])}"
+    words = {"ge": "of at least", "gt": "above", "le": "of at most", "lt": "below"}
+    said = [f"{word} {_written(limits[name])}" for name, word in words.items() if name in limits]
     if limits.get("pattern"):
         said.append(SLUG_WORDS)
     return f" {' and '.join(said)}" if said else ""
+
+
+def _written(limit: float) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"

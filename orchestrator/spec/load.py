@@ -53,7 +53,8 @@ def check_sweep(node: Node, errors: Sequence[SpecError] = ()) -> SweepSpec:
             found.append(node.find(("task",)).error(f"there is no task {task!r}; {suggest(task, TASKS)}"))
         raise SpecErrors([*errors, *_elsewhere(found, errors)])
     variations = Variations(values, info, node)
-    found.extend([*check_names(values, info, node), *variations.errors])
+    named = [*variations.errors, *check_names(values, info, node)]
+    found = [*named, *_elsewhere(found, named)]
     if spec is not None and not errors and not found:
         spec = spec.model_copy(update={"grid": variations.grid, "ablations": variations.ablations})
         found.extend(clashes(spec, node))

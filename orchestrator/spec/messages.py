@@ -23,8 +23,10 @@ def explain(error: ValidationError, field: FieldInfo, node: Node, at: Location =
         kind = detail["type"]
         if kind == "extra_forbidden":
             parent, _ = walk(field, detail["loc"][:-1])
-            message = f"unknown key {location[-1]!r}; {_hint(str(location[-1]), parent, field)}"
+            message = f"unknown key {location[-1]!r}; {_hint(location, parent, field)}"
             yield node.find(location, key=True).error(message)
+        elif kind == "too_short" and detail["input"]:
+            continue  # values of it are wrong, and only those that are right have been counted
         elif kind == "missing":
             expected = f"; expected {describe(found)}" if found else ""
             yield node.find(location, key=True).error(f"the key {_dotted(location)!r} is missing{expected}")
@@ -79,7 +81,7 @@ def _remedy(value: object, expected: str) -> str:
     if expected.startswith("text") and isinstance(value, int | float):
         return f": write {json.dumps(show(value))}"
     if expected == "a section":
-        return ": write indented `key: value` lines below the name"
+        return ": write indented `key: value` lines below the name, or remove it"
     if isinstance(value, str) and expected.count("'") > 2:
         options = re.findall(r"'([^']*)'", expected)
         guess = suggest(value, options)
@@ -95,12 +97,13 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _hint(name: str, parent: FieldInfo | None, root: FieldInfo) -> str:
-    siblings = keys(parent) if parent else []
-    hint = suggest(name, siblings)
+def _hint(location: Location, parent: FieldInfo | None, root: FieldInfo) -> str:
+    name = str(location[-1])
+    hint = suggest(name, keys(parent) if parent else [])
     if hint.startswith("did you"):
         return hint
-    elsewhere = [path[1:] for path in paths(root, "") if path.rsplit(".", 1)[-1] == name]
+    known = (path[1:] for path in paths(root, ""))
+    elsewhere = [path for path in known if path.rsplit(".", 1)[-1] == name and path != _dotted(location)]
     return f"did you mean {elsewhere[0]!r}?" if elsewhere else hint
 
 

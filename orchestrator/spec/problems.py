@@ -55,7 +55,7 @@ def suggest(word: str, options: Iterable[str]) -> str:
     """Say which of `options` was probably meant by `word`, and else which there are."""
     known = sorted(options)
     if not known:
-        return "none exist here"
+        return "it holds no settings"
     nearest = _nearest(word, known)
     if nearest:
         return f"did you mean {nearest!r}?"
@@ -67,6 +67,9 @@ def suggest(word: str, options: Iterable[str]) -> str:
 
 
 def _nearest(word: str, known: Sequence[str]) -> str | None:
+    longer = [option for option in known if len(word) > 2 and option.lower().startswith(word.lower())]
+    if longer:
+        return min(longer, key=len)
     lowered = {option.lower(): option for option in known}
     close = get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
     if close:

@@ -63,5 +63,8 @@ def _wrong_direction(values: Mapping[str, Any], info: TaskInfo, node: Node) -> I
     metric, mode = objective.get("metric"), objective.get("mode")
     right = info.metrics[metric].mode if isinstance(metric, str) and metric in info.metrics else mode
     if mode in ("min", "max") and mode != right:
-        message = f"`objective.mode` {mode} would choose the worst: {metric} is better at {right}; remove it"
+        better = "lower" if right == "min" else "higher"
+        message = (
+            f"`objective.mode` {mode} would choose the worst: a {better} {metric} is better; remove the line"
+        )
         yield node.find(("objective", "mode")).error(message)

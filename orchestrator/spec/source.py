@@ -33,7 +33,7 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _MARKED = re.compile("\ue000\ue001([A-Za-z_][A-Za-z0-9_]*)\ue002|\\$\\{")
-"""A variable while the file is parsed: as long as before, but without the braces, which would end text in `{…}`."""
+"""A variable while the file is parsed: as long, but without the braces, which would end text in `{…}`."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -147,7 +147,8 @@ def parse_text(
         mark, message = explain(error)
         raise SpecErrors([*builder.errors, builder.place(mark).error(message)]) from None
     except (ValueError, OverflowError) as error:
-        raise SpecErrors([*builder.errors, builder.here().error(f"not YAML: {error}")]) from None
+        message = "not YAML: a number or character code here is too large"
+        raise SpecErrors([*builder.errors, builder.here().error(message)]) from error
     return node, builder.errors
 
 
@@ -193,8 +194,9 @@ class _Builder:
         if depth > MAX_DEPTH:
             self._fail(event, f"nested more than {MAX_DEPTH} levels deep")
         if event.tag is not None:
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
             self._report(
-                event, f"the tag {event.tag!r} is refused: a sweep file is plain data; write the value itself"
+                event, f"the tag `{tag}` is refused, as the file is plain data: write the value itself"
             )
         if isinstance(event, yaml.MappingStartEvent):
             node = self._mapping(event, depth)

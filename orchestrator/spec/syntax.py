@@ -9,7 +9,7 @@ def explain(error: yaml.MarkedYAMLError) -> tuple[Any, str]:
     """Return the mark to point at, and what is wrong there."""
     problem, context = error.problem or "", error.context or ""
     opened, mark = error.context_mark, error.problem_mark or error.context_mark
-    since = f" that is opened in line {opened.line + 1}" if opened is not None else ""
+    since = f" in line {opened.line + 1}" if opened is not None else ""
     if "'\\t'" in problem or _is_tab(mark):
         return mark, "a tab: YAML is indented and separated with spaces"
     if "could not find expected ':'" in problem:
@@ -17,13 +17,13 @@ def explain(error: yaml.MarkedYAMLError) -> tuple[Any, str]:
     if "mapping values are not allowed here" in problem:
         return (
             mark,
-            "a `:` that belongs to no key here: check the indentation, or quote text that holds a `: `",
+            "a `:` that belongs to no key: indent the line like those above, or quote text with a `: `",
         )
     if "expected <block end>" in problem:
-        return mark, f"the indentation fits none of the lines above (the block{since})"
+        return mark, "the indentation fits none of the lines above"
     if "expected ',' or" in problem:
         bracket = "]" if "']'" in problem else "}"
-        return mark, f"expected `,` or `{bracket}` in what{since}"
+        return mark, f"expected `,` or `{bracket}` to go on with what is opened{since}"
     if "end of stream" in problem and "quoted" in context:
         return opened or mark, "the quote that is opened here is never closed"
     if "cannot start any token" in problem:

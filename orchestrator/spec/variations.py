@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice, product
 from math import prod
@@ -46,34 +46,29 @@ class Variations:
     def _checked_grid(self) -> dict[str, tuple[Any, ...]]:
         grid: dict[str, tuple[Any, ...]] = {}
         given = section(self._values, "grid")
+        if self._is_too_big(given):
+            return grid
         for path, values in given.items():
             location = ("grid", path)
             setting = self._setting(location, path, {})
             if path == "training.seed":
                 self._report(location, "seeds are not for the grid: list them under `seeds`")
             elif values == [] and setting:
-                self._report(
-                    location, f"no values: give at least one, {describe(setting)}, or remove the line"
-                )
+                self._report(location, f"no values: give {describe(setting)}, or more, or remove the line")
             elif isinstance(values, list) and setting:
-                coerced = [
-                    self._coerced((*location, index), value, setting) for index, value in enumerate(values)
-                ]
-                self.errors.extend(repeated(self._node, location, coerced))
-                grid[path] = tuple(coerced)
-        self._check_overlap(("grid",), list(given))
-        self._check_size(given)
+                grid[path] = tuple(self._coerced(location, values, setting))
+                self.errors.extend(repeated(self._node, location, grid[path]))
+        self._check_overlap(("grid",), grid)
         return grid
 
-    def _check_size(self, given: Mapping[str, Any]) -> None:
-        lists = [
-            values for values in (*given.values(), self._values.get("seeds")) if isinstance(values, list)
-        ]
-        sizes = [len(values) for values in lists if values]
+    def _is_too_big(self, given: Mapping[str, Any]) -> bool:
+        lists = (*given.values(), self._values.get("seeds"))
+        sizes = [len(values) for values in lists if isinstance(values, list) and values]
         if prod(sizes) > MAX_TRIALS:
             factors = " x ".join(str(size) for size in sizes if size > 1)
             message = f"{prod(sizes):,} trials ({factors}); no more than {MAX_TRIALS:,} can be planned"
             self._report(("grid",), message)
+        return prod(sizes) > MAX_TRIALS
 
     def _checked_ablations(self) -> dict[str, dict[str, Any]]:
         taken = {"model", *self._info.controls, *self._info.trivial}
@@ -92,8 +87,9 @@ class Variations:
                 if path == "training.seed":
                     self._report((*location, path), "an ablation runs with the same `seeds` as the model")
                 elif setting:
-                    ablations[name][path] = self._coerced((*location, path), value, setting)
-            self._check_overlap(location, list(changes))
+                    (coerced,) = self._coerced((*location, path), [value], setting, listed=False)
+                    ablations[name][path] = coerced
+            self._check_overlap(location, ablations[name])
             if len(ablations[name]) == len(changes):
                 self._check_effect(name, ablations[name])
         return ablations
@@ -124,7 +120,8 @@ class Variations:
             return None
         found = self._roots.get(head) if rest else None
         if found is None:
-            self._report(location, f"there is no setting {path!r}; {self._meant(path, self._known)}")
+            hint = f"name one in it, such as {self._known_in(head)[0]!r}" if path in self._roots else ""
+            self._report(location, f"{path!r} is no setting; {hint or self._meant(path, self._known)}")
             return None
         for index, step in enumerate(rest):
             parent = ".".join([head, *rest[:index]])
@@ -149,6 +146,9 @@ class Variations:
             else suggest(last if options is not self._known else path, options)
         )
 
+    def _known_in(self, head: str) -> list[str]:
+        return [path for path in self._known if is_within(path, head)]
+
     @cached_property
     def _known(self) -> list[str]:
         return [path for name, root in self._roots.items() for path in paths(root, name)]
@@ -164,16 +164,22 @@ class Variations:
             value = value.get(step, default) if isinstance(value, Mapping) else getattr(value, step, default)
         return value
 
-    def _coerced(self, location: Location, value: Any, setting: FieldInfo) -> Any:
+    def _coerced(
+        self, location: Location, values: Sequence[Any], setting: FieldInfo, *, listed: bool = True
+    ) -> Iterator[Any]:
+        """Bring each value into the setting's own type (`1` into `1.0`); sections stay as they are written."""
         expected: Any = Annotated[setting.annotation, setting]
-        try:
-            coerced = TypeAdapter(expected).validate_json(json.dumps(value), strict=True)
-        except ValidationError as error:
-            self.errors.extend(explain(error, setting, self._node, location))
-            return value
-        return value if isinstance(value, Mapping) else coerced
+        adapter = TypeAdapter(expected)
+        for index, value in enumerate(values):
+            coerced = value
+            try:
+                coerced = adapter.validate_json(json.dumps(value), strict=True)
+            except ValidationError as error:
+                place = (*location, index) if listed else location
+                self.errors.extend(explain(error, setting, self._node, place))
+            yield value if isinstance(value, Mapping) else coerced
 
-    def _check_overlap(self, location: Location, given: Sequence[str]) -> None:
+    def _check_overlap(self, location: Location, given: Collection[str]) -> None:
         for path in given:
             for other in given:
                 if path != other and is_within(path, other):
