@@ -78,9 +78,7 @@ class Mirror:
                 for folder in earlier:
                     shutil.rmtree(folder, ignore_errors=True)
                 return
-            with self._keeping_problems("W&B's service does not stop"):
-                if not self._runs:  # the service holds on to the id of the run that could not begin
-                    _library().teardown()
+            self._stop_service()
 
     def log(self, trial_id: str, epoch: int, metrics: Metrics) -> None:
         """Write the metrics after `epoch`, which is W&B's step, unless W&B has that step already."""
@@ -93,18 +91,22 @@ class Mirror:
             run.log(_defined(metrics), step=epoch, commit=True)
             self._runs[trial_id] = run
             self._next_step[trial_id] = epoch + 1
+            return
+        self._stop_service()
 
     def close(self, trial_id: str, summary: Metrics | None = None, exit_code: int = 0) -> None:
         """End a trial's run with its final metrics; an `exit_code` other than 0 marks it as failed."""
         run = self._runs.pop(trial_id, None)
         if run is None:
             return
-        mode: Mode = "offline" if run.offline else "online"
+        mode: Mode | None = None if run.offline else "online"
         with self._keeping_problems(
             f"the end of trial {trial_id} is only in {self._folder} for `wandb sync`", mode
         ):
             run.summary.update(_defined(summary or {}))
             run.finish(exit_code=exit_code)
+            return
+        self._stop_service()
 
     def _modes(self) -> list[Mode]:
         """The modes that are worth a try, the best first; none where W&B can write nothing."""
@@ -128,6 +130,12 @@ class Mirror:
     def _attempts(self, trial_id: str) -> list[Path]:
         """The folders that earlier attempts at this trial's run left behind."""
         return [path.parent for path in self._folder.glob(f"*run-*/run-{trial_id}.wandb")]
+
+    def _stop_service(self) -> None:
+        """Let a new service serve the next trial: after a failure this one may be dead, or keep the run's id."""
+        if not self._runs:
+            with self._keeping_problems("W&B's service was not stopped"):
+                _library().teardown()
 
     @contextmanager
     def _keeping_problems(self, consequence: str, mode: Mode | None = None) -> Iterator[None]:
