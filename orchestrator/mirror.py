@@ -132,7 +132,7 @@ class Mirror:
         return [path.parent for path in self._folder.glob(f"*run-*/run-{trial_id}.wandb")]
 
     def _stop_service(self) -> None:
-        """Let a new service serve the next trial: after a failure this one may be dead, or keep the run's id."""
+        """After a failure the service may be dead, or keep the run's id: the next trial gets a new one."""
         if not self._runs:
             with self._keeping_problems("W&B's service was not stopped"):
                 _library().teardown()
