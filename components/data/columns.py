@@ -1,4 +1,4 @@
-"""Columns of a CSV, TSV or Parquet file, converted at once; only an error is looked for row by row."""
+"""Columns of a CSV or Parquet file, converted at once; only an error is looked for row by row."""
 
 import csv
 import difflib
@@ -33,7 +33,7 @@ class Columns:
         self.path = path
         with path.open("rb") as file:
             self.is_parquet = file.read(4) == b"PAR1"
-        self.delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+        self.delimiter = ","
         names = self._read_parquet_names() if self.is_parquet else self._read_header()
         for name in required:
             if name not in names:
@@ -127,7 +127,7 @@ class Columns:
         self.refuse(
             times.isna().to_numpy(), name, "expected a time such as 2026-01-31T12:00:00Z or epoch seconds"
         )
-        return times.dt.as_unit("s").to_numpy().astype("datetime64[s]").astype(np.int64)
+        return times.dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
 
     def _raise(self, row: int, message: str) -> NoReturn:
         if self.is_parquet:
@@ -153,10 +153,12 @@ class Columns:
     def _read_header(self) -> list[str]:
         try:
             with self.path.open(encoding="utf-8-sig", newline="") as file:
-                header = next(csv.reader(file, delimiter=self.delimiter), [])
+                line = file.readline()
         except UnicodeDecodeError:
             read_lines(self.path, "utf-8")
             raise
+        self.delimiter = max(",", "\t", ";", key=line.count)
+        header = next(csv.reader([line], delimiter=self.delimiter), [])
         if len(set(header)) < len(header):
             raise DataError(self.path, f"a column name stands twice in the header: {', '.join(header)}", 1)
         return header

@@ -1,6 +1,6 @@
 """The prepared form of an interaction log: flat arrays over all events, users one after the other."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,12 @@ class Interactions:
     genres: list[str]
     item_years: NDArray[np.int32]
     """[I] year of publication, 0 where unknown."""
+
+    def __reduce__(self) -> tuple[Callable[[Path], "Interactions"], tuple[Path]]:
+        """Travel to another process as the folder, which is mapped there again."""
+        from components.data.store import open_interactions
+
+        return open_interactions, (self.folder,)
 
     def events_of(self, user: int) -> Iterator[Event]:
         """Replay the log of the user with this index, in order, as events with stable ids."""

@@ -112,7 +112,9 @@ def _check_counts(found: dict[str, Path], counts: dict[str, int]) -> None:
         promised, _, what = line.strip().partition(" ")
         if what in counts and promised.isdigit() and counts[what] != int(promised):
             message = f"expected {promised} {what} as u.info says, got {counts[what]}"
-            raise DataError(found[names[what]], f"{message}; the folder is half-downloaded. {WHERE}")
+            raise DataError(
+                found[names[what]], f"{message}; the folder is half-downloaded. {WHERE}", counts[what]
+            )
 
 
 def _look_up(

@@ -180,11 +180,14 @@ def _open_table(path: Path) -> "pa.RecordBatch":
 def _read_manifest(folder: Path) -> Mapping[str, Any]:
     path = folder / "manifest.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        manifest: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(
             path, f"not a prepared data set ({error}). Delete the folder and run again"
         ) from error
+    if manifest["preparation"] != PREPARATION_VERSION:
+        raise DataError(path, "prepared by another version. Delete the folder and run again")
+    return manifest
 
 
 def _view(batch: "pa.RecordBatch", name: str) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""A data set of one's own: CSV, TSV or Parquet files and a mapping of their columns."""
+"""A data set of one's own: CSV or Parquet files and a mapping of their columns."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from components.config import TableSettings
 from components.data.source import Recording, encode_profile
 from components.data.text import describe_wrong_content
-from components.errors import AdaptuneError, DataError
+from components.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,12 +19,6 @@ VERSION = 1
 
 def files(settings: TableSettings) -> dict[str, Path]:
     """Name the files that decide the recording, having checked that they are there and not something else."""
-    low, high = settings.rating_range
-    if not low < settings.like_threshold <= high:
-        raise AdaptuneError(
-            f"data.like_threshold ({settings.like_threshold:g}) must lie above the lowest and not above the "
-            f"highest rating of data.rating_range ([{low:g}, {high:g}]); change one of the two"
-        )
     named = {"events": settings.events, "items": settings.items, "users": settings.users}
     found = {role: path for role, path in named.items() if path is not None}
     for role, path in found.items():

@@ -9,8 +9,11 @@ _ARCHIVES = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip archive", b"7z
 
 def describe_wrong_content(path: Path) -> str | None:
     """Say what a file is if its first bytes show that it holds no data: empty, an archive, a web page."""
-    with path.open("rb") as file:
-        head = file.read(512)
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except PermissionError:
+        return "no permission to read this file"
     if not head.strip():
         return "the file is empty"
     for magic, kind in _ARCHIVES.items():
