@@ -1,6 +1,8 @@
 """How numbers are written for a reader: percents and points, intervals, p-values."""
 
+from collections.abc import Mapping
 from math import isnan
+from typing import Any
 
 from components.tasks import Metric
 from orchestrator.comparison import Difference, Interval
@@ -53,6 +55,31 @@ def count(value: int | None) -> str:
 def history_label(history: int) -> str:
     """Name a history length."""
     return "full" if history < 0 else str(history)
+
+
+def axis_tick(metric: Metric, value: float, sign: str = "") -> str:
+    """Write a value at an axis: percentages without their sign, `sign` "+" for differences."""
+    return f"{value * 100:{sign}g}" if metric.percent else f"{value:{sign}g}"
+
+
+def duration(seconds: float | None) -> str:
+    """Write a time span."""
+    if seconds is None:
+        return MISSING
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def plain_value(value: Any) -> str:
+    """Write any value: lists with commas, mappings as `name value`."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {plain_value(one)}" for name, one in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(plain_value(one) for one in value)
+    if value is None or value == "":
+        return MISSING
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def _bracket(metric: Metric, low: float, high: float, sign: str) -> str:

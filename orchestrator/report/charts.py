@@ -1,0 +1,156 @@
+"""Line charts as inline SVG: no script, lines told apart without colour, a title on every point."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from orchestrator.report.axis import Axis
+
+WIDTH, HEIGHT = 480, 290
+LEFT, RIGHT, TOP, BOTTOM = 52, 12, 14, 42
+DASHES = ("none", "7 4", "2 3", "9 3 2 3", "1 5", "12 5")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value, with its interval where there is one."""
+
+    x: float
+    y: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line. `kind` decides its colour (the CSS class of a role), `dash` tells lines of a kind apart."""
+
+    label: str
+    kind: str
+    points: Sequence[Point]
+    dash: int = 0
+    strong: bool = True
+
+
+def line_chart(
+    name: str,
+    series: Sequence[Series],
+    x_label: str,
+    y_label: str,
+    write_y: Callable[[float], str],
+    x_names: Sequence[str] | None = None,
+) -> Markup:
+    """Draw lines with interval bands; `x_names` turns x into positions 0, 1, … with these names."""
+    points = [point for line in series for point in line.points]
+    if not points:
+        return Markup('<p class="empty">Nothing to draw.</p>')
+    y_axis = Axis.around(
+        value for point in points for value in (point.y, point.low, point.high) if value is not None
+    )
+    if x_names is None:
+        x_axis = Axis.around([0, *(point.x for point in points)], ticks=6)
+        x_ticks = [(tick, f"{tick:g}") for tick in x_axis.ticks]
+    else:
+        x_axis = Axis(-0.25, len(x_names) - 0.75, 1)
+        x_ticks = [(float(index), text) for index, text in enumerate(x_names)]
+    plot = _Plot(x_axis, y_axis)
+
+    def describe(point: Point) -> str:
+        place = f"{x_label} {point.x:g}" if x_names is None else f"{x_label} {x_names[int(point.x)]}"
+        interval = ""
+        if point.low is not None and point.high is not None:
+            interval = f" [{write_y(point.low)}, {write_y(point.high)}]"
+        return f"{place}: {write_y(point.y)}{interval}"
+
+    body = [plot.frame(x_ticks, write_y, x_label, y_label)]
+    body += [plot.band(line) for line in series]
+    body += [plot.line(line, describe) for line in sorted(series, key=lambda line: line.strong)]
+    drawing = Markup("").join(body)
+    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        WIDTH, HEIGHT, f"{name}: {', '.join(line.label for line in series)}", drawing
+    )
+
+
+def swatch(kind: str, dash: int, strong: bool = True) -> Markup:
+    """Draw a line as it stands in a chart, for its legend."""
+    return Markup(
+        '<svg class="swatch" viewBox="0 0 34 10" aria-hidden="true">'
+        '<line class="{}" x1="1" y1="5" x2="33" y2="5" stroke-dasharray="{}"/></svg>'
+    ).format(_classes(kind, strong), DASHES[dash % len(DASHES)])
+
+
+@dataclass(frozen=True)
+class _Plot:
+    x_axis: Axis
+    y_axis: Axis
+
+    def x(self, value: float) -> str:
+        return f"{LEFT + self.x_axis.share(value) * (WIDTH - LEFT - RIGHT):.1f}"
+
+    def y(self, value: float) -> str:
+        return f"{HEIGHT - BOTTOM - self.y_axis.share(value) * (HEIGHT - TOP - BOTTOM):.1f}"
+
+    def frame(
+        self,
+        x_ticks: Sequence[tuple[float, str]],
+        write_y: Callable[[float], str],
+        x_label: str,
+        y_label: str,
+    ) -> Markup:
+        parts = []
+        for tick in self.y_axis.ticks:
+            parts.append(
+                Markup('<line class="rule" x1="{}" x2="{}" y1="{y}" y2="{y}"/>').format(
+                    LEFT, WIDTH - RIGHT, y=self.y(tick)
+                )
+                + Markup('<text class="tick" x="{}" y="{}" dy="4" text-anchor="end">{}</text>').format(
+                    LEFT - 7, self.y(tick), write_y(tick)
+                )
+            )
+        for tick, text in x_ticks:
+            parts.append(
+                Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{}</text>').format(
+                    self.x(tick), HEIGHT - BOTTOM + 17, text
+                )
+            )
+        middle = LEFT + (WIDTH - LEFT - RIGHT) / 2
+        parts.append(
+            Markup('<text class="axis" x="{}" y="{}" text-anchor="middle">{}</text>').format(
+                middle, HEIGHT - 6, x_label
+            )
+        )
+        parts.append(Markup("<desc>{}</desc>").format(f"{y_label} by {x_label}"))
+        return Markup("").join(parts)
+
+    def band(self, line: Series) -> Markup:
+        edges = [(point.x, point.low, point.high) for point in line.points]
+        known = [(x, low, high) for x, low, high in edges if low is not None and high is not None]
+        if not known:
+            return Markup("")
+        forth = [f"{self.x(x)},{self.y(high)}" for x, _, high in known]
+        back = [f"{self.x(x)},{self.y(low)}" for x, low, _ in reversed(known)]
+        return Markup('<polygon class="band {}" points="{}"/>').format(line.kind, " ".join(forth + back))
+
+    def line(self, line: Series, describe: Callable[[Point], str]) -> Markup:
+        path = " ".join(f"{self.x(point.x)},{self.y(point.y)}" for point in line.points)
+        dots = Markup("").join(
+            Markup('<circle class="{}" cx="{}" cy="{}" r="{}"><title>{}</title></circle>').format(
+                _classes(line.kind, line.strong),
+                self.x(point.x),
+                self.y(point.y),
+                3 if len(line.points) <= 12 else 1.6,
+                f"{line.label}, {describe(point)}",
+            )
+            for point in line.points
+        )
+        return (
+            Markup(
+                '<polyline class="{}" points="{}" stroke-dasharray="{}"><title>{}</title></polyline>'
+            ).format(_classes(line.kind, line.strong), path, DASHES[line.dash % len(DASHES)], line.label)
+            + dots
+        )
+
+
+def _classes(kind: str, strong: bool) -> str:
+    return str(escape(kind)) if strong else f"{escape(kind)} faint"

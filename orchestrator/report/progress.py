@@ -1,0 +1,176 @@
+"""How it came about: cold start, learning curves and the grid. The template only lays this out."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isnan
+from statistics import fmean
+from typing import Any
+
+from markupsafe import Markup
+
+from components.tasks import Metric
+from orchestrator import formatting as write
+from orchestrator.comparison import MAIN, Comparison, Difference, Row, Slice
+from orchestrator.report.charts import Point, Series, line_chart, swatch
+from orchestrator.report.data import Curve, GridPoint
+
+COLD_START = ("model", "baseline")
+
+
+@dataclass(frozen=True)
+class ColdStart:
+    """The objective by length of history for one group of users."""
+
+    group: str
+    users: int
+    chart: Markup
+    histories: Sequence[str]
+    rows: Sequence[tuple[str, str, Sequence[str]]]
+    """Label, colour and one value a history."""
+
+
+def cold_start(comparison: Comparison) -> list[ColdStart]:
+    """Draw model and baseline by the number of events that they were shown, for each group with cuts."""
+    metric = comparison.task.metrics[comparison.metric]
+    found = []
+    for group in ("seen", "unseen"):
+        cuts = sorted(history for name, history in comparison.slices if name == group and history >= 0)
+        if not cuts:
+            continue
+        histories = [*cuts, MAIN[1]]
+        names = [write.history_label(history) for history in histories]
+        series, rows = [], []
+        for role in COLD_START:
+            rows_here = [_row_of(comparison, (group, history), role) for history in histories]
+            points = [
+                Point(place, interval.mean, interval.low, interval.high)
+                for place, row in enumerate(rows_here)
+                if row is not None and (interval := row.metrics.get(comparison.metric)) is not None
+            ]
+            series.append(Series(role, role, points, dash=COLD_START.index(role)))
+            values = [_interval(metric, row, comparison.metric) for row in rows_here]
+            rows.append((role, role, values))
+        model = [_row_of(comparison, (group, history), "model") for history in histories]
+        changes = [row.against_baseline.get(comparison.metric) if row is not None else None for row in model]
+        rows.append(("difference", "", [_gain(metric, change) for change in changes]))
+        chart = line_chart(
+            f"{metric.label} of {group} users",
+            series,
+            "events of history",
+            metric.label,
+            lambda value: write.axis_tick(metric, value),
+            x_names=names,
+        )
+        users = next((row.users for row in comparison.slices[(group, histories[0])]), 0)
+        found.append(ColdStart(group, users, chart, names, rows))
+    return found
+
+
+def _row_of(comparison: Comparison, chosen: Slice, role: str) -> Row | None:
+    return next((row for row in comparison.slices.get(chosen, ()) if row.role == role), None)
+
+
+def _gain(metric: Metric, change: Difference | None) -> str:
+    if change is None:
+        return write.MISSING
+    return f"{write.metric_difference(metric, change.difference)} {write.difference_interval(metric, change)}"
+
+
+def _interval(metric: Metric, row: Row | None, name: str) -> str:
+    interval = row.metrics.get(name) if row is not None else None
+    if interval is None:
+        return write.MISSING
+    return f"{write.metric_value(metric, interval.mean)} {write.metric_interval(metric, interval)}"
+
+
+@dataclass(frozen=True)
+class Learning:
+    """Learning curves: a chart of the objective, one of the training loss, and their common legend."""
+
+    charts: Sequence[tuple[str, Markup]]
+    legend: Sequence[tuple[Markup, str, bool]]
+
+
+def learning(comparison: Comparison, curves: Sequence[Curve]) -> Learning:
+    """Draw each grid point's mean over seeds, epoch by epoch."""
+    groups: dict[tuple[str, str], list[Curve]] = {}
+    for curve in curves:
+        groups.setdefault((curve.role, curve.label), []).append(curve)
+    dash: dict[str, int] = {}
+    styled = []
+    for (role, label), members in groups.items():
+        styled.append((role, label, members, dash.setdefault(role, 0), any(one.chosen for one in members)))
+        dash[role] += 1
+    metric = comparison.task.metrics[comparison.metric]
+    wanted = [
+        (comparison.metric, f"{metric.label}, validation part", lambda value: write.axis_tick(metric, value))
+    ]
+    wanted.append(("train_loss", "Training loss", lambda value: f"{value:g}"))
+    charts = []
+    for name, title, written in wanted:
+        series = [
+            Series(f"{role}, {label}", role, points, place, chosen)
+            for role, label, members, place, chosen in styled
+            if (points := _mean_curve(members, name))
+        ]
+        if series:
+            charts.append((title, line_chart(title, series, "epoch", title, written)))
+    legend = [
+        (swatch(role, place, chosen), f"{role}: {label}", chosen) for role, label, _, place, chosen in styled
+    ]
+    return Learning(charts, legend if charts else [])
+
+
+def _mean_curve(curves: Iterable[Curve], name: str) -> list[Point]:
+    """Average over seeds at each epoch that all of them reached."""
+    by_seed: dict[int, dict[int, float]] = {}
+    for curve in curves:
+        for point in curve.points:
+            value = point["metrics"].get(name)
+            if value is not None and not isnan(value):
+                by_seed.setdefault(curve.seed, {})[int(point["epoch"])] = value
+    if not by_seed:
+        return []
+    epochs = sorted(set.intersection(*(set(values) for values in by_seed.values())))
+    return [Point(epoch, fmean(values[epoch] for values in by_seed.values())) for epoch in epochs]
+
+
+@dataclass(frozen=True)
+class GridView:
+    """The grid's points, best first within model and baseline."""
+
+    settings: Sequence[str]
+    seeds: Sequence[int]
+    lines: Sequence[tuple[GridPoint, Sequence[str], Sequence[str], str]]
+    """Point, its settings, its objective by seed, and their mean."""
+
+
+def grid(comparison: Comparison, points: Sequence[GridPoint]) -> GridView:
+    """Lay out every point with its validation objective."""
+    metric = comparison.task.metrics[comparison.metric]
+    names = list(dict.fromkeys(name for point in points for name in point.settings))
+    seeds = sorted({seed for point in points for seed in point.objective})
+    sign = -1 if comparison.mode == "max" else 1
+
+    def mean(point: GridPoint) -> float | None:
+        values = [value for value in point.objective.values() if value is not None]
+        return fmean(values) if values and len(values) == len(point.objective) else None
+
+    def order(point: GridPoint) -> tuple[bool, float]:
+        value = mean(point)
+        return point.role != "model", 1e9 if value is None else sign * value
+
+    lines = [
+        (
+            point,
+            [_setting(point.settings.get(name)) for name in names],
+            [write.metric_value(metric, point.objective.get(seed)) for seed in seeds],
+            write.metric_value(metric, mean(point)),
+        )
+        for point in sorted(points, key=order)
+    ]
+    return GridView([name.rsplit(".", 1)[-1] for name in names], seeds, lines)
+
+
+def _setting(value: Any) -> str:
+    return write.MISSING if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,47 @@
+"""One self-contained HTML page: no script, no font, no picture from elsewhere."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from orchestrator import formatting
+from orchestrator.report.data import ReportData
+from orchestrator.report.progress import cold_start, grid, learning
+from orchestrator.report.standings import all_metrics, contributions, leaderboard
+from orchestrator.verdict import caveats, findings, headline
+
+FOLDER = Path(__file__).parent
+UNSEEN = ("unseen", -1)
+
+
+def render_report(report: ReportData) -> str:
+    """Return the page as HTML."""
+    comparison = report.comparison
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(
+        style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
+        write=formatting,
+        report=report,
+        comparison=comparison,
+        metric=comparison.task.metrics[comparison.metric],
+        headline=headline(comparison),
+        findings=findings(comparison),
+        caveats=caveats(comparison),
+        model=comparison.model,
+        gain=comparison.model.against_baseline.get(comparison.metric),
+        leaderboard=leaderboard(comparison),
+        unseen=leaderboard(comparison, UNSEEN) if UNSEEN in comparison.slices else None,
+        all_metrics=all_metrics(comparison),
+        contributions=contributions(comparison),
+        cold_start=cold_start(comparison),
+        learning=learning(comparison, report.curves),
+        grid=grid(comparison, report.grid),
+        total_seconds=sum(cost.seconds for cost in report.costs),
+    )
