@@ -1,1 +1,1 @@
-"""The HTML report of a sweep: `data` says what goes in, `render` turns it into one self-contained page."""
+"""The HTML report of a sweep: `data` says what goes in, `page` turns it into one self-contained page."""
