@@ -142,6 +142,12 @@ class Engine:
             raise NotPromoted(f"{self.task}/{self.alias}: no model in service; {advice}")
         return self._model
 
+    @property
+    def serving(self) -> str | None:
+        """Name of the version in service, or None."""
+        self._follow()
+        return None if self._model is None else self._model.version.name
+
     def refresh(self) -> None:
         """Load the version that the alias points at, unless it is the one in service.
 

@@ -28,6 +28,7 @@ class FakeServable:
     """Item n has genre n modulo 4; a genre scores the feedback on it, newer feedback counting more."""
 
     kinds = ("rated",)
+    profile_fields = ("favourite",)
 
     def __init__(self, items: int) -> None:
         self.item_ids = [f"i{n}" for n in range(items)]

@@ -1,0 +1,190 @@
+"""Batch prediction: a promoted version's recommendations for a whole file of users, by Ray Data."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.errors import AdaptuneError, DataError
+from components.tasks import TASKS
+from orchestrator.cluster import ray_cluster
+from orchestrator.registry import Registry
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMATS = (".csv", ".parquet")
+USERS_A_BATCH = 64
+
+Load = Callable[[str, Path], Any]
+
+
+def load_servable(task: str, folder: Path) -> Any:
+    """Load a version's model with the task's own loader."""
+    return TASKS[task].load().load_servable(folder)
+
+
+def predict(
+    registry: Registry,
+    version: str,
+    users_file: Path,
+    out_file: Path,
+    k: int = 10,
+    load: Load = load_servable,
+) -> dict[str, Any]:
+    """Write the top k of every user in one CSV or Parquet file to another, and say what was written.
+
+    `users_file` has a column `user`; columns that are named like the model's profile fields override what the
+    data set says. Histories are those of the data set that the version was trained on; what a user has an
+    event about is not recommended. `out_file` has the columns user, rank (from 1), item, title, score,
+    like_probability and known (whether the data set has the user), and appears only when it is complete.
+
+    Raises `AdaptuneError` for an unknown version, a missing file or column, an unknown format, and k below 1.
+    """
+    if k < 1:
+        raise AdaptuneError(f"k is {k}: expected at least one recommendation a user")
+    _check_format(out_file)
+    found = registry.version(version)
+    users = _read_users(users_file)
+    arguments: dict[str, Any] = {"task": found.task, "folder": found.folder, "k": k, "load": load}
+    scorer = Scorer(**arguments)
+    kept = [name for name in users.column_names if name == "user" or name in scorer.profile_fields]
+    rows = _write(_scored(users.select(kept), arguments, registry.root), out_file)
+    return {
+        "version": found.name,
+        "out": str(out_file),
+        "users": len(users),
+        "known": sum(user in scorer.population for user in users["user"].to_pylist()),
+        "rows": rows,
+        "ignored_columns": [name for name in users.column_names if name not in kept],
+    }
+
+
+class Scorer:
+    """Scores batches of users; each of Ray Data's workers makes one and keeps it."""
+
+    def __init__(self, task: str, folder: Path, k: int, load: Load) -> None:
+        """Load the model and the users of its data set."""
+        from components.data.population import Population
+
+        self._model = load(task, folder)
+        self._k = k
+        self.population = Population(folder)
+        self.profile_fields = frozenset(self._model.profile_fields)
+
+    def __call__(self, users: "pa.Table") -> "pa.Table":
+        """Return the rows of all users of the batch."""
+        import pyarrow as pa
+
+        rows = [row for user in users.to_pylist() for row in self._rows(**user)]
+        return pa.Table.from_pylist(rows, _schema())
+
+    def _rows(self, user: str, **profile: str | None) -> Iterator[dict[str, Any]]:
+        history = self.population.history(user)
+        state = self._model.initial_state()
+        for event in history:
+            state = self._model.step(state, event)
+        known = {**self.population.profile(user), **{name: value for name, value in profile.items() if value}}
+        seen = {event.content for event in history}
+        for index, item in enumerate(self._model.recommend(state, known, self._k, seen)):
+            yield {
+                "user": user,
+                "rank": index + 1,
+                "item": item.id,
+                "title": item.title,
+                "score": item.score,
+                "like_probability": item.like_probability,
+                "known": user in self.population,
+            }
+
+
+def _schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    types = {
+        "user": pa.string(),
+        "rank": pa.int32(),
+        "item": pa.string(),
+        "title": pa.string(),
+        "score": pa.float64(),
+        "like_probability": pa.float64(),
+        "known": pa.bool_(),
+    }
+    return pa.schema(list(types.items()))
+
+
+def _scored(users: "pa.Table", arguments: dict[str, Any], root: Path) -> Iterator["pa.Table"]:
+    """Score the users, in order, on the Ray that is running or on one for the purpose."""
+    import ray
+    import ray.data
+
+    with nullcontext() if ray.is_initialized() else ray_cluster(None, root):
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.execution_options.preserve_order = True
+        batches = [users.slice(row, USERS_A_BATCH) for row in range(0, len(users), USERS_A_BATCH)]
+        workers = min(len(batches), max(1, int(ray.cluster_resources().get("CPU", 1))))
+        scored = ray.data.from_arrow(batches).map_batches(
+            Scorer,
+            fn_constructor_kwargs=arguments,
+            batch_format="pyarrow",
+            batch_size=USERS_A_BATCH,
+            compute=ray.data.ActorPoolStrategy(size=workers),
+        )
+        yield from scored.iter_batches(batch_format="pyarrow", batch_size=None)
+
+
+def _check_format(path: Path) -> None:
+    if path.suffix not in FORMATS:
+        raise AdaptuneError(f"{path}: unknown format {path.suffix!r}; expected one of {', '.join(FORMATS)}")
+
+
+def _read_users(path: Path) -> "pa.Table":
+    """Return the users file with every column as text."""
+    import pyarrow as pa
+    from pyarrow import csv, parquet
+
+    _check_format(path)
+    try:
+        if path.suffix == ".csv":
+            with path.open(encoding="utf-8") as file:
+                names = next(iter(file), "").strip().split(",")
+            types = csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+            )
+            users = csv.read_csv(path, convert_options=types)
+        else:
+            users = parquet.read_table(path)
+        users = users.cast(pa.schema([(name, pa.string()) for name in users.column_names]))
+    except FileNotFoundError:
+        raise DataError(path, "no such file; expected a table of users") from None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
+        raise DataError(path, f"not a readable {path.suffix} table: {error}") from error
+    if "user" not in users.column_names:
+        raise DataError(path, f"no column `user`; found {', '.join(users.column_names) or 'none'}")
+    for row, user in enumerate(users["user"].to_pylist()):
+        if not user:
+            raise DataError(path, f"no user in row {row + 1}; every row names one", row + 2)
+    if not len(users):
+        raise DataError(path, "no users; expected a row a user")
+    return users
+
+
+def _write(tables: Iterator["pa.Table"], path: Path) -> int:
+    """Write tables to one file, which appears when all are written; return the number of rows."""
+    from pyarrow import csv, parquet
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
+    rows = 0
+    try:
+        writer_type = csv.CSVWriter if path.suffix == ".csv" else parquet.ParquetWriter
+        with writer_type(str(temporary), _schema()) as writer:
+            for table in tables:
+                writer.write_table(table)
+                rows += len(table)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return rows
