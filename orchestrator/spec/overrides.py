@@ -1,6 +1,7 @@
 """`--set key=value`: changes to a sweep file from the command line, checked like the file itself."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from orchestrator.spec.problems import SpecError, SpecErrors
 from orchestrator.spec.source import Node, Position, parse_text
@@ -35,14 +36,15 @@ def _steps(key: str) -> list[str]:
 
 def _write(node: Node, steps: Sequence[str], value: Node, place: Position) -> str | None:
     for index, step in enumerate(steps[:-1]):
-        if not isinstance(node.value, dict):
-            break
         if step not in node.value:
             node.value[step], node.keys[step] = Node(place, {}), place
-        node = node.value[step]
-        if not isinstance(node.value, dict):
+        child = node.value[step]
+        if not isinstance(child.value, dict):
             parent = ".".join(steps[: index + 1])
             return f"{parent!r} is no section that could hold {steps[index + 1]!r}: set {parent!r} as a whole"
+        # An alias shares its value with the original, which must stay as it is.
+        node.value[step] = replace(child, value=dict(child.value), keys=dict(child.keys))
+        node = node.value[step]
     node.value[steps[-1]], node.keys[steps[-1]] = value, place
     return None
 

@@ -187,12 +187,8 @@ class SweepSpec(Settings):
         values = self._base
         for path, value in assignments.items():
             values = _assign(values, path.split("."), value, path)
-        config = {
-            "task": self.task,
-            "data": self.data,
-            "model": values["model"],
-            "training": {**values["training"], "seed": seed},
-        }
+        values = _assign(values, ["training", "seed"], seed, "training.seed")
+        config = {"task": self.task, "data": self.data, **values}
         try:
             return TrialConfig.model_validate(config)
         except ValidationError as error:

@@ -167,7 +167,7 @@ class Variations:
     def _coerced(
         self, location: Location, values: Sequence[Any], setting: FieldInfo, *, listed: bool = True
     ) -> Iterator[Any]:
-        """Bring each value into the setting's own type (`1` into `1.0`); sections stay as they are written."""
+        """Bring each value into the setting's own type (`1` into `1.0`); sections stay as written."""
         expected: Any = Annotated[setting.annotation, setting]
         adapter = TypeAdapter(expected)
         for index, value in enumerate(values):

@@ -1,0 +1,191 @@
+"""Every kind of broken file gets a message at the right place that says what to do."""
+
+# A table reads best with a row a case.
+# ruff: noqa: E501
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.spec.load import SpecErrors, load_sweep
+
+HEAD = "name: demo\ntask: recommendation\ndata: {source: synthetic}\n"
+LISTS = "".join(
+    f"  {path}: [{', '.join(str((i + 1) / 1000) for i in range(100))}]\n"
+    for path in ("training.learning_rate", "training.weight_decay", "model.dropout")
+)
+BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True)
+)
+
+# What is broken: the file, the line and the column, and a part of the message.
+BROKEN: dict[str, tuple[str | bytes, int, int, str]] = {
+    # the text
+    "empty file": ("", 1, 1, "the file is empty; expected keys such as `name`"),
+    "only a comment": ("# nothing\n", 1, 1, "the file is empty"),
+    "a list": ("- name: demo\n", 1, 1, "expected `key: value` lines"),
+    "a word": ("demo\n", 1, 1, "expected `key: value` lines"),
+    "not UTF-8": (HEAD.encode() + b"tracking: {project: caf\xe9}\n", 4, 24, "byte 0xe9 is not UTF-8"),
+    "UTF-16": (HEAD.encode("utf-16"), 1, 1, "the file is UTF-16: save it as UTF-8"),
+    "control character": (HEAD + "tracking: {project: \x07}\n", 4, 21, "character 0x07 is not allowed"),
+    # the syntax
+    "tab as indentation": (HEAD + "training:\n\tepochs: 3\n", 5, 1, "a tab: YAML is indented"),
+    "tab as separator": (HEAD + "training:\tx\n", 4, 10, "a tab: YAML is indented"),
+    "no colon": (HEAD + "training\n", 4, 1, "the `: ` is missing"),
+    "second colon": ("name: a: b\n", 1, 8, "a `:` that belongs to no key"),
+    "indentation": (HEAD + "training:\n    epochs: 3\n  seed: 4\n", 6, 3, "the indentation fits none"),
+    "open quote": (HEAD + "tracking: {project: 'x}\n", 4, 21, "the quote that is opened here is never closed"),
+    "open list": (HEAD + "seeds: [0, 1\ncontrols: []\n", 5, 9, "expected `,` or `]`"),
+    "bare at-sign": (HEAD + "tracking: {project: @x}\n", 4, 21, "must be quoted"),
+    "escape of half a character": (HEAD + 'name2: "\\ud800"\n', 4, 8, "half a character"),
+    "escape beyond Unicode": (HEAD + 'tracking: {project: "\\UFFFFFFFF"}\n', 4, 24, "too large"),
+    "unknown directive version": ("%YAML 3.0\n---\nname: x\n", 1, 1, "incompatible YAML document"),
+    "two documents": (HEAD + "---\nname: two\n", 4, 1, "a second document starts here"),
+    "duplicate key": (HEAD + "name: other\n", 4, 1, "the key 'name' stands twice, first in line 1"),
+    "number as key": (HEAD + "1: 2\n", 4, 1, "expected a name as key, got 1"),
+    "list as key": (HEAD + "? [a]\n: 2\n", 4, 3, "cannot be a key"),
+    "language tag": (HEAD + "training: !!python/object:os.system {}\n", 4, 11, "`!!python/object:os.system` is refused"),
+    "own tag": (HEAD + "seeds: !mine [0]\n", 4, 8, "the tag `!mine` is refused"),
+    "merge key": (HEAD + "training: &t {epochs: 3}\nmodel: {<<: *t}\n", 5, 9, "merge keys"),
+    "unknown alias": (HEAD + "training: *nothing\n", 4, 11, "`*nothing` stands for nothing yet"),
+    "recursive alias": (HEAD + "ablations: &a {x: *a}\n", 4, 19, "`*a` stands for nothing yet"),
+    "exploding aliases": (BOMB, 5, 4, "its aliases expand to more than 100,000 values"),
+    "nested too deep": ("a: " + "[" * 100_000, 1, 36, "nested more than 32 levels deep"),
+    "infinity": (HEAD + "training: {learning_rate: .inf}\n", 4, 27, "not a finite number"),
+    "number too large": (HEAD + f"seeds: [{'9' * 5000}]\n", 4, 9, "not a finite number below 2^63"),
+    "unset variable": (HEAD + "tracking: {project: ${NO_SUCH_NAME}}\n", 4, 21, "NO_SUCH_NAME is not set"),
+    "malformed variable": (HEAD + 'tracking: {project: "${A-b}"}\n', 4, 21, "expected a variable's name"),
+    # the keys
+    "missing key": ("name: demo\ndata: {source: synthetic}\n", 1, 1, "the key 'task' is missing"),
+    "unknown key": (HEAD + "colour: red\n", 4, 1, "unknown key 'colour'"),
+    "misspelt key": (HEAD + "training: {epohcs: 3}\n", 4, 12, "did you mean 'epochs'?"),
+    "abbreviated key": (HEAD + "training: {lr: 3}\n", 4, 12, "did you mean 'learning_rate'?"),
+    "key in the wrong section": (HEAD + "epochs: 3\n", 4, 1, "did you mean 'training.epochs'?"),
+    "no source": ("name: demo\ntask: recommendation\ndata: {users: 50}\n", 3, 1, "expected synthetic, movielens or"),
+    "unknown source": ("name: demo\ntask: recommendation\ndata: {source: movielns}\n", 3, 16, "did you mean 'movielens'?"),
+    "unknown task": ("name: demo\ntask: recomendation\ndata: {source: synthetic}\n", 2, 7, "did you mean 'recommendation'?"),
+    "name that is no name": ("name: My Sweep\ntask: recommendation\ndata: {source: synthetic}\n", 1, 7, "lower-case"),
+    # the values
+    "wrong type": (HEAD + "training: {epochs: many}\n", 4, 20, "expected a whole number of at least 1, got 'many'"),
+    "quoted number": (HEAD + 'training: {epochs: "20"}\n', 4, 20, "got '20': remove the quotes"),
+    "broken number": (HEAD + "training: {epochs: 1e1}\n", 4, 20, "got 10.0: write 10"),
+    "negative epochs": (HEAD + "training: {epochs: -1}\n", 4, 20, "expected a whole number of at least 1, got -1"),
+    "yes": (HEAD + "tracking: {enabled: yes}\n", 4, 21, "expected true or false, got 'yes' (YAML 1.2"),
+    "number as text": (HEAD + "tracking: {project: 12}\n", 4, 21, 'expected text, got 12: write "12"'),
+    "unknown choice": (HEAD + "training: {precision: bf16}\n", 4, 23, "did you mean 'bf16-mixed'?"),
+    "text for a list": (HEAD + "controls: shuffled-users\n", 4, 11, "write [shuffled-users]"),
+    "null for a section": (HEAD + "model:\n", 4, 7, "expected a section, got null"),
+    "no seeds": (HEAD + "seeds: []\n", 4, 8, "expected at least one value"),
+    "one seed twice": (HEAD + "seeds: [0, 0]\n", 4, 12, "0 stands in the list twice"),
+    "unknown control": (HEAD + "controls: [shuffled-user]\n", 4, 12, "did you mean 'shuffled-users'?"),
+    "metric of another task": (HEAD + "objective: {metric: bleu}\n", 4, 21, "expected accuracy, auc, f1"),
+    "wrong direction": (HEAD + "objective: {metric: log_loss, mode: max}\n", 4, 37, "a lower log_loss is better"),
+    "heads and hidden": (HEAD + "model:\n  personalization:\n    heads: 3\n", 6, 12, "does not divide `hidden` 128"),
+    "shared processor": (HEAD + "resources: {gpu: 1.5}\n", 4, 18, "`gpu` 1.5 is neither whole nor below 1"),
+    "gate without a bound": (HEAD + "promote:\n  gates: [{metric: auc}]\n", 5, 11, "the gate has no bound"),
+    "gate that none passes": (
+        HEAD + "promote:\n  gates: [{metric: auc, min: 3, max: 2}]\n", 5, 30, "no value can pass",
+    ),
+    # the grid
+    "unknown path": (HEAD + "grid:\n  training.lr: [1]\n", 5, 3, "did you mean 'learning_rate'?"),
+    "path without its section": (HEAD + "grid:\n  epochs: [1]\n", 5, 3, "did you mean 'training.epochs'?"),
+    "path to a section": (HEAD + "grid:\n  training: {epochs: [1]}\n", 5, 3, "name one in it"),
+    "path into null": (
+        HEAD + "model: {personalization: null}\ngrid:\n  model.personalization.hidden: [8]\n", 6, 3, "is null, so it has no",
+    ),
+    "path into a value": (HEAD + "grid:\n  training.epochs.x: [1]\n", 5, 3, "'training.epochs' has no setting 'x'"),
+    "grid over data": (HEAD + "grid:\n  data.users: [50]\n", 5, 3, "a sweep has one data set"),
+    "grid over seeds": (HEAD + "grid:\n  training.seed: [0, 1]\n", 5, 3, "list them under `seeds`"),
+    "empty grid": (HEAD + "grid:\n  training.epochs: []\n", 5, 3, "no values: give a whole number"),
+    "one value for a list": (HEAD + "grid:\n  training.epochs: 3\n", 5, 20, "write [3]"),
+    "wrong value in a grid": (HEAD + "grid:\n  training.epochs: [1, two]\n", 5, 24, "got 'two'"),
+    "same value twice": (HEAD + "grid:\n  training.learning_rate: [0.001, 1e-3]\n", 5, 35, "0.001 stands in the list twice"),
+    "path inside another": (
+        HEAD + "grid:\n  model.personalization: [{}]\n  model.personalization.hidden: [8]\n", 6, 3, "keep one of them",
+    ),
+    "values that clash": (
+        HEAD + "grid:\n  model.personalization.hidden: [96, 128]\n  model.personalization.heads: [3, 4]\n",
+        6, 3, "`heads` 3 does not divide `hidden` 128",
+    ),
+    "ten million trials": (HEAD + f"grid:\n{LISTS}seeds: {list(range(10))}\n", 4, 1, "10,000,000 trials"),
+    # the ablations
+    "ablation without effect": (
+        HEAD + "ablations:\n  same: {model.personalization.attention: true}\n", 5, 3, "changes nothing",
+    ),
+    "ablation of nothing": (HEAD + "ablations:\n  none: {}\n", 5, 3, "changes nothing: it is empty"),
+    "misspelt ablation": (
+        HEAD + "ablations:\n  no-history: {model.personalization.histroy: false}\n", 5, 16, "did you mean 'history'?",
+    ),
+    "name of another row": (HEAD + "ablations:\n  item-bias: {model.dropout: 0.5}\n", 5, 3, "belongs to another row"),
+    "ablation that clashes": (
+        HEAD + "ablations:\n  odd: {model.personalization.heads: 3}\n", 5, 9, "does not divide `hidden` 128",
+    ),
+    "comparison with nothing": (HEAD + "compare: {against: basline}\n", 4, 20, "did you mean 'baseline'?"),
+    "nothing to compare": (HEAD + "model: {personalization: null}\n", 4, 9, "so nothing differs from the baseline"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_one_located_message(kind: str, tmp_path: Path):
+    content, line, column, fragment = BROKEN[kind]
+    file = tmp_path / "sweep.yaml"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(SpecErrors) as refusal:
+        load_sweep(file)
+    found = {(error.line, error.column): error.message for error in refusal.value.errors}
+    assert (line, column) in found
+    assert fragment in found[line, column]
+    assert str(refusal.value).startswith(f"{file}:")
+
+
+def test_there_are_no_follow_up_errors(tmp_path: Path):
+    """A file with one mistake gets one message; these few have two places to complain about."""
+    several = {"exploding aliases", "path into null", "escape of half a character", "missing key"}
+    for kind, (content, *_) in BROKEN.items():
+        file = tmp_path / "sweep.yaml"
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+        with pytest.raises(SpecErrors) as refusal:
+            load_sweep(file)
+        assert len(refusal.value.errors) == 1 or kind in several, (kind, str(refusal.value))
+
+
+def test_all_errors_at_once_in_the_order_of_the_lines(tmp_path: Path):
+    file = tmp_path / "sweep.yaml"
+    file.write_text(
+        "name: Demo\n"
+        "task: recommendation\n"
+        "data: {source: synthetic, users: few}\n"
+        "training: {epochs: ${NO_SUCH_NAME}, seed: !!int 0}\n"
+        "grid: {training.lr: [1]}\n"
+        "ablations: {none: {}}\n"
+        "objective: {metric: acc}\n"
+    )
+    with pytest.raises(SpecErrors) as refusal:
+        load_sweep(file, ["seeds=[x]", "seed"])
+    errors = refusal.value.errors
+    assert [error.line for error in errors] == [None, None, 1, 3, 4, 4, 5, 6, 7]
+    assert [error.path for error in errors[:2]] == ["--set seed", "--set seeds=[x]"]
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "unreadable name", "huge"])
+def test_files_that_cannot_be_read(kind: str, tmp_path: Path):
+    (tmp_path / "sweep.yaml").write_text(HEAD)
+    (tmp_path / "huge").write_bytes(b"#" * 10_000_000)
+    path, fragment = {
+        "missing": (tmp_path / "swep.yaml", "no such file; did you mean 'sweep.yaml'?"),
+        "folder": (tmp_path, "this is a folder; expected a YAML file"),
+        "unreadable name": (Path("a\0b"), "cannot be read"),
+        "huge": (tmp_path / "huge", "larger than 256 KiB"),
+    }[kind]
+    with pytest.raises(SpecErrors) as refusal:
+        load_sweep(path)
+    assert fragment in str(refusal.value)
+
+
+def test_a_file_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(SpecErrors, match="cannot be read: Permission denied"):
+        load_sweep(tmp_path / "sweep.yaml")
