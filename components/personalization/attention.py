@@ -1,66 +1,93 @@
 """Attention over a user's last W events, for one state or for all the states of a batch of histories."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 QUERY_BLOCK = 64
+INITIAL_SHARPNESS = 8.0
+INITIAL_EMPTY = 4.0
 
 
 class MemoryAttention(nn.Module):
-    """Multi-head attention with a slope by age for each head, and an empty slot for "nothing relevant"."""
+    """Multi-head attention by likeness of content, with a slope by age and an empty slot for "nothing relevant".
 
-    def __init__(self, memory_size: int, query_size: int, hidden: int, heads: int, window: int) -> None:
+    A memory row is (content C | event vector H | residuals R). Queries and contents pass the same projection and are
+    compared by their cosine, so that before any training attention already finds events about similar content.
+    Each head reads the rows' residuals as they are, beside a learned projection of their event vectors: a kernel
+    regression of what the user thought of similar content, shrunk to zero by the empty slot.
+    """
+
+    def __init__(
+        self, content_size: int, vector_size: int, residuals: int, hidden: int, heads: int, window: int
+    ) -> None:
         super().__init__()
+        assert hidden % heads == 0 and hidden // heads > residuals, (hidden, heads, residuals)
+        self.sizes = [content_size, vector_size, residuals]
         self.heads = heads
         self.window = window
-        self.key = nn.Linear(memory_size, hidden, bias=False)
-        self.value = nn.Linear(memory_size, hidden, bias=False)
-        self.query = nn.Linear(query_size, hidden)
-        self.empty_key = nn.Parameter(torch.empty(hidden))
+        self.likeness = nn.Linear(content_size, hidden, bias=False)
+        self.value = nn.Linear(vector_size, hidden - heads * residuals, bias=False)
+        self.sharpness = nn.Parameter(torch.empty(heads))
         self.age_slope = nn.Parameter(torch.empty(heads))
+        self.empty = nn.Parameter(torch.empty(heads))
         self.reset_parameters()
+
+    @property
+    def memory_size(self) -> int:
+        """Size of a memory row."""
+        return sum(self.sizes)
 
     def reset_parameters(self) -> None:
         """Reset the parameters that belong to no sub-module."""
-        nn.init.zeros_(self.empty_key)
+        nn.init.constant_(self.sharpness, INITIAL_SHARPNESS)
         nn.init.constant_(self.age_slope, -0.1)
+        nn.init.constant_(self.empty, INITIAL_EMPTY)
 
-    def forward(self, query_BQX: Tensor, memory_BKH: Tensor, age_BQK: Tensor) -> Tensor:
+    def forward(self, query_BQC: Tensor, memory_BKM: Tensor, age_BQK: Tensor) -> Tensor:
         """Read the memory.
 
-        `age_BQK` counts the events since each memory row, as seen by each query; a row whose age is negative or
-        at least the window is invisible. Returns (B, Q, H).
+        `age_BQK` counts the events since each memory row, as seen by each query (Q may be 1 for all of them); a row
+        whose age is negative or at least the window is invisible. Returns (B, Q, H).
         """
-        return self._read(self.query(query_BQX), self.key(memory_BKH), self.value(memory_BKH), age_BQK)
+        return self._read(self._query(query_BQC), *self._rows(memory_BKM), age_BQK)
 
-    def sequence(self, query_BQX: Tensor, memory_BTH: Tensor, before_BQ: Tensor) -> Tensor:
+    def sequence(self, query_BQC: Tensor, memory_BTM: Tensor, before_BQ: Tensor) -> Tensor:
         """Read as each query's user could when `before_BQ` events had happened.
 
         Works in blocks of queries, each over the band of events that any of them can see.
         """
-        query, key, value = self.query(query_BQX), self.key(memory_BTH), self.value(memory_BTH)
+        query = self._query(query_BQC)
+        key, value = self._rows(memory_BTM)
         blocks = []
-        for start in range(0, query.shape[1], QUERY_BLOCK):
+        for start in range(0, query.shape[2], QUERY_BLOCK):
             before = before_BQ[:, start : start + QUERY_BLOCK]
             low, high = max(0, int(before.min()) - self.window), int(before.max())
             age = before[:, :, None] - 1 - torch.arange(low, high, device=before.device)
-            block = query[:, start : start + QUERY_BLOCK]
-            blocks.append(self._read(block, key[:, low:high], value[:, low:high], age))
+            block = query[:, :, start : start + QUERY_BLOCK]
+            blocks.append(self._read(block, key[:, :, low:high], value[:, :, low:high], age))
         return torch.cat(blocks, dim=1)
 
-    def _read(self, query_BQH: Tensor, key_BKH: Tensor, value_BKH: Tensor, age_BQK: Tensor) -> Tensor:
-        batch, queries, hidden = query_BQH.shape
-        size = hidden // self.heads
+    def _split(self, tensor: Tensor) -> Tensor:
+        """(B, X, H) to (B, heads, X, H / heads)."""
+        return tensor.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
-        def split(tensor: Tensor) -> Tensor:
-            return tensor.unflatten(-1, (self.heads, size)).transpose(1, 2)
+    def _query(self, query_BQC: Tensor) -> Tensor:
+        return F.normalize(self._split(self.likeness(query_BQC)), dim=-1) * self.sharpness[:, None, None]
 
-        query = split(query_BQH) * size**-0.5
-        visible = (age_BQK >= 0) & (age_BQK < self.window)
-        age = age_BQK.clamp_min(0).to(query.dtype).log1p()
-        logits = query @ split(key_BKH).transpose(-1, -2) + self.age_slope[:, None, None] * age[:, None]
-        logits = logits.masked_fill(~visible[:, None], float("-inf"))
-        empty = query @ self.empty_key.view(self.heads, size, 1)
-        weight = torch.softmax(torch.cat([empty, logits], dim=-1), dim=-1)[..., 1:]
-        read = weight @ split(value_BKH)
-        return read.transpose(1, 2).reshape(batch, queries, hidden)
+    def _rows(self, memory_BKM: Tensor) -> tuple[Tensor, Tensor]:
+        content, vector, residual = memory_BKM.split(self.sizes, dim=-1)
+        key = F.normalize(self._split(self.likeness(content)), dim=-1)
+        plain = residual[:, None].expand(-1, self.heads, -1, -1)
+        return key, torch.cat([plain, self._split(self.value(vector))], dim=-1)
+
+    def _read(self, query: Tensor, key: Tensor, value: Tensor, age_BQK: Tensor) -> Tensor:
+        # The empty slot is a row of its own with key and value zero, always visible.
+        key, value = F.pad(key, (0, 0, 1, 0)), F.pad(value, (0, 0, 1, 0))
+        visible = F.pad((age_BQK >= 0) & (age_BQK < self.window), (1, 0), value=True)
+        age = age_BQK.clamp_min(0).to(key.dtype).log1p()[:, None]
+        slot = self.empty[:, None, None].expand(len(age), -1, age.shape[2], 1)
+        bias = torch.cat([slot, self.age_slope[:, None, None] * age], dim=-1)
+        bias = bias.masked_fill(~visible[:, None], float("-inf"))
+        read = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=1.0)
+        return read.transpose(1, 2).flatten(2)

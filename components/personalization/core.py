@@ -9,7 +9,7 @@ from components.config import PersonalizationSettings
 from components.personalization.attention import MemoryAttention
 from components.personalization.encoders import EventEncoder, GRUEncoder
 from components.personalization.events import Encoded, Events, State
-from components.personalization.running import RunningMeans
+from components.personalization.running import RunningTotals, shrunk_mean
 
 
 class PersonalizationCore(nn.Module):
@@ -25,7 +25,7 @@ class PersonalizationCore(nn.Module):
         content_size: int,
         kinds: int,
         profile_sizes: Sequence[int],
-        query_size: int,
+        facets: int = 0,
         residuals: int = 0,
         dropout: float = 0.0,
     ) -> None:
@@ -33,52 +33,49 @@ class PersonalizationCore(nn.Module):
         hidden = settings.hidden
         self.settings = settings
         self.content_size = content_size
+        self.facets = facets
         self.residuals = residuals
         self.history = settings.history
         self.feedback = settings.history and settings.feedback
         self.user_size = hidden
         self.dropout = nn.Dropout(dropout)
-        self.running = RunningMeans()
-        decays = len(self.running.decays_D)
+        self.running = RunningTotals()
+        self.decays = len(self.running.decays_D)
         if self.history:
             self.events = EventEncoder(content_size, kinds, residuals, hidden, self.feedback)
             self.encoder = GRUEncoder(hidden, settings.layers, dropout)
             self.from_summary = nn.Linear(hidden, hidden)
-            self.from_habits = nn.Linear(decays * content_size, hidden, bias=False)
+            self.from_habits = nn.Linear(self.decays * content_size, hidden, bias=False)
         if self.feedback:
-            self.from_tastes = nn.Linear(decays * self._taste_size, hidden, bias=False)
+            self.from_trend = nn.Linear(self.trend_size, hidden, bias=False)
+            self.from_tastes = nn.Linear(self.trend_size * max(1, facets), hidden, bias=False)
         self.attention: MemoryAttention | None = None
         if self.history and settings.attention:
-            self.attention = MemoryAttention(hidden, query_size, hidden, settings.heads, settings.window)
-            self.own_query = nn.Linear(hidden, query_size)
+            read = residuals if self.feedback else 0
+            self.attention = MemoryAttention(
+                content_size, hidden, read, hidden, settings.heads, settings.window
+            )
+            self.own_question = nn.Linear(hidden, content_size)
             self.from_context = nn.Linear(hidden, hidden, bias=False)
         self.profile = nn.ModuleList(
             nn.Embedding(size, hidden) for size in (profile_sizes if settings.profile else ())
         )
 
     @property
-    def _taste_size(self) -> int:
-        return self.residuals * (1 + self.content_size)
-
-    @property
     def trend_size(self) -> int:
-        """Size of `trend`: one mean a residual and decay."""
-        return len(self.running.decays_D) * self.residuals if self.feedback else 0
+        """Numbers in `trend`, and in `taste` for each query: one a residual and decay."""
+        return self.decays * self.residuals if self.feedback else 0
 
     def initial_state(self, batch: int = 1) -> State:
         """Return the state of `batch` users of whom nothing is known."""
         if not self.history:
             return {}
-        like = self.from_summary.weight
-        settings = self.settings
-        state = {
-            "hidden": like.new_zeros(batch, settings.layers, settings.hidden),
-            "habits": self.running.initial(batch, self.content_size, like),
-        }
-        if self.feedback:
-            state["tastes"] = self.running.initial(batch, self._taste_size, like)
+        like, settings = self.from_summary.weight, self.settings
+        state = {"hidden": like.new_zeros(batch, settings.layers, settings.hidden)}
+        for name, features in self._total_sizes().items():
+            state[name] = like.new_zeros(batch, self.decays, features)
         if self.attention is not None:
-            state["memory"] = like.new_zeros(batch, settings.window, settings.hidden)
+            state["memory"] = like.new_zeros(batch, settings.window, self.attention.memory_size)
             state["count"] = torch.zeros(batch, dtype=torch.long, device=like.device)
         return state
 
@@ -88,60 +85,60 @@ class PersonalizationCore(nn.Module):
             return {}
         one = event.one_long()
         vector = self.events(one)
-        after = {
-            "hidden": self.encoder(vector, state["hidden"])[:, 0],
-            "habits": self.running.step(state["habits"], event.content_BTC),
-        }
+        after = {"hidden": self.encoder(vector, state["hidden"])[:, 0]}
+        surprise = None
         if self.feedback:
-            after["tastes"] = self.running.step(state["tastes"], self._taste_rows(one)[:, 0])
+            surprise = one.residual_BTR - self._mean_residual(state["trend"][:, None])
+            after["trend"] = self.running.step(state["trend"], _counted(one.residual_BTR)[:, 0])
+            after["tastes"] = self.running.step(state["tastes"], _by_facet(one.facet_BTK, surprise)[:, 0])
+        after["habits"] = self.running.step(state["habits"], _counted(one.content_BTC)[:, 0])
         if self.attention is not None:
+            row = self._memory_rows(one, vector, surprise)
             slot = state["count"] % self.settings.window
-            index = slot[:, None, None].expand(-1, 1, self.settings.hidden)
-            after["memory"] = state["memory"].scatter(1, index, vector)
+            after["memory"] = state["memory"].scatter(1, slot[:, None, None].expand_as(row), row)
             after["count"] = state["count"] + 1
         return after
 
     def encode(self, events: Events) -> Encoded:
         """Compute the states after 0..T events of each history. What follows a history's end is padding."""
+        assert self.history
         vectors = self.events(events)
         start = self.initial_state(vectors.shape[0])["hidden"]
         hidden = torch.cat([start[:, None], self.encoder(vectors, start)], dim=1)
-        tastes = self.running.sequence(self._taste_rows(events)) if self.feedback else None
-        return Encoded(hidden, vectors, self.running.sequence(events.content_BTC), tastes)
+        totals = {"habits": self.running.sequence(_counted(events.content_BTC))}
+        surprise = None
+        if self.feedback:
+            totals["trend"] = self.running.sequence(_counted(events.residual_BTR))
+            surprise = events.residual_BTR - self._mean_residual(totals["trend"][:, :-1])
+            totals["tastes"] = self.running.sequence(_by_facet(events.facet_BTK, surprise))
+        memory = self._memory_rows(events, vectors, surprise) if self.attention is not None else vectors[..., :0]
+        return Encoded(hidden, memory, totals)
 
     def state_at(self, encoded: Encoded, before_B: Tensor, users_B: Tensor | None = None) -> State:
         """Return the state that users (default: all) had after `before_B` events, ready for further steps."""
         users = torch.arange(len(before_B), device=before_B.device) if users_B is None else users_B
-        state = {"hidden": encoded.hidden_BTLH[users, before_B], "habits": encoded.habits_BTDF[users, before_B]}
-        if encoded.tastes_BTDF is not None:
-            state["tastes"] = encoded.tastes_BTDF[users, before_B]
+        state = {"hidden": encoded.hidden_BTLH[users, before_B]}
+        state |= {name: total[users, before_B] for name, total in encoded.totals.items()}
         if self.attention is not None:
             window = self.settings.window
-            slot = torch.arange(window, device=before_B.device)
             newest = before_B[:, None] - 1
-            event = newest - (newest - slot) % window
-            rows = encoded.memory_BTH[users[:, None], event.clamp_min(0)]
+            event = newest - (newest - torch.arange(window, device=before_B.device)) % window
+            rows = encoded.memory_BTM[users[:, None], event.clamp_min(0)]
             state["memory"] = rows * (event >= 0)[..., None]
             state["count"] = before_B
         return state
 
     def summary(self, source: State | Encoded, before_BQ: Tensor | None = None) -> State:
-        """Pick what `user_vector` and `trend` read: of states (B, 1, ...), or of histories at `before_BQ` (B, Q, ...)."""
-        if isinstance(source, Encoded):
-            assert before_BQ is not None
-            users = torch.arange(before_BQ.shape[0], device=before_BQ.device)[:, None]
-            picked = {"hidden": source.hidden_BTLH[:, :, -1][users, before_BQ]}
-            picked["habits"] = source.habits_BTDF[users, before_BQ]
-            if source.tastes_BTDF is not None:
-                picked["tastes"] = source.tastes_BTDF[users, before_BQ]
-            return picked
-        picked = {name: source[name][:, None] for name in ("habits", "tastes") if name in source}
-        if "hidden" in source:
-            picked["hidden"] = source["hidden"][:, None, -1]
-        return picked
+        """Pick what the user vector is made of: at Q moments `before_BQ` of histories, or of states (Q = 1)."""
+        if not isinstance(source, Encoded):
+            return {name: source[name][:, None] for name in ("hidden", *self._total_sizes())}
+        assert before_BQ is not None
+        users = torch.arange(before_BQ.shape[0], device=before_BQ.device)[:, None]
+        totals = {name: total[users, before_BQ] for name, total in source.totals.items()}
+        return {"hidden": source.hidden_BTLH[users, before_BQ]} | totals
 
     def attend(
-        self, source: State | Encoded, query_BQX: Tensor, before_BQ: Tensor | None = None
+        self, source: State | Encoded, query_BQC: Tensor, before_BQ: Tensor | None = None
     ) -> Tensor | None:
         """Look among the last W events for what matters to each query: (B, Q, H), or None without attention.
 
@@ -151,42 +148,77 @@ class PersonalizationCore(nn.Module):
             return None
         if isinstance(source, Encoded):
             assert before_BQ is not None
-            return self.attention.sequence(query_BQX, source.memory_BTH, before_BQ)
-        slot = torch.arange(self.settings.window, device=query_BQX.device)
+            return self.attention.sequence(query_BQC, source.memory_BTM, before_BQ)
+        slot = torch.arange(self.settings.window, device=query_BQC.device)
         newest = source["count"][:, None] - 1
         age = (newest - slot) % self.settings.window
         age = age.masked_fill(age > newest, -1)
-        ages = age[:, None].expand(-1, query_BQX.shape[1], -1)
-        return self.attention(query_BQX, source["memory"], ages)
+        return self.attention(query_BQC, source["memory"], age[:, None])
 
     def question(self, summary: State) -> Tensor:
-        """What the core itself asks of the recent events when there is no content at hand."""
-        return self.own_query(summary["hidden"])
+        """What the core itself asks of the recent events when there is no content at hand, (B, Q, C)."""
+        return self.own_question(summary["hidden"][..., -1, :])
 
     def user_vector(self, summary: State, context: Tensor | None, profile_BF: Tensor) -> Tensor:
         """Combine history, what attention found and the profile (additively) into vectors (B, Q, H)."""
         parts: list[Tensor] = []
         if self.history:
-            parts.append(self.from_summary(summary["hidden"]))
-            parts.append(self.from_habits(self.running.means(summary["habits"])))
+            content, count = summary["habits"].split([self.content_size, 1], dim=-1)
+            parts.append(self.from_summary(summary["hidden"][..., -1, :]))
+            parts.append(self.from_habits(shrunk_mean(content, count).flatten(-2)))
         if self.feedback:
-            parts.append(self.from_tastes(self.running.means(summary["tastes"])))
+            parts.append(self.from_trend(self.trend(summary)))
+            if self.facets:
+                parts.append(self.from_tastes(self._taste_means(summary).flatten(-3)))
         if context is not None:
             parts.append(self.from_context(context))
-        for field, embedding in enumerate(self.profile):
-            parts.append(embedding(profile_BF[:, field])[:, None])
-        total = parts[0]
-        for part in parts[1:]:
-            total = total + part
-        return self.dropout(torch.tanh(total))
+        parts += [embedding(profile_BF[:, field])[:, None] for field, embedding in enumerate(self.profile)]
+        return self.dropout(torch.tanh(torch.stack(torch.broadcast_tensors(*parts)).sum(0)))
 
-    def trend(self, summary: State) -> Tensor | None:
-        """Running mean of each residual at each decay: (B, Q, trend_size), or None without feedback."""
-        if not self.feedback:
-            return None
-        means = self.running.means(summary["tastes"])
-        return means.unflatten(-1, (len(self.running.decays_D), self._taste_size))[..., : self.residuals].flatten(-2)
+    def trend(self, summary: State) -> Tensor:
+        """Running mean of each residual at each decay: (B, Q, trend_size)."""
+        residual, count = summary["trend"].split([self.residuals, 1], dim=-1)
+        return shrunk_mean(residual, count).flatten(-2)
 
-    def _taste_rows(self, events: Events) -> Tensor:
-        valued = events.residual_BTR[..., :, None] * events.content_BTC[..., None, :]
-        return torch.cat([events.residual_BTR, valued.flatten(-2)], dim=-1)
+    def taste(self, summary: State, facet_BQK: Tensor) -> Tensor:
+        """What the user's feedback on content with the same facets has been, beyond the trend: (B, Q, trend_size).
+
+        The running means of the facets, weighted by `facet_BQK`.
+        """
+        weight = facet_BQK / facet_BQK.sum(-1, keepdim=True).clamp_min(1e-6)
+        means_BQKX = self._taste_means(summary).transpose(2, 3).flatten(3)
+        if means_BQKX.shape[1] == 1:
+            return weight @ means_BQKX[:, 0]
+        return torch.einsum("bqk,bqkx->bqx", weight, means_BQKX)
+
+    def _taste_means(self, summary: State) -> Tensor:
+        """(B, Q, D, K, R)."""
+        total, weight = summary["tastes"].split([self.facets * self.residuals, self.facets], dim=-1)
+        return shrunk_mean(total.unflatten(-1, (self.facets, self.residuals)), weight[..., None])
+
+    def _mean_residual(self, trend: Tensor) -> Tensor:
+        """The slowest running mean of each residual, (B, T, R)."""
+        slowest = trend[..., -1, :]
+        return shrunk_mean(slowest[..., :-1], slowest[..., -1:])
+
+    def _memory_rows(self, events: Events, vectors_BTH: Tensor, surprise_BTR: Tensor | None) -> Tensor:
+        parts = [events.content_BTC, vectors_BTH]
+        return torch.cat(parts if surprise_BTR is None else [*parts, surprise_BTR], dim=-1)
+
+    def _total_sizes(self) -> dict[str, int]:
+        """Features of each running total."""
+        sizes = {"habits": self.content_size + 1}
+        if self.feedback:
+            sizes |= {"trend": self.residuals + 1, "tastes": self.facets * (self.residuals + 1)}
+        return sizes
+
+
+def _counted(rows: Tensor) -> Tensor:
+    """Append a column of ones, whose total is the number of events."""
+    return torch.cat([rows, torch.ones_like(rows[..., :1])], dim=-1)
+
+
+def _by_facet(facet_BTK: Tensor, residual_BTR: Tensor) -> Tensor:
+    """Rows whose totals give the mean residual of each facet: (K * R weighted residuals | K weights)."""
+    weighted = facet_BTK[..., :, None] * residual_BTR[..., None, :]
+    return torch.cat([weighted.flatten(-2), facet_BTK], dim=-1)

@@ -9,8 +9,8 @@ from components.personalization.events import Events
 class EventEncoder(nn.Module):
     """One vector an event: content, kind and time, and with `feedback` what the user thought of it.
 
-    Feedback enters both by itself and by scaling the content, so that liking and disliking the same thing point
-    in opposite directions from the first step of training.
+    Feedback enters by itself and by scaling the content, so that liking and disliking the same thing point in
+    opposite directions from the first step of training.
     """
 
     def __init__(self, content_size: int, kinds: int, residuals: int, hidden: int, feedback: bool) -> None:
@@ -26,8 +26,8 @@ class EventEncoder(nn.Module):
         vector = self.content(events.content_BTC) + self.kind(events.kind_BT) + self.gap(events.gap_BT[..., None])
         if self.value is not None and self.valued_content is not None:
             feedback = torch.cat([events.value_BT[..., None], events.residual_BTR], dim=-1)
-            opinion = events.residual_BTR[..., :1] if events.residual_BTR.shape[-1] else events.value_BT[..., None]
-            vector = vector + self.value(feedback) + self.valued_content(events.content_BTC * opinion)
+            vector = vector + self.value(feedback)
+            vector = vector + self.valued_content(events.content_BTC * feedback[..., -1:])
         return torch.tanh(vector)
 
 

@@ -1,6 +1,6 @@
 """What the core reads (events) and what it keeps of them (states).
 
-Dimensions: B users, T events, Q questions, C content, R residuals, L layers, H hidden units, W window, D decays.
+Dimensions: B users, T events, Q questions, C content, K facets, R residuals, L layers, H hidden units, W window, D decays.
 """
 
 from typing import NamedTuple
@@ -16,6 +16,8 @@ class Events(NamedTuple):
 
     content_BTC: Tensor
     """The task's encoding of what each event was about."""
+    facet_BTK: Tensor
+    """Weights >= 0: how much the content shows of each facet that a taste may be about, such as genres."""
     value_BT: Tensor
     """Feedback in [-1, 1]."""
     kind_BT: Tensor
@@ -35,12 +37,10 @@ class Encoded(NamedTuple):
 
     hidden_BTLH: Tensor
     """T + 1 recurrent states."""
-    memory_BTH: Tensor
-    """T event vectors: what attention looks at."""
-    habits_BTDF: Tensor
-    """T + 1 running totals of content."""
-    tastes_BTDF: Tensor | None
-    """T + 1 running totals of residuals, and of residuals times content; None without feedback."""
+    memory_BTM: Tensor
+    """T memory rows: what attention looks at."""
+    totals: dict[str, Tensor]
+    """T + 1 running totals (B, T + 1, D, F) each."""
 
 
 GAP_SCALE = 15.0

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import svds
 
 from components.data.interactions import Interactions
 
@@ -20,6 +22,7 @@ WORD = re.compile(r"\w+")
 LEAST_WORD_COUNT = 2
 """Title words rarer than this say nothing about other items and are left out."""
 MOST_WORDS = 12
+COMPANY_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Catalogue:
     """[I] how many of them are likes."""
     value_sum: NDArray[np.float32]
     """[I] sum of their feedback."""
+    company: NDArray[np.float32]
+    """[I, S] vectors whose products are the share of users that items have in common; see `company_vectors`."""
     genres: Sequence[str]
     words: Sequence[str]
     kinds: Sequence[str]
@@ -57,6 +62,7 @@ class Catalogue:
             count=np.bincount(content, minlength=items).astype(np.float32),
             likes=np.bincount(content, data.like[train], minlength=items).astype(np.float32),
             value_sum=np.bincount(content, data.value[train], minlength=items).astype(np.float32),
+            company=company_vectors(user[train], content, len(data.user_ids), items),
             genres=data.genres,
             words=sorted(word for word, count in seen.items() if count >= LEAST_WORD_COUNT),
             kinds=data.kinds,
@@ -65,12 +71,12 @@ class Catalogue:
         )
 
     def genre_matrix(self) -> NDArray[np.float32]:
-        """Return [I, G] with rows that sum to one (to zero without genres)."""
+        """Return [I, G]: 1 where an item has a genre."""
         column = {genre: index for index, genre in enumerate(self.genres)}
         matrix = np.zeros((len(self.item_ids), len(self.genres)), np.float32)
         for row, genres in enumerate(self.item_genres):
             for genre in genres:
-                matrix[row, column[genre]] = 1 / len(genres)
+                matrix[row, column[genre]] = 1
         return matrix
 
     def word_matrix(self) -> NDArray[np.int64]:
@@ -92,6 +98,7 @@ class Catalogue:
                 "count": self.count,
                 "likes": self.likes,
                 "value_sum": self.value_sum,
+                "company": pa.FixedSizeListArray.from_arrays(self.company.ravel(), self.company.shape[1]),
             }
         )
         with pa.OSFile(str(folder / "items.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
@@ -113,8 +120,26 @@ class Catalogue:
             table = pa.ipc.open_file(source).read_all()
             columns = {name: table[name].to_pylist() for name in ("id", "title", "genres")}
             numbers = {name: table[name].to_numpy().copy() for name in ("count", "likes", "value_sum")}
+            company = table["company"].combine_chunks()
+            numbers["company"] = company.flatten().to_numpy().reshape(len(table), -1).copy()
         vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
         return cls(columns["id"], columns["title"], columns["genres"], **numbers, **vocabulary)
+
+
+def company_vectors(
+    user: NDArray[np.integer], item: NDArray[np.integer], users: int, items: int
+) -> NDArray[np.float32]:
+    """Factorise which items have users in common: [I, S], products approximate n(i, j) / sqrt(n(i) n(j)).
+
+    The truncated singular value decomposition of the user-item matrix with columns of unit length.
+    """
+    seen = sparse.csr_matrix((np.ones(len(user), np.float32), (user, item)), shape=(users, items))
+    seen.data[:] = 1
+    norm = np.sqrt(np.maximum(np.asarray(seen.sum(axis=0)).ravel(), 1))
+    size = min(COMPANY_SIZE, min(users, items) - 1)
+    start = np.random.default_rng(0).normal(size=min(users, items))
+    _, scale, vectors = svds(seen.multiply(1 / norm).tocsr(), k=size, v0=start)
+    return np.ascontiguousarray((scale[:, None] * vectors).T[:, ::-1], np.float32)
 
 
 def _words(title: str) -> list[str]:

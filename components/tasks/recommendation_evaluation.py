@@ -24,9 +24,9 @@ from components.tasks.recommendation_ranking import rank
 
 PARTS = {"validation": 1, "test": 2}
 HISTORY_CUTS = (0, 1, 2, 5, 20)
-BATCH_EVENTS = 16_384
+BATCH_EVENTS = 4_096
 """Padded events a batch, about; long histories come in smaller batches."""
-BATCH_USERS = 256
+BATCH_USERS = 64
 
 Indices = NDArray[np.int64]
 

@@ -39,8 +39,8 @@ class ItemTable(NamedTuple):
 class Reading(NamedTuple):
     """What is known of users at Q moments."""
 
+    summary: State
     user_BQH: Tensor
-    trend_BQR: Tensor | None
 
 
 class ItemEncoder(nn.Module):
@@ -48,9 +48,13 @@ class ItemEncoder(nn.Module):
 
     def __init__(self, catalogue: Catalogue, size: int, dropout: float) -> None:
         super().__init__()
-        self.register_buffer("genre_IG", torch.from_numpy(catalogue.genre_matrix()), persistent=False)
+        genre_IG = torch.from_numpy(catalogue.genre_matrix())
+        share_IG = genre_IG / genre_IG.sum(-1, keepdim=True).clamp_min(1)
+        self.register_buffer("genre_IG", share_IG, persistent=False)
+        self.register_buffer("company_IS", torch.from_numpy(catalogue.company), persistent=False)
         self.register_buffer("word_IL", torch.from_numpy(catalogue.word_matrix()), persistent=False)
         self.identity = SmallEmbedding(len(catalogue.item_ids), size)
+        self.company = nn.Linear(catalogue.company.shape[1], size, bias=False)
         self.genre = nn.Linear(max(1, len(catalogue.genres)), size, bias=False)
         self.word = SmallEmbedding(len(catalogue.words) + 1, size)
         self.attention = NeutralLinear(size, 1)
@@ -58,16 +62,18 @@ class ItemEncoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     genre_IG: Tensor
+    company_IS: Tensor
     word_IL: Tensor
 
     def forward(self) -> ItemTable:
         """Encode the whole catalogue."""
         words = F.embedding_bag(self.word_IL, self.word.weight, mode="mean", padding_idx=0)
         genres = self.genre(self.genre_IG) if self.genre_IG.shape[1] else torch.zeros_like(words)
-        modality = self.dropout(torch.stack([self.identity.weight, genres, words], dim=1))
+        identity = self.identity.weight + self.company(self.company_IS)
+        modality = self.dropout(torch.stack([identity, genres, words], dim=1))
         attention = (self.attention(modality + self.slots.weight)[..., 0]).clamp(-8, 8).exp()
         content = torch.einsum("im,ime->ie", attention / attention.sum(-1, keepdim=True), modality)
-        return ItemTable(modality, attention, content * 3)
+        return ItemTable(modality, attention, content)
 
 
 class SmallEmbedding(nn.Embedding):
@@ -107,6 +113,7 @@ class ConstantVector(nn.Module):
 class RecommendationModel(nn.Module):
     """Predicts whether a user likes an item, and which items the user turns to next."""
 
+    facet_IG: Tensor
     base_I: Tensor
     rate_I: Tensor
     mean_value_I: Tensor
@@ -128,7 +135,13 @@ class RecommendationModel(nn.Module):
         if chosen is not None and (chosen.history or chosen.profile):
             profile_sizes = [len(categories) for categories in catalogue.profile_fields.values()]
             self.core = PersonalizationCore(
-                chosen, size, len(catalogue.kinds), profile_sizes, size, RESIDUALS, settings.dropout
+                chosen,
+                size,
+                len(catalogue.kinds),
+                profile_sizes,
+                facets=len(catalogue.genres),
+                residuals=RESIDUALS,
+                dropout=settings.dropout,
             )
             user_size = self.core.user_size
             if chosen.attention_modulation:
@@ -138,9 +151,11 @@ class RecommendationModel(nn.Module):
             self.like_query = nn.Linear(user_size, size, bias=False)
             self.ranking_query = nn.Linear(user_size, size, bias=False)
             self.head_user = nn.Linear(user_size, HEAD_UNITS, bias=False)
-            if self.core.trend_size:
+            if self.core.feedback:
                 self.like_trend = NeutralLinear(self.core.trend_size, 1, bias=False)
+                self.like_taste = NeutralLinear(self.core.trend_size, 1, bias=False)
             if self.core.attention is not None:
+                self.like_context = NeutralLinear(user_size, 1, bias=False)
                 self.head_context = nn.Linear(user_size, HEAD_UNITS, bias=False)
         self.head_item = nn.Linear(size, HEAD_UNITS)
         self.head_out = NeutralLinear(HEAD_UNITS, 1)
@@ -153,6 +168,7 @@ class RecommendationModel(nn.Module):
         value = torch.from_numpy(catalogue.value_sum)
         total = count.sum().clamp_min(1)
         self.overall_rate = float(((likes.sum() + 1) / (total + 2)))
+        self.register_buffer("facet_IG", torch.from_numpy(catalogue.genre_matrix()), persistent=False)
         self.register_buffer("count_I", count, persistent=False)
         self.register_buffer("likes_I", likes, persistent=False)
         rate = (likes + PRIOR_EVENTS * self.overall_rate) / (count + PRIOR_EVENTS)
@@ -168,7 +184,8 @@ class RecommendationModel(nn.Module):
         like = (history.value_BT >= self.least_liked_value - 1e-6).to(history.value_BT.dtype)
         residual = torch.stack([like - self.rate_I[item], history.value_BT - self.mean_value_I[item]], dim=-1)
         content = F.embedding(item, table.content_IE)
-        return Events(content, history.value_BT, history.kind_BT, history.gap_BT, residual)
+        facet = F.embedding(item, self.facet_IG)
+        return Events(content, facet, history.value_BT, history.kind_BT, history.gap_BT, residual)
 
     def encode(self, table: ItemTable, history: History) -> Encoded | State:
         """Read whole histories; an empty state where the model has no use for them."""
@@ -186,7 +203,7 @@ class RecommendationModel(nn.Module):
         context = None
         if self.core.attention is not None:
             context = self.core.attend(source, self.core.question(summary), before_BQ)
-        return Reading(self.core.user_vector(summary, context, profile_BF), self.core.trend(summary))
+        return Reading(summary, self.core.user_vector(summary, context, profile_BF))
 
     def like_logits(
         self,
@@ -208,11 +225,14 @@ class RecommendationModel(nn.Module):
         if reading is not None and self.core is not None:
             query = query + self.like_query(reading.user_BQH)
             hidden = hidden + self.head_user(reading.user_BQH)
-            if reading.trend_BQR is not None:
-                base = base + self.like_trend(reading.trend_BQR)[..., 0]
+            if self.core.feedback:
+                taste = self.core.taste(reading.summary, F.embedding(item_BQ, self.facet_IG))
+                base = base + self.like_trend(self.core.trend(reading.summary))[..., 0]
+                base = base + self.like_taste(taste)[..., 0]
             if self.core.attention is not None:
-                asked = F.embedding(item_BQ, table.content_IE)
-                hidden = hidden + self.head_context(self.core.attend(source, asked, before_BQ))
+                context = self.core.attend(source, F.embedding(item_BQ, table.content_IE), before_BQ)
+                base = base + self.like_context(context)[..., 0]
+                hidden = hidden + self.head_context(context)
         return base + (query * fused).sum(-1) + self.head_out(F.relu(hidden))[..., 0]
 
     def ranking_logits(self, table: ItemTable, reading: Reading | None, item_N: Tensor | None) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from components.personalization.events import State
 from components.tasks.recommendation_model import ItemTable, RecommendationModel
 
-SHORTLIST = 500
+SHORTLIST = 200
 """Items with the best ranking logits, among which the like probability has its say."""
 
 
