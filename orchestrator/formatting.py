@@ -59,6 +59,8 @@ def history_label(history: int) -> str:
 
 def axis_tick(metric: Metric, value: float, sign: str = "") -> str:
     """Write a value at an axis: percentages without their sign, `sign` "+" for differences."""
+    if value == 0:
+        return "0"
     return f"{value * 100:{sign}g}" if metric.percent else f"{value:{sign}g}"
 
 

@@ -9,6 +9,8 @@ from orchestrator.report.axis import Axis
 
 WIDTH, HEIGHT = 480, 290
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 14, 42
+MANY = 12
+"""A line of more points than this shows no dots; their titles are still there."""
 DASHES = ("none", "7 4", "2 3", "9 3 2 3", "1 5", "12 5")
 
 
@@ -134,12 +136,13 @@ class _Plot:
 
     def line(self, line: Series, describe: Callable[[Point], str]) -> Markup:
         path = " ".join(f"{self.x(point.x)},{self.y(point.y)}" for point in line.points)
+        many = len(line.points) > MANY
         dots = Markup("").join(
             Markup('<circle class="{}" cx="{}" cy="{}" r="{}"><title>{}</title></circle>').format(
-                _classes(line.kind, line.strong),
+                f"{line.kind} many" if many else line.kind,
                 self.x(point.x),
                 self.y(point.y),
-                3 if len(line.points) <= 12 else 1.6,
+                1 if many else 3,
                 f"{line.label}, {describe(point)}",
             )
             for point in line.points

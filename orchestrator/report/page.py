@@ -25,6 +25,7 @@ def render_report(report: ReportData) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["unbroken"] = _unbroken
     return environment.get_template("page.html").render(
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
         write=formatting,
@@ -45,3 +46,10 @@ def render_report(report: ReportData) -> str:
         grid=grid(comparison, report.grid),
         total_seconds=sum(cost.seconds for cost in report.costs),
     )
+
+
+def _unbroken(sentence: str) -> str:
+    """Keep numbers and what belongs to them on one line."""
+    for broken in (" %", " points", "p = ", "p < "):
+        sentence = sentence.replace(broken, broken.replace(" ", "\N{NO-BREAK SPACE}"))
+    return sentence
