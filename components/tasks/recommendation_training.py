@@ -87,7 +87,11 @@ class RecommendationTraining(lightning.LightningModule):
 
 
 class EpochLoader:
-    """Iterates over the batches of the module's current epoch."""
+    """Iterates over the batches of the module's current epoch.
+
+    The epoch is counted by optimiser steps: when Lightning resumes a training it asks for the iterator before it
+    has set its own count of epochs.
+    """
 
     def __init__(self, module: RecommendationTraining) -> None:
         self.module = module
@@ -96,4 +100,4 @@ class EpochLoader:
         return len(self.module.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        return self.module.batches.epoch(self.module.current_epoch)
+        return self.module.batches.epoch(self.module.global_step // len(self))
