@@ -23,6 +23,19 @@ def best_trivial(comparison: Comparison) -> Row | None:
     return max(rivals, key=lambda row: sign * row.metrics[comparison.metric].mean, default=None)
 
 
+def best_ablation(comparison: Comparison) -> Row | None:
+    """Return the best of the ablations that score better than the model, or None."""
+    sign = 1 if comparison.mode == "max" else -1
+    better = [
+        row
+        for row in comparison.rows
+        if row.role == "ablation"
+        and comparison.metric in row.model_minus
+        and is_better(comparison, -row.model_minus[comparison.metric].difference)
+    ]
+    return min(better, key=lambda row: sign * row.model_minus[comparison.metric].difference, default=None)
+
+
 def reference_name(comparison: Comparison) -> str:
     """Name the baseline inside a sentence."""
     return f"the {comparison.baseline}" if comparison.baseline == "baseline" else comparison.baseline
@@ -56,6 +69,14 @@ def findings(comparison: Comparison) -> list[str]:
         sure = "" if difference.p_adjusted < ALPHA else ", which may be chance"
         sentences.append(
             f"It stands {place} the best trivial row, {trivial.name} ({_size(comparison, difference)}){sure}."
+        )
+    better = best_ablation(comparison)
+    if better is not None:
+        difference = better.model_minus[comparison.metric]
+        sure = "" if difference.p_adjusted < ALPHA else ", which may be chance"
+        sentences.append(
+            f"{better.name} does without one of its parts and scores better: the model minus {better.name} is "
+            f"{_size(comparison, difference)}{sure}."
         )
     for row in comparison.rows:
         if row.role == "control" and comparison.metric in row.model_minus:

@@ -23,7 +23,10 @@ LEVEL = 0.95
 """Probability that an interval covers the truth."""
 
 CHUNK = 500
-"""Samples drawn at a time; bounds the memory to CHUNK x U numbers."""
+"""Samples drawn at a time, if the users are few."""
+
+CHUNK_NUMBERS = 4_000_000
+"""Numbers drawn at a time at most, which bounds the memory if the users are many."""
 
 
 class MissingTrials(AdaptuneError):
@@ -164,17 +167,18 @@ def _quantiles(value_SC: Floats, low: float, high: float) -> Floats:
 
 def _user_weights(users: int, seed: int, samples: int) -> Iterator[Floats]:
     generator = np.random.default_rng([seed, 0])
-    for count in _chunks(samples):
+    for count in _chunks(samples, users):
         drawn = generator.integers(0, users, (count, users)) + np.arange(count)[:, None] * users
         yield np.bincount(drawn.ravel(), minlength=count * users).reshape(count, users).astype(np.float64)
 
 
 def _signs(users: int, seed: int, samples: int) -> Iterator[Floats]:
     generator = np.random.default_rng([seed, 1])
-    for count in _chunks(samples):
+    for count in _chunks(samples, users):
         yield generator.integers(0, 2, (count, users), dtype=np.int8).astype(np.float64) * 2 - 1
 
 
-def _chunks(samples: int) -> Iterator[int]:
-    for start in range(0, samples, CHUNK):
-        yield min(CHUNK, samples - start)
+def _chunks(samples: int, users: int) -> Iterator[int]:
+    size = max(1, min(CHUNK, CHUNK_NUMBERS // users))
+    for start in range(0, samples, size):
+        yield min(size, samples - start)

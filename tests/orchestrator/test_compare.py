@@ -167,6 +167,17 @@ def test_verdict_names_size_certainty_and_caveats(comparison):
     assert "3 times" in notes and "2 seeds" in notes
 
 
+def test_an_ablation_that_scores_better_is_named(entries, comparison):
+    assert "scores better" not in " ".join(findings(comparison))
+    swapped = [
+        replace(entries[3], name="model", role="model"),
+        entries[1],
+        replace(entries[0], name="no-history"),
+    ]
+    swapped[2] = replace(swapped[2], role="ablation")
+    assert "no-history does without one of its parts and scores better" in findings(compare(swapped))[0]
+
+
 def test_verdict_claims_nothing_that_is_not_shown(entries):
     twin = replace(entries[1], name="model", role="model")
     assert headline(compare([twin, entries[1]])).startswith("No difference shown")
