@@ -75,7 +75,7 @@ def findings(comparison: Comparison) -> list[str]:
         difference = better.model_minus[comparison.metric]
         sure = "" if difference.p_adjusted < ALPHA else ", which may be chance"
         sentences.append(
-            f"{better.name} does without one of its parts and scores better: the model minus {better.name} is "
+            f"{better.name} scores better without one of its parts: the model minus {better.name} is "
             f"{_size(comparison, difference)}{sure}."
         )
     for row in comparison.rows:

@@ -175,7 +175,7 @@ def test_an_ablation_that_scores_better_is_named(entries, comparison):
         replace(entries[0], name="no-history"),
     ]
     swapped[2] = replace(swapped[2], role="ablation")
-    assert "no-history does without one of its parts and scores better" in findings(compare(swapped))[0]
+    assert "no-history scores better without one of its parts" in findings(compare(swapped))[0]
 
 
 def test_verdict_claims_nothing_that_is_not_shown(entries):
