@@ -63,11 +63,12 @@ def _check(file: Path) -> tuple[str, list["SpecError"]]:
         spec = load_sweep(file)
     except SpecErrors as errors:
         return "", errors.errors
-    seeds = len(spec.seeds)
-    return (
-        f"a sweep of {spec.task}, {spec.grid_size} grid points x {seeds} {'seed' if seeds == 1 else 'seeds'}",
-        [],
-    )
+    points, seeds = _counted(spec.grid_size, "grid point"), _counted(len(spec.seeds), "seed")
+    return f"a sweep of {spec.task}, {points} x {seeds}", []
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _listed(errors: list["SpecError"]) -> list[dict[str, Any]]:

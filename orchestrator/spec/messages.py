@@ -27,6 +27,10 @@ def explain(error: ValidationError, field: FieldInfo, node: Node, at: Location =
             yield node.find(location, key=True).error(message)
         elif kind == "too_short" and detail["input"]:
             continue  # values of it are wrong, and only those that are right have been counted
+        elif kind == "missing" and isinstance(location[-1], int):
+            parent, _ = walk(field, detail["loc"][:-1])
+            message = f"expected {describe(parent or field)}, got {len(detail['input'])}"
+            yield node.find(location[:-1]).error(message)
         elif kind == "missing":
             expected = f"; expected {describe(found)}" if found else ""
             yield node.find(location, key=True).error(f"the key {_dotted(location)!r} is missing{expected}")

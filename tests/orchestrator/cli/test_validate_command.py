@@ -64,7 +64,7 @@ def test_help_is_quick():
 def test_validating_good_files(files: dict[str, Path]):
     result = adaptune("validate", files["good"], ROOT / "cluster.yaml")
     assert (result.returncode, result.stderr) == (0, "")
-    assert "a sweep of recommendation, 1 grid points x 1 seed" in result.stdout
+    assert "a sweep of recommendation, 1 grid point x 1 seed" in result.stdout
 
 
 def test_all_errors_of_all_files(files: dict[str, Path]):
@@ -72,7 +72,7 @@ def test_all_errors_of_all_files(files: dict[str, Path]):
     assert result.returncode == 2
     places = [line.split(": ")[0] for line in result.stderr.splitlines()]
     assert places == [f"{files['bad']}:4:1", f"{files['bad']}:5:9", f"{files['cluster']}:2:1", "missing.yaml"]
-    assert result.stdout == f"{files['good']}: a sweep of recommendation, 1 grid points x 1 seed\n"
+    assert result.stdout == f"{files['good']}: a sweep of recommendation, 1 grid point x 1 seed\n"
 
 
 def test_validate_as_json(files: dict[str, Path]):

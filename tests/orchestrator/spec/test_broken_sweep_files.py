@@ -10,6 +10,7 @@ import pytest
 from orchestrator.spec.load import SpecErrors, load_sweep
 
 HEAD = "name: demo\ntask: recommendation\ndata: {source: synthetic}\n"
+TABLE = "name: demo\ntask: recommendation\ndata:\n  source: table\n  events: events.csv\n"
 LISTS = "".join(
     f"  {path}: [{', '.join(str((i + 1) / 1000) for i in range(100))}]\n"
     for path in ("training.learning_rate", "training.weight_decay", "model.dropout")
@@ -86,6 +87,9 @@ BROKEN: dict[str, tuple[str | bytes, int, int, str]] = {
     "gate that none passes": (
         HEAD + "promote:\n  gates: [{metric: auc, min: 3, max: 2}]\n", 5, 30, "no value can pass",
     ),
+    "ratings upside down": (TABLE + "  rating_range: [5, 1]\n", 6, 17, "write the lowest first"),
+    "threshold out of range": (TABLE + "  like_threshold: 9\n", 6, 19, "outside `rating_range` 1 to 5"),
+    "one end of a range": (TABLE + "  rating_range: [1]\n", 6, 17, "expected a list of 2 numbers, got 1"),
     # the grid
     "unknown path": (HEAD + "grid:\n  training.lr: [1]\n", 5, 3, "did you mean 'learning_rate'?"),
     "path without its section": (HEAD + "grid:\n  epochs: [1]\n", 5, 3, "did you mean 'training.epochs'?"),
