@@ -5,10 +5,13 @@ from typing import Literal
 
 import pyarrow as pa
 
+from components.baselines.trivial import trivial_rows
 from components.config import DataSettings, TrialConfig
 from components.data import store
 from components.data.interactions import Interactions
-from components.tasks import recommendation_evaluation
+from components.tasks import recommendation_evaluation, recommendation_serving
+from components.tasks.recommendation_catalogue import Catalogue
+from components.tasks.recommendation_serving import RecommendationServable
 from components.tasks.recommendation_training import RecommendationTraining
 
 
@@ -36,3 +39,18 @@ def evaluate(
 ) -> pa.Table:
     """Return evaluation rows; `slices` adds those with histories cut to 0, 1, 2, 5 and 20 events."""
     return recommendation_evaluation.rows_of(module.model, data, part, control, slices)
+
+
+def trivial(name: str, data: Interactions, part: Literal["validation", "test"]) -> pa.Table:
+    """Return the evaluation rows of a trivial baseline."""
+    return trivial_rows(name, data, part)
+
+
+def export(module: RecommendationTraining, data: Interactions, folder: Path) -> None:
+    """Write `items.arrow` and `vocabulary.json`."""
+    Catalogue.of(data).write(folder)
+
+
+def load_servable(folder: Path) -> RecommendationServable:
+    """Load a model for serving."""
+    return recommendation_serving.load_servable(folder)
