@@ -35,13 +35,13 @@ def compare(
 ) -> None:
     """Say which of a sweep's rows differ from the baseline, and how sure that is."""
     from orchestrator.results import compare_sweep, recorded_sweep
-    from orchestrator.tables import print_comparison
+    from orchestrator.tables import comparison_view
 
     workspace, ledger = open_ledger(home)
     part = "validation" if validation else "test"
     spec = recorded_sweep(sweep, ledger)
     comparison = compare_sweep(spec, ledger, workspace, part, all_slices=False)
-    emit(comparison.to_json(), as_json, lambda console: print_comparison(console, comparison))
+    emit(comparison.to_json(), as_json, lambda console: console.print(comparison_view(comparison)))
 
 
 def report(
