@@ -38,7 +38,8 @@ def serve(
     version = check_promoted(home, alias, task)
     chosen = free_port() if demo or port == 0 else port
     check_port(chosen)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     typer.echo(f"starting {version} (`{alias}`) …", err=True)
     try:
         with local_endpoint(home, alias, task, chosen) as url:
@@ -54,6 +55,9 @@ def serve(
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:
+    """End the command; from here on nothing disturbs the shutting down."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

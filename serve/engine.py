@@ -49,7 +49,7 @@ class Servable(Protocol):
         """Serialise a state, without pickle."""
 
     def load_state(self, data: bytes) -> Any:
-        """Read a state back."""
+        """Read a state back; raise `ValueError` if it is no state of this model."""
 
 
 class NotPromoted(AdaptuneError):
@@ -238,13 +238,15 @@ class Engine:
         stored = self._events.state(user, model.version.digest)
         if stored is not None:
             new = self._events.history(user, model.source, after=stored.seq)
-            if not new:
-                return model.servable.load_state(stored.state)
-            if new[0].event.timestamp >= stored.timestamp:
-                return self._advance(model, user, model.servable.load_state(stored.state), new, stored.seq)
-        return self._advance(
-            model, user, model.servable.initial_state(), self._events.history(user, model.source), 0
-        )
+            if not new or new[0].event.timestamp >= stored.timestamp:
+                try:
+                    state = model.servable.load_state(stored.state)
+                except ValueError as error:  # written by other code: the log has everything that it had
+                    logger.warning("state of %r is replayed: %s", user, error)
+                else:
+                    return self._advance(model, user, state, new, stored.seq)
+        history = self._events.history(user, model.source)
+        return self._advance(model, user, model.servable.initial_state(), history, 0)
 
     def _advance(self, model: Model, user: str, state: Any, logged: Sequence[LoggedEvent], seq: int) -> Any:
         """Take logged events into a state that has read the log up to `seq`, and store the result."""

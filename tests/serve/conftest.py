@@ -22,3 +22,13 @@ def log(tmp_path: Path):
     log = EventLog(tmp_path / "home" / "online" / "recommendation.db")
     yield log
     log.close()
+
+
+@pytest.fixture(scope="session")
+def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder with a small recommendation model, trained in seconds, as champion."""
+    from tests.serve.trained import train_small
+
+    home = tmp_path_factory.mktemp("trained")
+    train_small(home)
+    return home

@@ -1,0 +1,57 @@
+import json
+import socket
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from components.errors import AdaptuneError
+from serve.app import HOST
+from serve.cli import register
+
+
+@pytest.fixture
+def app():
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    register(app)
+    return app
+
+
+def refused(app, *arguments):
+    """The error that the command ends with, before it starts anything."""
+    result = CliRunner().invoke(app, ["serve", *map(str, arguments)])
+    assert isinstance(result.exception, AdaptuneError), result.output
+    return str(result.exception)
+
+
+def test_without_a_promoted_model_it_says_what_to_do(app, tmp_path):
+    message = refused(app, "--home", tmp_path, "--alias", "candidate")
+    assert message.startswith(f"{tmp_path / 'registry'}: no recommendation model is promoted as `candidate`")
+    assert "adaptune promote SWEEP --alias candidate" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_model_is_refused(app, champion, registry):
+    (champion.folder / "config.json").unlink()
+    assert "config.json: missing" in refused(app, "--home", registry.root.parent)
+
+
+def test_a_taken_port_is_refused(app, champion, registry):
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        message = refused(app, "--home", registry.root.parent, "--port", port)
+    assert message == f"port {port}: Address already in use; choose another with --port"
+
+
+def test_registering_the_command_loads_nothing_heavy():
+    program = (
+        "import json, sys, typer; from serve.cli import register; register(typer.Typer());"
+        "print(json.dumps(list(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"ray", "torch", "fastapi", "pydantic", "pyarrow", "sqlite3"} & set(json.loads(done.stdout))
