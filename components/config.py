@@ -46,8 +46,8 @@ class SyntheticSettings(Settings):
     def _enough_items(self) -> Self:
         if self.events > self.items:
             raise ValueError(
-                f"events ({self.events}) must not exceed items ({self.items}), because a user rates an item once; "
-                "raise items or lower events"
+                f"events ({self.events}) must not exceed items ({self.items}), "
+                "because a user rates an item once: raise items or lower events"
             )
         return self
 
