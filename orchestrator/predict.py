@@ -1,28 +1,24 @@
 """Batch prediction: a promoted version's recommendations for a whole file of users, by Ray Data."""
 
+import logging
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import AdaptuneError, DataError
-from components.tasks import TASKS
 from orchestrator.cluster import ray_cluster
-from orchestrator.registry import Registry
+from orchestrator.registry import Registry, Version, load_servable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMATS = (".csv", ".parquet")
-USERS_A_BATCH = 64
+USERS_A_TASK = 100
 
-Load = Callable[[str, Path], Any]
-
-
-def load_servable(task: str, folder: Path) -> Any:
-    """Load a version's model with the task's own loader."""
-    return TASKS[task].load().load_servable(folder)
+Load = Callable[[Version], Any]
 
 
 def predict(
@@ -47,10 +43,10 @@ def predict(
     _check_format(out_file)
     found = registry.version(version)
     users = _read_users(users_file)
-    arguments: dict[str, Any] = {"task": found.task, "folder": found.folder, "k": k, "load": load}
-    scorer = Scorer(**arguments)
+    scorer = Scorer(found, k, load)
     kept = [name for name in users.column_names if name == "user" or name in scorer.profile_fields]
-    rows = _write(_scored(users.select(kept), arguments, registry.root), out_file)
+    tables = _scored(users.select(kept), partial(_score, found, k, load), registry.root)
+    rows = _write(tables, out_file)
     return {
         "version": found.name,
         "out": str(out_file),
@@ -62,25 +58,19 @@ def predict(
 
 
 class Scorer:
-    """Scores batches of users; each of Ray Data's workers makes one and keeps it."""
+    """Recommends to users by their histories in the version's data set."""
 
-    def __init__(self, task: str, folder: Path, k: int, load: Load) -> None:
+    def __init__(self, version: Version, k: int, load: Load) -> None:
         """Load the model and the users of its data set."""
         from components.data.population import Population
 
-        self._model = load(task, folder)
+        self._model = load(version)
         self._k = k
-        self.population = Population(folder)
+        self.population = Population(version.folder)
         self.profile_fields = frozenset(self._model.profile_fields)
 
-    def __call__(self, users: "pa.Table") -> "pa.Table":
-        """Return the rows of all users of the batch."""
-        import pyarrow as pa
-
-        rows = [row for user in users.to_pylist() for row in self._rows(**user)]
-        return pa.Table.from_pylist(rows, _schema())
-
-    def _rows(self, user: str, **profile: str | None) -> Iterator[dict[str, Any]]:
+    def rows(self, user: str, **profile: str | None) -> Iterator[dict[str, Any]]:
+        """Return the rows of one user; the profile's fields override those of the data set."""
         history = self.population.history(user)
         state = self._model.initial_state()
         for event in history:
@@ -99,6 +89,21 @@ class Scorer:
             }
 
 
+_scorers: dict[tuple[str, int], Scorer] = {}
+"""The scorer of the last version and k in this process, which Ray uses for task after task."""
+
+
+def _score(version: Version, k: int, load: Load, users: "pa.Table") -> "pa.Table":
+    import pyarrow as pa
+
+    key = (version.digest, k)
+    if key not in _scorers:
+        _scorers.clear()
+        _scorers[key] = Scorer(version, k, load)
+    rows = [row for user in users.to_pylist() for row in _scorers[key].rows(**user)]
+    return pa.Table.from_pylist(rows, _schema())
+
+
 def _schema() -> "pa.Schema":
     import pyarrow as pa
 
@@ -114,24 +119,18 @@ def _schema() -> "pa.Schema":
     return pa.schema(list(types.items()))
 
 
-def _scored(users: "pa.Table", arguments: dict[str, Any], root: Path) -> Iterator["pa.Table"]:
+def _scored(users: "pa.Table", score: Callable[["pa.Table"], "pa.Table"], root: Path) -> Iterator["pa.Table"]:
     """Score the users, in order, on the Ray that is running or on one for the purpose."""
     import ray
     import ray.data
 
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     with nullcontext() if ray.is_initialized() else ray_cluster(None, root):
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.execution_options.preserve_order = True
-        batches = [users.slice(row, USERS_A_BATCH) for row in range(0, len(users), USERS_A_BATCH)]
-        workers = min(len(batches), max(1, int(ray.cluster_resources().get("CPU", 1))))
-        scored = ray.data.from_arrow(batches).map_batches(
-            Scorer,
-            fn_constructor_kwargs=arguments,
-            batch_format="pyarrow",
-            batch_size=USERS_A_BATCH,
-            compute=ray.data.ActorPoolStrategy(size=workers),
-        )
+        parts = [users.slice(row, USERS_A_TASK) for row in range(0, len(users), USERS_A_TASK)]
+        scored = ray.data.from_arrow(parts).map_batches(score, batch_format="pyarrow", batch_size=None)
         yield from scored.iter_batches(batch_format="pyarrow", batch_size=None)
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import AdaptuneError
+from components.tasks import TASKS
 
 MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
@@ -68,6 +69,20 @@ class Listing:
     provenance: Mapping[str, Any]
     problem: str | None = None
     """Why the version cannot be used, if it cannot."""
+
+
+def load_servable(version: Version) -> Any:
+    """Load a version's model for serving; raise `RegistryError` if this code does not fit it."""
+    task = TASKS.get(version.task)
+    try:
+        if task is None:
+            raise ValueError(f"there is no task {version.task!r}")
+        return task.load().load_servable(version.folder)
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise RegistryError(
+            f"{version.name}: this code cannot load it; run its sweep again and promote the winner, "
+            f"or use the code that it was trained with ({error})"
+        ) from error
 
 
 class Registry:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import ray
 from fastapi import FastAPI
 from ray import serve as ray_serve
@@ -83,11 +84,20 @@ def local_endpoint(home: Path, alias: str, task: str, port: int) -> Iterator[str
         try:
             app = build_app(home, alias, task)
             ray_serve.run(app, name=APPLICATION, route_prefix="/", logging_config=quiet)
-            yield f"http://{HOST}:{port}"
+            url = f"http://{HOST}:{port}"
+            _check_health(url)
+            yield url
         finally:
             ray_serve.delete(APPLICATION)  # lets requests in progress finish
     finally:
         ray.shutdown()
+
+
+def _check_health(url: str) -> None:
+    """Raise `AdaptuneError` if the replica runs but has no model to serve."""
+    health = httpx.get(f"{url}/healthz", timeout=60).json()
+    if health["model"] is None:
+        raise AdaptuneError(health["problem"])
 
 
 def check_promoted(home: Path, alias: str, task: str) -> str:

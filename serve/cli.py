@@ -46,7 +46,7 @@ def serve(
             if demo:
                 from serve.demo import show
 
-                show(url, as_json=as_json)
+                show(url, home, as_json)
             else:
                 _announce(url, version, alias, as_json)
                 signal.pause()

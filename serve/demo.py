@@ -10,6 +10,7 @@ import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +20,8 @@ from serve.messages import LARGEST_K
 
 TOP = 20
 """How many recommendations are looked at."""
+FIRST = 5
+"""How many of the first recommendations are shown."""
 POSTS = 6
 """How many likes, and how many dislikes, the newcomer posts."""
 
@@ -29,6 +32,9 @@ Item = dict[str, Any]
 class Shift:
     """Genres among the newcomer's top unseen items before and after the posts."""
 
+    model: str
+    first: tuple[str, ...]
+    """Titles of what the newcomer was shown at first, best first."""
     liked: str
     disliked: str
     before: dict[str, int]
@@ -40,7 +46,8 @@ def demonstrate(client: httpx.Client) -> Shift:
     """Let a newcomer post likes and dislikes to the endpoint, and measure what that does."""
     run = uuid.uuid4().hex[:8]
     newcomer, control = f"newcomer-{run}", f"control-{run}"
-    ranking = recommend(client, newcomer, LARGEST_K)
+    answer = _post(client, "/v1/recommend", {"user": newcomer, "k": LARGEST_K})
+    ranking = answer["items"]
     control_before = recommend(client, control, LARGEST_K)
     liked, disliked = choose_genres(ranking)
     likes = [item for item in ranking if liked in item["genres"] and disliked not in item["genres"]][:POSTS]
@@ -56,6 +63,8 @@ def demonstrate(client: httpx.Client) -> Shift:
     _post(client, "/v1/events", {"user": newcomer, "events": events})
     seen = {item["id"] for item, _ in posted}
     return Shift(
+        model=answer["model"],
+        first=tuple(item["title"] for item in ranking[:FIRST]),
         liked=liked,
         disliked=disliked,
         before=count_genres([item for item in ranking if item["id"] not in seen][:TOP]),
@@ -94,37 +103,44 @@ def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, An
     return answer.json()
 
 
-def show(url: str, as_json: bool) -> None:
-    """Demonstrate on the endpoint at `url`, and print the outcome."""
+def show(url: str, home: Path, as_json: bool) -> None:
+    """Demonstrate on the endpoint at `url`, which serves a model in `home`, and print the outcome."""
     with httpx.Client(base_url=url, timeout=60) as client:
         shift = demonstrate(client)
     if as_json:
         print(json.dumps(asdict(shift)))
     else:
-        _print(shift, url)
+        _print(shift, url, home)
 
 
-def _print(shift: Shift, url: str) -> None:
+def _print(shift: Shift, url: str, home: Path) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table(title=f"Genres among a newcomer's top {TOP} unseen items")
-    for column in ("genre", "posted", "before", "after"):
-        table.add_column(column, justify="left" if column in ("genre", "posted") else "right")
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{shift.model} answers on {url}. A newcomer, of whom it knows nothing, is shown first:")
+    for place, title in enumerate(shift.first, 1):
+        console.print(f"  {place}. {title}", markup=False)
+    console.print(f"\nThe newcomer posts events. Genres among the top {TOP} items that were not posted:")
+    table = Table("genre", "posted", Column("before", justify="right"), Column("after", justify="right"))
     posted = {shift.liked: f"{POSTS} likes", shift.disliked: f"{POSTS} dislikes"}
     others = sorted((shift.before.keys() | shift.after.keys()) - posted.keys())
     for genre in [shift.liked, shift.disliked, *others]:
         style = "green" if genre == shift.liked else "red" if genre == shift.disliked else None
         counts = (str(counts.get(genre, 0)) for counts in (shift.before, shift.after))
         table.add_row(genre, posted.get(genre, ""), *counts, style=style)
-    console = Console()
     console.print(table)
-    console.print(
-        "A control user, who posted nothing, sees "
-        + (
-            "exactly the same as before."
-            if shift.control_unchanged
-            else "[red]something else than before.[/red]"
-        )
+    same = (
+        "exactly what was shown before"
+        if shift.control_unchanged
+        else "[red]something else than before[/red]"
     )
-    console.print(f"All of this went over HTTP, to {url}.", highlight=False)
+    console.print(f"A control user, who posted nothing, is shown {same}.")
+    option = "" if home == Path("runs") else f" --home {home}"
+    console.print("\nTo go on:")
+    for command, purpose in (
+        (f"adaptune serve{option}", "keep the endpoint running, and print requests to try"),
+        (f"adaptune models{option}", "list the promoted models"),
+        ("adaptune plan sweeps/recommendation-small.yaml", "see what a sweep on MovieLens would run"),
+    ):
+        console.print(f"  {command:<48} {purpose}", markup=False)

@@ -10,14 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from components.data.events import Event
 from components.data.population import Population
 from components.errors import AdaptuneError
-from components.tasks import TASKS
-from orchestrator.registry import Registry, Version
+from orchestrator.registry import Registry, Version, load_servable
 from serve.events import EventLog, LoggedEvent, StoredState
 
 FOLLOW_SECONDS = 0.5
@@ -105,11 +103,6 @@ class Ingested:
     """Events that the log had already."""
 
 
-def load_servable(task: str, folder: Path) -> Servable:
-    """Load a version's model with the task's own loader."""
-    return TASKS[task].load().load_servable(folder)
-
-
 class Engine:
     """Serves one task by an alias; safe to call from several threads."""
 
@@ -119,10 +112,10 @@ class Engine:
         task: str,
         alias: str,
         events: EventLog,
-        load: Callable[[str, Path], Servable] = load_servable,
+        load: Callable[[Version], Servable] = load_servable,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Load the model that the alias points at, if any; `load` turns a version's folder into a model."""
+        """Load the model that the alias points at, if any; `load` turns a version into a model."""
         self.registry, self.task, self.alias = registry, task, alias
         self._events, self._load, self._clock = events, load, clock
         self._model: Model | None = None
@@ -186,7 +179,7 @@ class Engine:
         return status.st_ino, status.st_mtime_ns
 
     def _open(self, version: Version) -> Model:
-        servable = self._load(self.task, version.folder)
+        servable = self._load(version)
         population = Population(version.folder)
         self._events.import_population(population)
         return Model(version, servable, frozenset(servable.item_ids), population.digest)

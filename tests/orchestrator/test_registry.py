@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from orchestrator.registry import Registry, RegistryError
+from orchestrator.registry import Registry, RegistryError, load_servable
 
 
 def contents(folder: Path, value: float = 1.0) -> Path:
@@ -165,3 +165,13 @@ def test_what_could_carry_code_or_is_incomplete_is_refused(registry, tmp_path):
     with pytest.raises(RegistryError, match="not a task name"):
         registry.create("../escape", contents(tmp_path / "d"), {}, {})
     assert registry.versions() == []
+
+
+def test_a_model_that_this_code_cannot_load_is_refused_in_words(registry, version, tmp_path):
+    with pytest.raises(
+        RegistryError, match="recommendation/1: this code cannot load it; run its sweep again"
+    ):
+        load_servable(version)
+    other = registry.create("telepathy", contents(tmp_path / "other"), {}, {})
+    with pytest.raises(RegistryError, match="there is no task 'telepathy'"):
+        load_servable(other)

@@ -61,8 +61,8 @@ class FakeServable:
         return tuple(json.loads(data))
 
 
-def load_fake(task: str, folder: Path) -> FakeServable:
-    return FakeServable(json.loads((folder / "config.json").read_text())["items"])
+def load_fake(version: Version) -> FakeServable:
+    return FakeServable(json.loads((version.folder / "config.json").read_text())["items"])
 
 
 def interactions(users: int = 3, events: int = 4, items: int = 12, digest: str = "feed") -> Interactions:
