@@ -1,6 +1,9 @@
 """A comparison as tables for the terminal."""
 
-from rich.console import Group
+from collections.abc import Iterable, Iterator
+
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -17,64 +20,93 @@ from orchestrator.formatting import (
 from orchestrator.verdict import ALPHA, caveats, findings, headline, is_better
 
 
+PADDING = 2
+
+
 def comparison_view(comparison: Comparison) -> Group:
     """Show the verdict, the objective with its differences, and the means of all metrics."""
     sentences = [Text(headline(comparison), style="bold"), *map(Text, findings(comparison))]
     notes = [Text(note, style="yellow") for note in caveats(comparison)]
-    return Group(*sentences, *notes, objective_table(comparison), metrics_table(comparison))
+    return Group(*sentences, *notes, "", objective_table(comparison), MetricsTables(comparison))
 
 
 def objective_table(comparison: Comparison, chosen: Slice = MAIN) -> Table:
-    """Show each row's objective and its difference from the baseline."""
+    """Show each row's objective and its difference from the baseline, each with its interval."""
     metric = comparison.task.metrics[comparison.metric]
-    table = Table(
-        title=f"{comparison.sweep}: {metric.label}, {_subtitle(comparison, chosen)}", title_justify="left"
-    )
-    table.add_column("row")
-    table.add_column("role", style="dim")
-    for name in ("parameters", metric.label, f"minus {comparison.baseline}", "p adjusted", "effect"):
-        table.add_column(name, justify="right")
+    title = f"{comparison.sweep}: {metric.label}, {_subtitle(comparison, chosen)}"
+    table = _table(title, (metric.label, f"minus {comparison.baseline}", "p adj.", "effect"))
+    role = None
     for row in comparison.slices.get(chosen, ()):
         if comparison.metric not in row.metrics:
             continue
+        if role not in (None, row.role):
+            table.add_section()
+        role = row.role
         interval = row.metrics[comparison.metric]
-        cells = [row.name, row.role, count(row.parameters)]
-        cells.append(f"{metric_value(metric, interval.mean)} {metric_interval(metric, interval)}")
+        cells = [row.name, f"{metric_value(metric, interval.mean)} {metric_interval(metric, interval)}"]
         difference = row.against_baseline.get(comparison.metric)
         if difference is None:
             cells += [MISSING] * 3
         else:
-            size = metric_difference(metric, difference.difference)
+            size = metric_difference(metric, difference.difference).removesuffix(" points")
             cells.append(f"{size} {difference_interval(metric, difference)}")
             cells += [p_value(difference.p_adjusted), f"{difference.effect_size:+.2f}"]
         table.add_row(*cells, style=_style(comparison, row))
     return table
 
 
-def metrics_table(comparison: Comparison, chosen: Slice = MAIN) -> Table:
-    """Show the means of all metrics; a star marks an adjusted p-value below .05 against the baseline."""
-    rows = comparison.slices.get(chosen, ())
-    present = {
-        name: metric
-        for name, metric in comparison.task.metrics.items()
-        if any(name in row.metrics for row in rows)
-    }
-    table = Table(
-        title=f"All metrics, {_subtitle(comparison, chosen)}",
-        caption=f"* differs from {comparison.baseline}, adjusted p < .05",
-        title_justify="left",
-        caption_justify="left",
-    )
-    table.add_column("row")
-    for metric in present.values():
-        table.add_column(metric.label, justify="right")
-    for row in rows:
-        cells = []
-        for name, metric in present.items():
-            interval, difference = row.metrics.get(name), row.against_baseline.get(name)
-            star = "*" if difference is not None and difference.p_adjusted < ALPHA else " "
-            cells.append(MISSING + " " if interval is None else metric_value(metric, interval.mean) + star)
-        table.add_row(row.name, *cells, style="bold" if row.role == "model" else "")
+class MetricsTables:
+    """The means of all metrics, in as many tables as the width asks for.
+
+    A star marks an adjusted p-value below .05 against the baseline.
+    """
+
+    def __init__(self, comparison: Comparison, chosen: Slice = MAIN) -> None:
+        """Show one slice of `comparison`."""
+        self._comparison = comparison
+        self._chosen = chosen
+        self._rows = comparison.slices.get(chosen, ())
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Fill one table after another with the columns that fit."""
+        title = f"All metrics (* differs from {self._comparison.baseline}, adjusted p < {ALPHA:g})"
+        columns = list(self._columns())
+        first = max(len(row.name) for row in self._rows) + PADDING
+        while columns:
+            taken, used = 0, first
+            while taken < len(columns) and (taken == 0 or used + _width(columns[taken]) <= options.max_width):
+                used += _width(columns[taken])
+                taken += 1
+            table = _table(title, [heading for heading, _ in columns[:taken]])
+            for index, row in enumerate(self._rows):
+                cells = [values[index] for _, values in columns[:taken]]
+                table.add_row(row.name, *cells, style="bold" if row.role == "model" else "")
+            yield table
+            columns, title = columns[taken:], ""
+
+    def _columns(self) -> Iterator[tuple[str, list[str]]]:
+        yield "parameters", [count(row.parameters) for row in self._rows]
+        for name, metric in self._comparison.task.metrics.items():
+            if not any(name in row.metrics for row in self._rows):
+                continue
+            cells = []
+            for row in self._rows:
+                interval, difference = row.metrics.get(name), row.against_baseline.get(name)
+                star = "*" if difference is not None and difference.p_adjusted < ALPHA else " "
+                cells.append(MISSING + " " if interval is None else metric_value(metric, interval.mean) + star)
+            yield metric.label, cells
+
+
+def _width(column: tuple[str, list[str]]) -> int:
+    heading, cells = column
+    return max(len(heading), *map(len, cells)) + PADDING
+
+
+def _table(title: str, headings: Iterable[str]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 

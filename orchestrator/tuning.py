@@ -11,6 +11,7 @@ from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 
 from orchestrator.bookkeeper import Bookkeeper
@@ -112,6 +113,16 @@ class Hearer(tune.Callback):
         return {}
 
 
+class _Silence(TrialProgressCallback):
+    """Stands in for Tune's own progress lines."""
+
+    def _print(self, msg: str) -> None:
+        pass
+
+    def log_result(self, trial: Trial, result: dict[str, Any], error: bool = False) -> None:
+        pass
+
+
 class _Cancelled(tune.Stopper):
     def __init__(self, heart: Heart) -> None:
         self._heart = heart
@@ -153,7 +164,7 @@ def run_jobs(
             name="tune",
             storage_path=str(scratch),
             verbose=0,
-            callbacks=[hearer],
+            callbacks=[hearer, _Silence()],
             stop=_Cancelled(heart),
             failure_config=tune.FailureConfig(max_failures=max_failures),
         ),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 GOOD, BAD_INPUT, TRIALS_FAILED, GATE_REFUSED = 0, 2, 3, 4
 
 DEFAULT_HOME = Path("runs")
+FILE_WIDTH = 120
+"""Columns of output that goes into a file or a pipe."""
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and everything else on stderr.")
@@ -30,10 +32,13 @@ SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep fi
 
 
 def out() -> "Console":
-    """Return a console on stdout, for results."""
+    """Return a console on stdout, for results; wide where nobody's terminal limits it."""
+    import sys
+
     from rich.console import Console
 
-    return Console(soft_wrap=True, highlight=False)
+    width = None if sys.stdout.isatty() else FILE_WIDTH
+    return Console(soft_wrap=True, highlight=False, width=width)
 
 
 def err() -> "Console":
