@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-DECAYS = (0.95, 1.0)
+DECAYS = (0.9, 0.97, 1.0)
 """Weight that a total keeps at each further event: recent taste, and taste of all time."""
 PRIOR_EVENTS = 5.0
 """Events' worth of zeros in every mean, so that a single event moves it little."""

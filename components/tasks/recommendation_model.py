@@ -60,6 +60,7 @@ class ItemEncoder(nn.Module):
         self.attention = NeutralLinear(size, 1)
         self.slots = ModalitySlots(3, size)
         self.dropout = nn.Dropout(dropout)
+        self.forgetting = nn.Dropout1d(dropout)
 
     genre_IG: Tensor
     company_IS: Tensor
@@ -69,7 +70,7 @@ class ItemEncoder(nn.Module):
         """Encode the whole catalogue."""
         words = F.embedding_bag(self.word_IL, self.word.weight, mode="mean", padding_idx=0)
         genres = self.genre(self.genre_IG) if self.genre_IG.shape[1] else torch.zeros_like(words)
-        identity = self.identity.weight + self.company(self.company_IS)
+        identity = self.forgetting(self.identity.weight) + self.company(self.company_IS)
         modality = self.dropout(torch.stack([identity, genres, words], dim=1))
         attention = (self.attention(modality + self.slots.weight)[..., 0]).clamp(-8, 8).exp()
         content = torch.einsum("im,ime->ie", attention / attention.sum(-1, keepdim=True), modality)

@@ -1,5 +1,6 @@
 """Losses, optimiser and batches of the recommendation model."""
 
+import copy
 from collections.abc import Iterator
 
 import lightning.pytorch as lightning
@@ -20,14 +21,24 @@ from components.tasks.recommendation_model import (
 )
 
 
+AVERAGING = 0.98
+"""Share of the averaged weights that a step keeps (exponential moving average)."""
+
+
 class RecommendationTraining(lightning.LightningModule):
-    """Trains on all positions of all users' sequences: would they like what they met, and what did they turn to?"""
+    """Trains on all positions of all users' sequences: would they like what they met, and what did they turn to?
+
+    `trained` holds the weights that the optimiser moves, `model` their moving average: the one that is
+    evaluated, saved and served. Averaging, unlike a falling learning rate, does not depend on the number of epochs.
+    """
 
     def __init__(self, config: TrialConfig, data: Interactions) -> None:
         super().__init__()
         self.config = config
         self.model = RecommendationModel(config.model, Catalogue.of(data))
         initialize(self.model, config.training.seed)
+        self.trained = copy.deepcopy(self.model)
+        self.model.requires_grad_(False)
         training = config.training
         self.batches = TrainingBatches(data, training.batch_size, config.model.negatives, training.seed)
 
@@ -38,8 +49,8 @@ class RecommendationTraining(lightning.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW at a constant rate; vectors and biases are not decayed."""
         training = self.config.training
-        matrices = [parameter for parameter in self.model.parameters() if parameter.ndim > 1]
-        vectors = [parameter for parameter in self.model.parameters() if parameter.ndim <= 1]
+        matrices = [parameter for parameter in self.trained.parameters() if parameter.ndim > 1]
+        vectors = [parameter for parameter in self.trained.parameters() if parameter.ndim <= 1]
         groups = [
             {"params": matrices, "weight_decay": training.weight_decay},
             {"params": vectors, "weight_decay": 0.0},
@@ -48,7 +59,7 @@ class RecommendationTraining(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the like loss plus the weighted ranking loss, both means over the batch's events."""
-        model = self.model
+        model = self.trained
         table = model.items()
         source = model.encode(table, batch.history)
         reading = model.read(source, batch.profile_BF, batch.before_BQ)
@@ -60,6 +71,13 @@ class RecommendationTraining(lightning.LightningModule):
             loss = loss + self.config.model.ranking_weight * self._ranking_loss(table, reading, batch)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.item_BQ))
         return loss
+
+    def on_train_batch_end(self, outputs: object, batch: Batch, batch_index: int) -> None:
+        """Move the averaged weights towards the trained ones; fast at first, so that the start is forgotten."""
+        step = self.global_step
+        kept = min(AVERAGING, (1 + step) / (10 + step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.model.parameters()), list(self.trained.parameters()), 1 - kept)
 
     def _base_without_own_vote(self, item: Tensor, like: Tensor) -> Tensor:
         """Log-odds of the items' like rates, each example's own vote left out so that it cannot be read off."""
@@ -73,8 +91,8 @@ class RecommendationTraining(lightning.LightningModule):
         The negatives stand for the whole catalogue, so their weight makes up for the share that was drawn.
         """
         negative, item = batch.negative_N, batch.item_BQ
-        of_item = self.model.ranking_logits_of(table, reading, item)
-        of_negative = self.model.ranking_logits(table, reading, negative)
+        of_item = self.trained.ranking_logits_of(table, reading, item)
+        of_negative = self.trained.ranking_logits(table, reading, negative)
         of_negative = of_negative.expand(*item.shape, -1)
         same = item[:, :, None] == negative
         position = torch.arange(item.shape[1], device=item.device)[:, None]
