@@ -62,7 +62,10 @@ def adopt_unknown(ledger: Ledger, workspace: Workspace) -> list[str]:
         evaluated = ledger.evaluations(part)
         for summary in workspace.trials.glob(f"*/{part}*.json"):
             look, trial_id = read_json(summary), summary.parent.name
-            if not trial_id.startswith(".") and evaluated.get((trial_id, look["control"])) != look["validity"]:
+            if (
+                not trial_id.startswith(".")
+                and evaluated.get((trial_id, look["control"])) != look["validity"]
+            ):
                 digest = read_json(summary.with_name("result.json"))["data_digest"]
                 adopt_look(ledger, workspace, trial_id, Look(part, look["control"]), digest)
     return adopted

@@ -53,7 +53,9 @@ class Bookkeeper:
                     if reading.trial_id in self.finished or self._adopt(reading.trial_id):
                         continue
                     state = "failed" if by_trial else "interrupted"
-                    self._record(job, reading.trial_id, state=state, cause=failure or "ended without a result")
+                    self._record(
+                        job, reading.trial_id, state=state, cause=failure or "ended without a result"
+                    )
                     if not by_trial:
                         self._ledger.count_attempt(reading.trial_id)
                     self.failures[reading.trial_id] = failure

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from components.errors import AdaptuneError
 
-
 MAX_PENDING = 64
 """Jobs that Tune asks for ahead of time; with its default of one, workers would start one after another."""
 
@@ -35,11 +34,15 @@ def ray_cluster(address: str | None, home: Path) -> Iterator[None]:
             address=address or "local",
             include_dashboard=False if address is None else None,
             log_to_driver=False,
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
             runtime_env=_shipped_code() if address else None,
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
-        where = f"the Ray cluster at {address} cannot be joined" if address else "Ray cannot start on this machine"
+        where = (
+            f"the Ray cluster at {address} cannot be joined"
+            if address
+            else "Ray cannot start on this machine"
+        )
         raise AdaptuneError(f"{where}: {error}") from error
     try:
         with redirect_stdout(sys.stderr):
@@ -82,7 +85,9 @@ def _check_shared_storage(home: Path) -> None:
     try:
         for node in nodes:
             here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            problem = ray.get(answer.options(scheduling_strategy=here).remote(str(probe), token, node["NodeID"]))
+            problem = ray.get(
+                answer.options(scheduling_strategy=here).remote(str(probe), token, node["NodeID"])
+            )
             back = home / f"{probe.name}-{node['NodeID']}"
             if problem or not back.exists():
                 raise AdaptuneError(

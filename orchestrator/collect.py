@@ -41,7 +41,9 @@ def collect_garbage(ledger: Ledger, workspace: Workspace, dry_run: bool = False)
         for folder in _folders(workspace.trials)
         if folder.name not in needed and (folder / "model").is_dir()
     ]
-    size = sum(path.stat().st_size for folder in runs + models for path in folder.rglob("*") if path.is_file())
+    size = sum(
+        path.stat().st_size for folder in runs + models for path in folder.rglob("*") if path.is_file()
+    )
     if not dry_run:
         for folder in runs + models:
             shutil.rmtree(folder)

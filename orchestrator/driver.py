@@ -137,7 +137,13 @@ def _work(
         try:
             with ray_cluster(address, workspace.home):
                 run_jobs(
-                    remaining(), around, spec.resources, spec.budget.max_failures, Path(scratch), hearer, heart
+                    remaining(),
+                    around,
+                    spec.resources,
+                    spec.budget.max_failures,
+                    Path(scratch),
+                    hearer,
+                    heart,
                 )
         finally:
             for job in hearer.running.values():
@@ -154,5 +160,3 @@ def _best(stages: Stages, spec: SweepSpec, ledger: Ledger) -> dict[str, Any] | N
     rows = ledger.trials([trial.id for trial in trials])
     best = max(trials, key=lambda trial: sign * (rows[trial.id].metrics or {})[metric])
     return {"trial": best.id, "point": best.point, "seed": best.seed, "metrics": rows[best.id].metrics}
-
-

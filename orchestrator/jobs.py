@@ -48,7 +48,9 @@ class TrainJob:
     def label(self) -> str:
         """What the live table calls the job."""
         training = self.readings[-1].config.training
-        return f"{self.name}  lr {training.learning_rate:g}, batch {training.batch_size}, seed {training.seed}"
+        return (
+            f"{self.name}  lr {training.learning_rate:g}, batch {training.batch_size}, seed {training.seed}"
+        )
 
 
 @dataclass(frozen=True)

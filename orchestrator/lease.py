@@ -34,7 +34,9 @@ class Heart:
 
     def check(self) -> bool:
         """Renew the lease now; return whether the driver should stop."""
-        self.stopped = self.stopped or self._ledger.renew_lease(self._lease.sweep, self._lease.owner, time.time())
+        self.stopped = self.stopped or self._ledger.renew_lease(
+            self._lease.sweep, self._lease.owner, time.time()
+        )
         return self.stopped
 
     def start(self) -> None:
@@ -81,7 +83,10 @@ def is_alive(lease: Lease) -> bool:
     """Whether the holder of a lease still lives: its process on this host, its heartbeat on another."""
     if lease.host == socket.gethostname():
         try:
-            return abs(psutil.Process(lease.pid).create_time() - lease.process_started) < 1 and lease.pid != os.getpid()
+            return (
+                abs(psutil.Process(lease.pid).create_time() - lease.process_started) < 1
+                and lease.pid != os.getpid()
+            )
         except psutil.NoSuchProcess:
             return False
     return time.time() - lease.heartbeat < EXPIRY_SECONDS

@@ -247,12 +247,16 @@ class Ledger:
     def sweep_names(self) -> list[str]:
         """Return the names of all sweeps, the latest first."""
         with self._engine.connect() as connection:
-            return list(connection.execute(sa.select(_sweeps.c.name).order_by(_sweeps.c.updated.desc())).scalars())
+            return list(
+                connection.execute(sa.select(_sweeps.c.name).order_by(_sweeps.c.updated.desc())).scalars()
+            )
 
     def sweep_specs(self) -> dict[str, dict[str, Any]]:
         """Return every sweep's last file, by name."""
         with self._engine.connect() as connection:
-            return {row.name: row.spec for row in connection.execute(sa.select(_sweeps.c.name, _sweeps.c.spec))}
+            return {
+                row.name: row.spec for row in connection.execute(sa.select(_sweeps.c.name, _sweeps.c.spec))
+            }
 
     def set_members(self, sweep: str, phase: str, members: Iterable[Member]) -> None:
         """Make `members` the current ones of a phase; those that are no longer in it stay, marked superseded."""
@@ -298,7 +302,13 @@ class Ledger:
     # Evaluations and looks at test data
 
     def record_evaluation(
-        self, trial_id: str, part: str, control: str, validity: str, metrics: dict[str, float], data_digest: str
+        self,
+        trial_id: str,
+        part: str,
+        control: str,
+        validity: str,
+        metrics: dict[str, float],
+        data_digest: str,
     ) -> None:
         """Record that a trial was evaluated; an evaluation on the test part counts as one look at it."""
         keys = {"trial_id": trial_id, "part": part, "control": control}

@@ -48,7 +48,9 @@ class LiveTable:
         self._ended = 0
         self._failed = 0
         self._best: tuple[float, str] | None = None
-        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        self._live = (
+            Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        )
 
     def __enter__(self) -> Self:
         """Begin to show."""
@@ -68,7 +70,9 @@ class LiveTable:
         self._epochs = epochs
         self._seconds_per_epoch = seconds_per_epoch
         if epochs:
-            self._console.print(f"{self._sweep}: {epochs} epochs of training ahead; starting Ray …", markup=False)
+            self._console.print(
+                f"{self._sweep}: {epochs} epochs of training ahead; starting Ray …", markup=False
+            )
 
     def started(self, key: str, job: Job) -> None:
         """Add a job."""

@@ -178,7 +178,9 @@ class Plan:
     @property
     def epochs_to_run(self) -> int:
         """Epochs of training that are still to be done, prefixes shared."""
-        waiting = [t for phase in self.phases for t in phase.trials if self.standing[t.id] not in ("done", "failed")]
+        waiting = [
+            t for phase in self.phases for t in phase.trials if self.standing[t.id] not in ("done", "failed")
+        ]
         return sum(run.epochs for run in runs_of({trial.id: trial for trial in waiting}.values()))
 
     def check_budget(self) -> None:
@@ -220,9 +222,7 @@ def make_plan(spec: SweepSpec, ledger: Ledger | None) -> Plan:
         spec=spec,
         data_digest=planner.data_digest,
         phases=phases,
-        standing={
-            trial_id: standing(rows.get(trial_id), code, spec.budget.max_failures) for trial_id in ids
-        },
+        standing={trial_id: standing(rows.get(trial_id), code, spec.budget.max_failures) for trial_id in ids},
         seconds_per_epoch=ledger.seconds_per_epoch(spec.task, planner.data_digest) if ledger else None,
     )
 

@@ -81,7 +81,7 @@ def load_servable(version: Version) -> Any:
     except (ValueError, KeyError, RuntimeError) as error:
         raise RegistryError(
             f"{version.name}: this code cannot load it; run its sweep again and promote the winner, "
-            f"or use the code that it was trained with ({error})"
+            f"or use the code that it was trained with ({str(error).splitlines()[0]})"
         ) from error
 
 

@@ -72,7 +72,9 @@ def _curves(
             longest[row.run_id] = member
     for run_id, member in longest.items():
         settings = {path: value for path, value in member.point.items() if path != "training.epochs"}
-        label = ", ".join(f"{path.split('.')[-1]} {value}" for path, value in settings.items() if value is not None)
+        label = ", ".join(
+            f"{path.split('.')[-1]} {value}" for path, value in settings.items() if value is not None
+        )
         points = read_json(workspace.trial(member.trial_id) / "curve.json")
         yield Curve(label or "base point", _role(member), member.seed, points, run_id in chosen)
 
@@ -103,7 +105,9 @@ def _grid(
 def _costs(members: Sequence[Member], rows: dict[str, TrialRow]) -> Iterator[Cost]:
     """Yield what each phase took; a training run counts once, as its longest trial."""
     for phase in (GRID, BASELINE_GRID, ABLATIONS, TRIVIAL):
-        known = [rows[member.trial_id] for member in members if member.phase == phase and member.trial_id in rows]
+        known = [
+            rows[member.trial_id] for member in members if member.phase == phase and member.trial_id in rows
+        ]
         runs: dict[str, TrialRow] = {}
         for row in known:
             if row.run_id not in runs or row.epochs > runs[row.run_id].epochs:
@@ -117,7 +121,9 @@ def _provenance(
     spec: SweepSpec, rows: dict[str, TrialRow], final: set[str], workspace: Workspace
 ) -> dict[str, dict[str, Any]]:
     results = [
-        read_json(path) for trial in sorted(final) if (path := workspace.trial(trial) / "result.json").exists()
+        read_json(path)
+        for trial in sorted(final)
+        if (path := workspace.trial(trial) / "result.json").exists()
     ]
     environments = [result["environment"] for result in results]
 

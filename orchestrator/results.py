@@ -9,7 +9,7 @@ from components.tasks import TASKS
 from orchestrator.jobs import Look
 from orchestrator.ledger import Ledger, Member
 from orchestrator.spec.sweep import SweepSpec
-from orchestrator.stages import BASELINE, CONTROL, FINAL, MODEL, TRIVIAL
+from orchestrator.stages import ABLATION, BASELINE, CONTROL, FINAL, MODEL, TRIVIAL
 from orchestrator.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ def recorded_sweep(argument: str, ledger: Ledger) -> SweepSpec:
     name = load_sweep(Path(argument)).name if is_file else argument
     if name not in specs:
         known = ", ".join(ledger.sweep_names()) or "none"
-        raise AdaptuneError(f"the sweep {name!r} has not been run in this home folder (known: {known}): run it first")
+        raise AdaptuneError(
+            f"the sweep {name!r} has not been run in this home folder (known: {known}): run it first"
+        )
     return sweep_from_values(specs[name])
 
 
@@ -62,12 +64,12 @@ def _entries(spec: SweepSpec, ledger: Ledger, workspace: Workspace, part: Part) 
     final = ledger.members(spec.name, FINAL)
     if not final:
         raise AdaptuneError(
-            f"{spec.name} has no final results yet: `adaptune run` it to its end (`adaptune status` shows how far it is)"
+            f"{spec.name} has no final results yet: `adaptune run` it to its end; `adaptune status` tells how far it is"
         )
     entries = []
     for name in dict.fromkeys(member.name for member in final):
         members = [member for member in final if member.name == name]
-        role: Role = MODEL if name == MODEL else BASELINE if name == spec.compare.against else "ablation"
+        role: Role = MODEL if name == MODEL else BASELINE if name == spec.compare.against else ABLATION
         entries.append(_entry(name, role, members, Look(part), ledger, workspace))
     model = [member for member in final if member.name == MODEL]
     for control in spec.controls:

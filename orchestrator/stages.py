@@ -7,21 +7,36 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from components.tasks import TASKS
 from orchestrator.identity import trivial_id, validity
 from orchestrator.jobs import EvaluateJob, Job, Look, Reading, TrainJob, TrivialJob
 from orchestrator.ledger import Ledger, Member
-from orchestrator.plan import ABLATIONS, BASELINE_GRID, GRID, Phase, PlannedTrial, Planner, choose, runs_of, standing
+from orchestrator.plan import (
+    ABLATIONS,
+    BASELINE_GRID,
+    GRID,
+    Phase,
+    PlannedTrial,
+    Planner,
+    choose,
+    runs_of,
+    standing,
+)
 from orchestrator.spec.sweep import SweepSpec
 
-MODEL, BASELINE, CONTROL, TRIVIAL = "model", "baseline", "control", "trivial"
+MODEL: Final = "model"
+BASELINE: Final = "baseline"
+ABLATION: Final = "ablation"
+CONTROL: Final = "control"
+TRIVIAL: Final = "trivial"
 FINAL = "final"
 """The phase under which the rows of the comparison stand in the ledger."""
 
 
 class Stages:
-    """Yields stage after stage of jobs that the ledger does not have yet; each must end before the next is asked for.
+    """Yields stage after stage of jobs that the ledger does not have yet; each ends before the next is asked for.
 
     Members are recorded as they become known: the grids at once, ablations and final rows after the choice.
     """
@@ -41,7 +56,9 @@ class Stages:
         self._ledger = ledger
         self._folder = str(data_folder)
         self._code = validity(spec.task)
-        self._redo = {"to run"} | ({"failed"} if retry_failed else set()) | (set() if accept_stale else {"stale"})
+        self._redo = (
+            {"to run"} | ({"failed"} if retry_failed else set()) | (set() if accept_stale else {"stale"})
+        )
         self._accept_stale = accept_stale
         self._asked: set[str] = set()
 
@@ -49,7 +66,8 @@ class Stages:
         """Yield the stages."""
         grid, baseline_grid = self.planner.grid(), self.planner.baseline_grid()
         trivial = [
-            (trivial_id(self.spec.task, name, self.planner.data_digest), name) for name in self._trivial_names()
+            (trivial_id(self.spec.task, name, self.planner.data_digest), name)
+            for name in self._trivial_names()
         ]
         self._record(GRID, grid.trials)
         self._record(BASELINE_GRID, baseline_grid.trials)
@@ -63,7 +81,7 @@ class Stages:
             return
         ablations = self.planner.ablations(model[0].point)
         self._record(ABLATIONS, ablations.trials)
-        yield list(self._training(ablations, "ablation"))
+        yield list(self._training(ablations, ABLATION))
         for trial in ablations.trials:
             self.chosen[trial.name] = [*self.chosen.get(trial.name, ()), trial]
         final = [trial for trials in self.chosen.values() for trial in trials]
@@ -90,7 +108,9 @@ class Stages:
     def _training(self, phase: Phase, role: str) -> list[TrainJob]:
         """Return the runs of those trials that are not done, each trial asked for once in a sweep."""
         of = self._standing([trial.id for trial in phase.trials])
-        waiting = [trial for trial in phase.trials if trial.id not in self._asked and of(trial.id) in self._redo]
+        waiting = [
+            trial for trial in phase.trials if trial.id not in self._asked and of(trial.id) in self._redo
+        ]
         self._asked.update(trial.id for trial in waiting)
         return [
             TrainJob(
@@ -113,12 +133,16 @@ class Stages:
         """Yield what of the final rows has no evaluation yet; only finished trials have weights to evaluate."""
         rows = self._ledger.trials([trial.id for trial in trials])
         done = {
-            (part, *key): code for part in ("validation", "test") for key, code in self._ledger.evaluations(part).items()
+            (part, *key): code
+            for part in ("validation", "test")
+            for key, code in self._ledger.evaluations(part).items()
         }
         for trial in trials:
             wanted = [Look("test")]
             if trial.name == MODEL:
-                wanted += [Look(part, control) for control in self.spec.controls for part in ("validation", "test")]
+                wanted += [
+                    Look(part, control) for control in self.spec.controls for part in ("validation", "test")
+                ]
             row = rows.get(trial.id)
             looks = tuple(
                 look

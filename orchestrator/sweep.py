@@ -65,7 +65,11 @@ class Sweep:
         for member in members:
             row = rows.get(member.trial_id)
             line = {"trial": member.trial_id, "phase": member.phase, "row": member.name, "seed": member.seed}
-            known = {} if row is None else {"state": row.state, "parameters": row.parameters, **(row.metrics or {})}
+            known = (
+                {}
+                if row is None
+                else {"state": row.state, "parameters": row.parameters, **(row.metrics or {})}
+            )
             lines.append({**line, **member.point, **known})
         return pd.DataFrame(lines)
 

@@ -19,7 +19,6 @@ from orchestrator.formatting import (
 )
 from orchestrator.verdict import ALPHA, caveats, findings, headline, is_better
 
-
 PADDING = 2
 
 
@@ -93,7 +92,9 @@ class MetricsTables:
             for row in self._rows:
                 interval, difference = row.metrics.get(name), row.against_baseline.get(name)
                 star = "*" if difference is not None and difference.p_adjusted < ALPHA else " "
-                cells.append(MISSING + " " if interval is None else metric_value(metric, interval.mean) + star)
+                cells.append(
+                    MISSING + " " if interval is None else metric_value(metric, interval.mean) + star
+                )
             yield metric.label, cells
 
 

@@ -32,7 +32,7 @@ class StageSearcher(Searcher):
         self._queue: deque[Job] = deque()
         self._open: set[str] = set()
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:
         """Return the next job, None to wait for the stage to end, or that all is done."""
         while not self._queue:
             if self._open:
@@ -44,7 +44,9 @@ class StageSearcher(Searcher):
         self._open.add(trial_id)
         return {"job": self._queue.popleft()}
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
         """Note that a job has ended."""
         self._open.discard(trial_id)
 

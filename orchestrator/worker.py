@@ -177,7 +177,12 @@ def _write_look(folder: Path, look: Look, rows: Any, around: Surroundings) -> No
     from components.metrics.rows import write_rows
 
     write_rows(rows, folder / f"{look.stem}.arrow")
-    summary = {"part": look.part, "control": look.control, "validity": around.validity, "metrics": _macro(rows)}
+    summary = {
+        "part": look.part,
+        "control": look.control,
+        "validity": around.validity,
+        "metrics": _macro(rows),
+    }
     write_json(folder / f"{look.stem}.json", summary)
 
 

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from orchestrator.promote import Promotion
+    from orchestrator.results import Part
 
 FinishedArgument = Annotated[
-    str, typer.Argument(metavar="SWEEP", help="A sweep that was run: its file or its name.", show_default=False)
+    str,
+    typer.Argument(metavar="SWEEP", help="A sweep that was run: its file or its name.", show_default=False),
 ]
 
 
@@ -38,7 +40,7 @@ def compare(
     from orchestrator.tables import comparison_view
 
     workspace, ledger = open_ledger(home)
-    part = "validation" if validation else "test"
+    part: Part = "validation" if validation else "test"
     spec = recorded_sweep(sweep, ledger)
     comparison = compare_sweep(spec, ledger, workspace, part, all_slices=False)
     emit(comparison.to_json(), as_json, lambda console: console.print(comparison_view(comparison)))
@@ -46,7 +48,9 @@ def compare(
 
 def report(
     sweep: FinishedArgument,
-    out: Annotated[Path | None, typer.Option("--out", help="Where to write it; by default in the home.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write it; by default in the home.")
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -84,7 +88,9 @@ def _print_promotion(console: "Console", promotion: "Promotion") -> None:
     if promotion.version is None:
         console.print("nothing was promoted: a gate refused")
     else:
-        console.print(f"{promotion.version.name} is now {promotion.alias} (digest {promotion.version.digest})")
+        console.print(
+            f"{promotion.version.name} is now {promotion.alias} (digest {promotion.version.digest})"
+        )
 
 
 def models(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
@@ -101,16 +107,23 @@ def models(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
 
 def _print_models(console: "Console", listings: list[dict[str, Any]]) -> None:
     if not listings:
-        console.print("no model has been promoted yet: `adaptune promote SWEEP` makes one of a finished sweep")
+        console.print(
+            "no model has been promoted yet: `adaptune promote SWEEP` makes one of a finished sweep"
+        )
     for listing in listings:
         aliases = ", ".join(listing["aliases"]) or "no alias"
-        state = listing["problem"] or f"created {listing['created']}, from {listing['provenance'].get('sweep')}"
+        state = (
+            listing["problem"] or f"created {listing['created']}, from {listing['provenance'].get('sweep')}"
+        )
         console.print(f"{listing['name']}  [{aliases}]  {state}", markup=False)
 
 
 def predict(
     version: Annotated[
-        str, typer.Argument(metavar="VERSION", help="A version, such as `recommendation/1` or `recommendation/champion`.")
+        str,
+        typer.Argument(
+            metavar="VERSION", help="A version, such as `recommendation/1` or `recommendation/champion`."
+        ),
     ],
     users: Annotated[Path, typer.Option("--users", help="CSV or Parquet file with a column `user`.")],
     out: Annotated[Path, typer.Option("--out", help="Where to write: .csv or .parquet.")],

@@ -140,11 +140,15 @@ def _print_outcome(console: "Console", outcome: "Outcome") -> None:
     for name, cause in outcome.failures.items():
         causes.setdefault(last_line(cause), []).append(name)
     for cause, names in causes.items():
-        console.print(f"failed: {cause} ({len(names)}: {', '.join(names[:4])}{' …' if names[4:] else ''})", markup=False)
+        console.print(
+            f"failed: {cause} ({len(names)}: {', '.join(names[:4])}{' …' if names[4:] else ''})", markup=False
+        )
     if causes:
         console.print("`adaptune show TRIAL` has the traceback")
     if outcome.best is not None:
-        point = ", ".join(f"{path} {value}" for path, value in outcome.best["point"].items()) or "the base point"
+        point = (
+            ", ".join(f"{path} {value}" for path, value in outcome.best["point"].items()) or "the base point"
+        )
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in outcome.best["metrics"].items())
         console.print(f"best on validation: {point}; trial {outcome.best['trial']}: {metrics}")
     for problem in outcome.mirror_problems:
@@ -182,7 +186,9 @@ def _print_status(console: "Console", sweeps: list[dict[str, Any]]) -> None:
     for name in ("sweep", "", "finished", "running", "failed", "interrupted", "waiting"):
         table.add_column(name, justify="left" if name in ("sweep", "") else "right")
     for line in sweeps:
-        counts = [str(line["trials"].get(state, 0)) for state in ("finished", "running", "failed", "interrupted")]
+        counts = [
+            str(line["trials"].get(state, 0)) for state in ("finished", "running", "failed", "interrupted")
+        ]
         table.add_row(line["sweep"], "live" if line["running"] else "", *counts, str(line["waiting"]))
     console.print(table if sweeps else "no sweep has been run in this home folder yet")
     for line in sweeps:

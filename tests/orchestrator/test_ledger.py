@@ -40,7 +40,14 @@ def test_every_evaluation_on_test_counts_as_a_look_and_validation_does_not(ledge
 
 def test_a_trial_is_found_by_the_beginning_of_its_id(ledger: Ledger) -> None:
     for trial_id in ("abc1", "abd2"):
-        values = {"config": {}, "data_digest": "d", "seed": 0, "epochs": 1, "state": "finished", "attempts": 0}
+        values = {
+            "config": {},
+            "data_digest": "d",
+            "seed": 0,
+            "epochs": 1,
+            "state": "finished",
+            "attempts": 0,
+        }
         ledger.record_trial(trial_id, run_id="r", task="recommendation", **values)
     assert ledger.find_trial("abc").id == "abc1"
     with pytest.raises(AdaptuneError, match="several trials"):
@@ -76,7 +83,10 @@ def test_a_second_driver_is_turned_away_while_the_first_lives(ledger: Ledger) ->
     command = [sys.executable, "-c", script, ledger.url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None and other.stdout.readline() == "held\n"
-        with pytest.raises(AdaptuneError, match=f"already being run by process {other.pid}"), hold_lease(ledger, "s"):
+        with (
+            pytest.raises(AdaptuneError, match=f"already being run by process {other.pid}"),
+            hold_lease(ledger, "s"),
+        ):
             pass
         other.kill()
         other.wait()

@@ -77,7 +77,9 @@ def test_a_plan_above_its_budget_is_refused() -> None:
         plan.check_budget()
 
 
-def test_ablations_wait_for_the_grid_and_then_stand_at_its_best_point(spec: SweepSpec, ledger: Ledger) -> None:
+def test_ablations_wait_for_the_grid_and_then_stand_at_its_best_point(
+    spec: SweepSpec, ledger: Ledger
+) -> None:
     grid = Planner(spec).grid()
     assert make_plan(spec, ledger).phases[2].provisional
     for trial in grid.trials:
@@ -103,7 +105,9 @@ def test_a_point_with_a_missing_seed_is_left_out_of_the_choice(spec: SweepSpec) 
 
 def test_the_choice_follows_the_objectives_direction_and_prefers_fewer_epochs(spec: SweepSpec) -> None:
     trials = Planner(spec).grid().trials
-    rows = {trial.id: row(trial, metrics={"log_loss": trial.config.training.learning_rate}) for trial in trials}
+    rows = {
+        trial.id: row(trial, metrics={"log_loss": trial.config.training.learning_rate}) for trial in trials
+    }
     assert choose(trials, rows, "log_loss", "min") == {"training.learning_rate": 0.003, "training.epochs": 1}
     assert choose(trials, rows, "log_loss", "max") == {"training.learning_rate": 0.01, "training.epochs": 1}
 

@@ -10,8 +10,8 @@ from orchestrator.compare import compare_entries
 from orchestrator.report.axis import Axis
 from orchestrator.report.charts import Point, Series, line_chart
 from orchestrator.report.data import Cost, Curve, GridPoint, ReportData
-from orchestrator.report.progress import learning
 from orchestrator.report.page import render_report
+from orchestrator.report.progress import learning
 from orchestrator.report.standings import contributions, leaderboard
 from tests.orchestrator.made_up import made_up_entries
 

@@ -85,7 +85,9 @@ def assert_same(left: dict[str, Any], right: dict[str, Any]) -> None:
         assert result["rows"].keys() == other["rows"].keys()
         assert all(table.equals(other["rows"][name]) for name, table in result["rows"].items()), trial
         assert result["weights"].keys() == other["weights"].keys()
-        assert all((value == other["weights"][name]).all() for name, value in result["weights"].items()), trial
+        assert all((value == other["weights"][name]).all() for name, value in result["weights"].items()), (
+            trial
+        )
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +134,9 @@ def test_a_killed_driver_is_resumed_by_the_same_command(undisturbed: dict[str, A
 
 
 @pytest.mark.xdist_group("resume")
-def test_a_value_added_to_a_grid_runs_only_the_new_trials(undisturbed: dict[str, Any], tmp_path: Path) -> None:
+def test_a_value_added_to_a_grid_runs_only_the_new_trials(
+    undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
     home = tmp_path / "home"
     small = {**SWEEP, "grid": {"training.learning_rate": [0.01], "training.epochs": [2, 4]}}
     assert finish(start(home, small))["finished"] == 4
