@@ -1,4 +1,5 @@
 import random
+import threading
 import time
 
 import pytest
@@ -92,6 +93,22 @@ def test_an_event_costs_one_step_however_long_the_history(engine):
     assert steps == [1] * 30
     engine.recommend("ada", 3)
     assert engine.model.servable.steps == 30
+
+
+def test_threads_that_post_for_one_user_lose_nothing(engine):
+    def post(thread: int) -> None:
+        for n in range(25):
+            engine.ingest(
+                "ada", [event(f"{thread}-{n}", f"i{(thread + n) % 12}", 0.5, 5000 + (7 * n + thread) % 50)]
+            )
+
+    threads = [threading.Thread(target=post, args=(thread,)) for thread in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(engine._events.history("ada")) == 100
+    assert engine._state(engine.model, "ada") == pytest.approx(replayed(engine, "ada"))
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
