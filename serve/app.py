@@ -5,6 +5,7 @@ There is one replica, because the users' events and states lie in a file on its 
 
 import logging
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,14 +72,7 @@ def local_endpoint(home: Path, alias: str, task: str, port: int) -> Iterator[str
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     quiet = LoggingConfig(log_level="WARNING", enable_access_log=False)
     try:
-        ray.init(
-            address="local",
-            num_cpus=1,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=OBJECT_STORE_BYTES,
-        )
+        _start_ray()
         http = {"host": HOST, "port": port}
         ray_serve.start(proxy_location="HeadOnly", http_options=http, logging_config=quiet)
         try:
@@ -91,6 +85,19 @@ def local_endpoint(home: Path, alias: str, task: str, port: int) -> Iterator[str
             ray_serve.delete(APPLICATION)  # lets requests in progress finish
     finally:
         ray.shutdown()
+
+
+def _start_ray() -> None:
+    on_terminate = signal.getsignal(signal.SIGTERM)
+    ray.init(
+        address="local",
+        num_cpus=1,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=OBJECT_STORE_BYTES,
+    )
+    signal.signal(signal.SIGTERM, on_terminate)  # Ray has put its own in place, which reports a crash
 
 
 def _check_health(url: str) -> None:

@@ -93,10 +93,17 @@ class Endpoint:
         self.children = psutil.Process(self.process.pid).children(recursive=True)
         self.client = httpx.Client(base_url=self.announced["url"], timeout=60)
 
-    def interrupt(self, number: signal.Signals) -> tuple[str, str]:
-        """Signal the whole group, as a terminal does, and return what was still printed."""
-        os.killpg(self.process.pid, number)
-        return self.process.communicate(timeout=60)
+    def end(self, number: signal.Signals) -> None:
+        """Interrupt the whole group, as a terminal does, or terminate the process; hold that it ends cleanly."""
+        assert self.children
+        if number == signal.SIGINT:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
+        rest, errors = self.process.communicate(timeout=60)
+        assert (self.process.returncode, rest) == (0, "")
+        assert errors.splitlines() == ["starting recommendation/1 (`champion`) …", "stopped"]
+        assert psutil.wait_procs(self.children, timeout=20)[1] == []
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +111,7 @@ def endpoint(trained_home):
     endpoint = Endpoint(trained_home)
     yield endpoint
     if endpoint.process.poll() is None:
-        endpoint.interrupt(signal.SIGTERM)
+        endpoint.end(signal.SIGTERM)
 
 
 def test_the_endpoint_says_where_it_is_and_listens_on_loopback_only(endpoint):
@@ -165,11 +172,11 @@ def test_ctrl_c_ends_it_and_leaves_the_events_and_nothing_running(endpoint, trai
     item = endpoint.client.post("/v1/recommend", json={"user": "ada"}).json()["items"][0]["id"]
     posted = endpoint.client.post("/v1/events", json={"user": "ada", "events": [event | {"content": item}]})
     assert posted.json()["accepted"] == 1
-    assert endpoint.children
-    rest, errors = endpoint.interrupt(signal.SIGINT)
-    assert (endpoint.process.returncode, rest) == (0, "")
-    assert "Traceback" not in errors
-    assert psutil.wait_procs(endpoint.children, timeout=20)[1] == []
+    endpoint.end(signal.SIGINT)
     log = EventLog(trained_home / "online" / "recommendation.db")
     assert [entry.event.content for entry in log.history("ada")] == [item]
     log.close()
+
+
+def test_a_termination_ends_it_as_cleanly(trained_home):
+    Endpoint(trained_home).end(signal.SIGTERM)
