@@ -163,9 +163,8 @@ class PersonalizationCore(nn.Module):
         """Combine history, what attention found and the profile (additively) into vectors (B, Q, H)."""
         parts: list[Tensor] = []
         if self.history:
-            content, count = summary["habits"].split([self.content_size, 1], dim=-1)
             parts.append(self.from_summary(summary["hidden"][..., -1, :]))
-            parts.append(self.from_habits(shrunk_mean(content, count).flatten(-2)))
+            parts.append(self.from_habits(self.habits(summary).flatten(-2)))
         if self.feedback:
             parts.append(self.from_trend(self.trend(summary)))
             if self.facets:
@@ -174,6 +173,11 @@ class PersonalizationCore(nn.Module):
             parts.append(self.from_context(context))
         parts += [embedding(profile_BF[:, field])[:, None] for field, embedding in enumerate(self.profile)]
         return self.dropout(torch.tanh(torch.stack(torch.broadcast_tensors(*parts)).sum(0)))
+
+    def habits(self, summary: State) -> Tensor:
+        """Running mean of the content at each decay: (B, Q, D, C)."""
+        content, count = summary["habits"].split([self.content_size, 1], dim=-1)
+        return shrunk_mean(content, count)
 
     def trend(self, summary: State) -> Tensor:
         """Running mean of each residual at each decay: (B, Q, trend_size)."""

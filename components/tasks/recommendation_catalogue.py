@@ -22,7 +22,9 @@ WORD = re.compile(r"\w+")
 LEAST_WORD_COUNT = 2
 """Title words rarer than this say nothing about other items and are left out."""
 MOST_WORDS = 12
-COMPANY_SIZE = 32
+SUCCESSION_SIZE = 32
+REACH = 20
+COUNT_PRIOR = 5
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,10 @@ class Catalogue:
     """[I] how many of them are likes."""
     value_sum: NDArray[np.float32]
     """[I] sum of their feedback."""
-    company: NDArray[np.float32]
-    """[I, S] vectors whose products are the share of users that items have in common; see `company_vectors`."""
+    lead: NDArray[np.float32]
+    follow: NDArray[np.float32]
+    """[I, S] each: the product of `lead` of one item and `follow` of another says how often users went from the one
+    to the other; see `succession_vectors`."""
     genres: Sequence[str]
     words: Sequence[str]
     kinds: Sequence[str]
@@ -54,6 +58,7 @@ class Catalogue:
         user = np.repeat(np.arange(len(data.user_ids)), np.diff(data.user_offsets))
         train = (data.part == 0) & ~data.unseen[user]
         content = data.content[train]
+        lead, follow = succession_vectors(data, train)
         seen = Counter(word for title in data.item_titles for word in set(_words(title)))
         return cls(
             item_ids=data.item_ids,
@@ -62,7 +67,8 @@ class Catalogue:
             count=np.bincount(content, minlength=items).astype(np.float32),
             likes=np.bincount(content, data.like[train], minlength=items).astype(np.float32),
             value_sum=np.bincount(content, data.value[train], minlength=items).astype(np.float32),
-            company=company_vectors(user[train], content, len(data.user_ids), items),
+            lead=lead,
+            follow=follow,
             genres=data.genres,
             words=sorted(word for word, count in seen.items() if count >= LEAST_WORD_COUNT),
             kinds=data.kinds,
@@ -98,7 +104,8 @@ class Catalogue:
                 "count": self.count,
                 "likes": self.likes,
                 "value_sum": self.value_sum,
-                "company": pa.FixedSizeListArray.from_arrays(self.company.ravel(), self.company.shape[1]),
+                "lead": pa.FixedSizeListArray.from_arrays(self.lead.ravel(), self.lead.shape[1]),
+                "follow": pa.FixedSizeListArray.from_arrays(self.follow.ravel(), self.follow.shape[1]),
             }
         )
         with pa.OSFile(str(folder / "items.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
@@ -120,26 +127,44 @@ class Catalogue:
             table = pa.ipc.open_file(source).read_all()
             columns = {name: table[name].to_pylist() for name in ("id", "title", "genres")}
             numbers = {name: table[name].to_numpy().copy() for name in ("count", "likes", "value_sum")}
-            company = table["company"].combine_chunks()
-            numbers["company"] = company.flatten().to_numpy().reshape(len(table), -1).copy()
+            for name in ("lead", "follow"):
+                flat = table[name].combine_chunks().flatten().to_numpy()
+                numbers[name] = flat.reshape(len(table), -1).copy()
         vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
         return cls(columns["id"], columns["title"], columns["genres"], **numbers, **vocabulary)
 
 
-def company_vectors(
-    user: NDArray[np.integer], item: NDArray[np.integer], users: int, items: int
-) -> NDArray[np.float32]:
-    """Factorise which items have users in common: [I, S], products approximate n(i, j) / sqrt(n(i) n(j)).
+def succession_vectors(
+    data: Interactions, train: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Factorise which items come soon after which: two matrices [I, S].
 
-    The truncated singular value decomposition of the user-item matrix with columns of unit length.
+    An event counts for the `REACH` events before its own instant, the d-th of them (from 0) with weight
+    1 / sqrt(1 + d); counts n(i, j) are divided by the root of both items' events and the matrix is cut to its
+    largest `SUCCESSION_SIZE` singular values. Rows have length 1 on average over events.
     """
-    seen = sparse.csr_matrix((np.ones(len(user), np.float32), (user, item)), shape=(users, items))
-    seen.data[:] = 1
-    norm = np.sqrt(np.maximum(np.asarray(seen.sum(axis=0)).ravel(), 1))
-    size = min(COMPANY_SIZE, min(users, items) - 1)
-    start = np.random.default_rng(0).normal(size=min(users, items))
-    _, scale, vectors = svds(seen.multiply(1 / norm).tocsr(), k=size, v0=start)
-    return np.ascontiguousarray((scale[:, None] * vectors).T[:, ::-1], np.float32)
+    items = len(data.item_ids)
+    row = np.flatnonzero(train)
+    start = np.repeat(data.user_offsets[:-1], np.diff(data.user_offsets))[row]
+    count = np.bincount(data.content[row], minlength=items)
+    size = min(SUCCESSION_SIZE, items - 1)
+    pairs = sparse.csr_matrix((items, items), dtype=np.float64)
+    for distance in range(REACH):
+        source = start + data.before[row] - 1 - distance
+        real = source >= start
+        weight = np.full(int(real.sum()), (1 + distance) ** -0.5)
+        pairs += sparse.csr_matrix(
+            (weight, (data.content[source[real]], data.content[row[real]])), shape=(items, items)
+        )
+    scale = sparse.diags((count + COUNT_PRIOR) ** -0.5)
+    left, strength, right = svds(scale @ pairs @ scale, k=size, v0=np.ones(items))
+    lead, follow = left * np.sqrt(strength), right.T * np.sqrt(strength)
+
+    def of_unit_length(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
+        length = np.linalg.norm(vectors, axis=1) @ count / max(1, count.sum())
+        return np.ascontiguousarray(vectors[:, ::-1] / max(length, 1e-12), np.float32)
+
+    return of_unit_length(lead), of_unit_length(follow)
 
 
 def _words(title: str) -> list[str]:

@@ -24,6 +24,7 @@ PRIOR_EVENTS = 5.0
 """Events' worth of the overall like rate in every item's like rate."""
 HEAD_UNITS = 64
 RESIDUALS = 2
+INITIAL_SUCCESSION = 2.0
 
 
 class ItemTable(NamedTuple):
@@ -32,8 +33,8 @@ class ItemTable(NamedTuple):
     modality_IME: Tensor
     attention_IM: Tensor
     """Unnormalised attention: exp(item logits)."""
-    content_IE: Tensor
-    """Fused without any user's say: what events carry and what attention is asked about."""
+    content_IC: Tensor
+    """Fused without any user's say, and what the item leads to: what events carry and attention is asked about."""
 
 
 class Reading(NamedTuple):
@@ -51,10 +52,12 @@ class ItemEncoder(nn.Module):
         genre_IG = torch.from_numpy(catalogue.genre_matrix())
         share_IG = genre_IG / genre_IG.sum(-1, keepdim=True).clamp_min(1)
         self.register_buffer("genre_IG", share_IG, persistent=False)
-        self.register_buffer("company_IS", torch.from_numpy(catalogue.company), persistent=False)
+        self.register_buffer("lead_IS", torch.from_numpy(catalogue.lead), persistent=False)
+        self.register_buffer("follow_IS", torch.from_numpy(catalogue.follow), persistent=False)
         self.register_buffer("word_IL", torch.from_numpy(catalogue.word_matrix()), persistent=False)
         self.identity = SmallEmbedding(len(catalogue.item_ids), size)
-        self.company = nn.Linear(catalogue.company.shape[1], size, bias=False)
+        self.lead = nn.Linear(catalogue.lead.shape[1], size, bias=False)
+        self.follow = nn.Linear(catalogue.lead.shape[1], size, bias=False)
         self.genre = nn.Linear(max(1, len(catalogue.genres)), size, bias=False)
         self.word = SmallEmbedding(len(catalogue.words) + 1, size)
         self.attention = NeutralLinear(size, 1)
@@ -63,18 +66,19 @@ class ItemEncoder(nn.Module):
         self.forgetting = nn.Dropout1d(dropout)
 
     genre_IG: Tensor
-    company_IS: Tensor
+    lead_IS: Tensor
+    follow_IS: Tensor
     word_IL: Tensor
 
     def forward(self) -> ItemTable:
         """Encode the whole catalogue."""
         words = F.embedding_bag(self.word_IL, self.word.weight, mode="mean", padding_idx=0)
         genres = self.genre(self.genre_IG) if self.genre_IG.shape[1] else torch.zeros_like(words)
-        identity = self.forgetting(self.identity.weight) + self.company(self.company_IS)
+        identity = self.forgetting(self.identity.weight) + self.lead(self.lead_IS) + self.follow(self.follow_IS)
         modality = self.dropout(torch.stack([identity, genres, words], dim=1))
         attention = (self.attention(modality + self.slots.weight)[..., 0]).clamp(-8, 8).exp()
         content = torch.einsum("im,ime->ie", attention / attention.sum(-1, keepdim=True), modality)
-        return ItemTable(modality, attention, content)
+        return ItemTable(modality, attention, torch.cat([content, self.lead_IS], dim=-1))
 
 
 class SmallEmbedding(nn.Embedding):
@@ -111,6 +115,24 @@ class ConstantVector(nn.Module):
         nn.init.zeros_(self.weight)
 
 
+class SuccessionQuery(nn.Module):
+    """Maps running means of `lead` vectors, (..., D, S), to a query for `follow` vectors; starts as their sum."""
+
+    def __init__(self, size: int, decays: int) -> None:
+        super().__init__()
+        self.weight_DSS = nn.Parameter(torch.empty(decays, size, size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start with the same multiple of the identity for every decay."""
+        with torch.no_grad():
+            self.weight_DSS.copy_(torch.eye(self.weight_DSS.shape[1]) * INITIAL_SUCCESSION)
+
+    def forward(self, lead: Tensor) -> Tensor:
+        """Return (..., S)."""
+        return torch.einsum("...ds,dst->...t", lead, self.weight_DSS)
+
+
 class RecommendationModel(nn.Module):
     """Predicts whether a user likes an item, and which items the user turns to next."""
 
@@ -137,7 +159,7 @@ class RecommendationModel(nn.Module):
             profile_sizes = [len(categories) for categories in catalogue.profile_fields.values()]
             self.core = PersonalizationCore(
                 chosen,
-                size,
+                size + catalogue.lead.shape[1],
                 len(catalogue.kinds),
                 profile_sizes,
                 facets=len(catalogue.genres),
@@ -152,6 +174,8 @@ class RecommendationModel(nn.Module):
             self.like_query = nn.Linear(user_size, size, bias=False)
             self.ranking_query = nn.Linear(user_size, size, bias=False)
             self.head_user = nn.Linear(user_size, HEAD_UNITS, bias=False)
+            if self.core.history:
+                self.ranking_habits = SuccessionQuery(catalogue.lead.shape[1], self.core.decays)
             if self.core.feedback:
                 self.like_trend = NeutralLinear(self.core.trend_size, 1, bias=False)
                 self.like_taste = NeutralLinear(self.core.trend_size, 1, bias=False)
@@ -184,7 +208,7 @@ class RecommendationModel(nn.Module):
         item = history.item_BT
         like = (history.value_BT >= self.least_liked_value - 1e-6).to(history.value_BT.dtype)
         residual = torch.stack([like - self.rate_I[item], history.value_BT - self.mean_value_I[item]], dim=-1)
-        content = F.embedding(item, table.content_IE)
+        content = F.embedding(item, table.content_IC)
         facet = F.embedding(item, self.facet_IG)
         return Events(content, facet, history.value_BT, history.kind_BT, history.gap_BT, residual)
 
@@ -231,7 +255,7 @@ class RecommendationModel(nn.Module):
                 base = base + self.like_trend(self.core.trend(reading.summary))[..., 0]
                 base = base + self.like_taste(taste)[..., 0]
             if self.core.attention is not None:
-                context = self.core.attend(source, F.embedding(item_BQ, table.content_IE), before_BQ)
+                context = self.core.attend(source, F.embedding(item_BQ, table.content_IC), before_BQ)
                 base = base + self.like_context(context)[..., 0]
                 hidden = hidden + self.head_context(context)
         return base + (query * fused).sum(-1) + self.head_out(F.relu(hidden))[..., 0]
@@ -244,6 +268,10 @@ class RecommendationModel(nn.Module):
         left, weight = self._ranking_factors(reading)
         right = (attention[..., None] * vectors).flatten(1)
         scores = (left @ right.T) / (weight @ attention.T)
+        habits = self._habits_query(reading)
+        if habits is not None:
+            follow = self.items.follow_IS if item_N is None else self.items.follow_IS[item_N]
+            scores = scores + habits @ follow.T
         return scores + prior * (1 + self.popularity_scale.weight)
 
     def ranking_logits_of(self, table: ItemTable, reading: Reading | None, item_BQ: Tensor) -> Tensor:
@@ -252,7 +280,16 @@ class RecommendationModel(nn.Module):
         attention = F.embedding(item_BQ, table.attention_IM)
         right = (attention[..., None] * F.embedding(item_BQ, table.modality_IME.flatten(1)).unflatten(-1, (3, -1)))
         scores = (left * right.flatten(-2)).sum(-1) / (weight * attention).sum(-1)
+        habits = self._habits_query(reading)
+        if habits is not None:
+            scores = scores + (habits * F.embedding(item_BQ, self.items.follow_IS)).sum(-1)
         return scores + self.popularity_I[item_BQ] * (1 + self.popularity_scale.weight)
+
+    def _habits_query(self, reading: Reading | None) -> Tensor | None:
+        """What the user's recent items lead to, to be compared with what each item follows: (B, Q, S)."""
+        if reading is None or self.core is None or not self.core.history:
+            return None
+        return self.ranking_habits(self.core.habits(reading.summary)[..., self.settings.embedding :])
 
     def _ranking_factors(self, reading: Reading | None) -> tuple[Tensor, Tensor]:
         """User factors: (B, Q, M * E) of the scores' numerator and (B, Q, M) of its denominator."""

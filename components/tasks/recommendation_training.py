@@ -63,7 +63,7 @@ class RecommendationTraining(lightning.LightningModule):
         table = model.items()
         source = model.encode(table, batch.history)
         reading = model.read(source, batch.profile_BF, batch.before_BQ)
-        like = batch.like_BQ.to(table.content_IE.dtype)
+        like = batch.like_BQ.to(table.content_IC.dtype)
         base = self._base_without_own_vote(batch.item_BQ, like)
         logits = model.like_logits(table, source, reading, batch.item_BQ, batch.before_BQ, base)
         loss = F.binary_cross_entropy_with_logits(logits[batch.mask_BQ], like[batch.mask_BQ])
