@@ -1,6 +1,7 @@
 """From a file, or from plain values, to a sweep in which everything has been checked."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -24,9 +25,10 @@ __all__ = ["SpecError", "SpecErrors", "check_sweep", "load_sweep", "sweep_from_v
 def load_sweep(path: Path, overrides: Sequence[str] = ()) -> SweepSpec:
     """Read and check a sweep file, with `overrides` (`key=value`) written over it.
 
-    Relative paths in it are relative to the current folder. Raises SpecErrors with everything that is wrong.
+    A path such as `sweeps/quickstart.yaml` that does not exist here names a sweep that ships with the distribution.
+    Relative paths in a file are relative to the current folder. Raises SpecErrors with everything that is wrong.
     """
-    node, errors = parse_file(path)
+    node, errors = parse_file(path if path.exists() else _shipped(path))
     return check_sweep(node, [*errors, *apply_overrides(node, overrides)])
 
 
@@ -61,6 +63,12 @@ def check_sweep(node: Node, errors: Sequence[SpecError] = ()) -> SweepSpec:
     if spec is None or errors or found:
         raise SpecErrors([*errors, *_elsewhere(found, errors)])
     return spec
+
+
+def _shipped(path: Path) -> Path:
+    """Return where the distribution has put `path`, if it came with it, else `path` itself."""
+    installed = Path(sys.prefix) / "share" / "adaptune" / path
+    return installed if path.parts[:1] == ("sweeps",) and installed.is_file() else path
 
 
 def _elsewhere(found: Sequence[SpecError], known: Sequence[SpecError]) -> list[SpecError]:
