@@ -4,21 +4,32 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.jobs import Look
-from orchestrator.ledger import Ledger
+from orchestrator.ledger import Ledger, TrialRow
 from orchestrator.workspace import Workspace, read_json
 
 
-def adopt_trial(ledger: Ledger, workspace: Workspace, trial_id: str) -> dict[str, Any] | None:
-    """Record a trial's finished folder and the looks in it; return its result, None if there is none."""
-    path = workspace.trial(trial_id) / "result.json"
-    if not path.exists():
+def read_whole(path: Path) -> dict[str, Any] | None:
+    """Return a result's JSON document; None if it is not there or damaged, as a full disk may leave it."""
+    try:
+        document = read_json(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    result = read_json(path)
+    return document if isinstance(document, dict) else None
+
+
+def adopt_trial(
+    ledger: Ledger, workspace: Workspace, trial_id: str, code: str | None = None
+) -> dict[str, Any] | None:
+    """Record a trial's finished folder and return its result; None if there is none, or not of this `code`."""
+    folder = workspace.trial(trial_id)
+    result, config = read_whole(folder / "result.json"), read_whole(folder / "config.json")
+    if result is None or config is None or code not in (None, result["validity"]):
+        return None
     ledger.record_trial(
         trial_id,
         run_id=result["run"],
         task=result["task"],
-        config=read_json(path.with_name("config.json")),
+        config=config,
         data_digest=result["data_digest"],
         seed=result["seed"],
         epochs=result["epochs"],
@@ -33,43 +44,48 @@ def adopt_trial(ledger: Ledger, workspace: Workspace, trial_id: str) -> dict[str
     return result
 
 
-def adopt_look(ledger: Ledger, workspace: Workspace, trial_id: str, look: Look, data_digest: str) -> bool:
-    """Record one finished evaluation of a trial; False if its files are not there."""
-    path = workspace.trial(trial_id) / f"{look.stem}.json"
-    if not path.exists():
+def adopt_look(
+    ledger: Ledger, workspace: Workspace, trial_id: str, look: Look, data_digest: str, code: str
+) -> bool:
+    """Record one finished evaluation of a trial; False if its files are not there, or not of this `code`."""
+    summary = read_whole(workspace.trial(trial_id) / f"{look.stem}.json")
+    if summary is None or summary["validity"] != code:
         return False
-    summary = read_json(path)
-    ledger.record_evaluation(
-        trial_id, look.part, look.control, summary["validity"], summary["metrics"], data_digest
-    )
+    ledger.record_evaluation(trial_id, look.part, look.control, code, summary["metrics"], data_digest)
     return True
 
 
 def adopt_unknown(ledger: Ledger, workspace: Workspace) -> list[str]:
     """Record every finished folder that the ledger does not know as finished; return their trials' ids.
 
-    A folder is renamed into place whole, so one that has a result is complete.
+    A folder is renamed into place whole, so one that has a readable result is complete.
     """
     known = ledger.trials()
+    evaluated = {part: ledger.evaluations(part) for part in ("validation", "test")}
     adopted = []
-    for folder in sorted(_finished(workspace.trials)):
-        result = read_json(folder / "result.json")
-        row = known.get(folder.name)
-        if row is None or row.state != "finished" or row.validity != result["validity"]:
-            adopt_trial(ledger, workspace, folder.name)
+    for folder in sorted(workspace.trials.glob("[!.]*")):
+        result = read_whole(folder / "result.json")
+        if result is None:
+            continue
+        if _is_news(known.get(folder.name), result) and adopt_trial(ledger, workspace, folder.name):
             adopted.append(folder.name)
-    for part in ("validation", "test"):
-        evaluated = ledger.evaluations(part)
-        for summary in workspace.trials.glob(f"*/{part}*.json"):
-            look, trial_id = read_json(summary), summary.parent.name
-            if (
-                not trial_id.startswith(".")
-                and evaluated.get((trial_id, look["control"])) != look["validity"]
-            ):
-                digest = read_json(summary.with_name("result.json"))["data_digest"]
-                adopt_look(ledger, workspace, trial_id, Look(part, look["control"]), digest)
+        for part, looks in evaluated.items():
+            for path in folder.glob(f"{part}*.json"):
+                summary = read_whole(path) or {}
+                look, code = Look(part, summary.get("control", "")), summary.get("validity")
+                if code is not None and looks.get((folder.name, look.control)) != code:
+                    adopt_look(ledger, workspace, folder.name, look, result["data_digest"], code)
     return adopted
 
 
-def _finished(trials: Path) -> list[Path]:
-    return [path.parent for path in trials.glob("*/result.json") if not path.parent.name.startswith(".")]
+def _is_news(row: TrialRow | None, result: dict[str, Any]) -> bool:
+    """Whether the ledger lacks a result; a failure of other code came after the result and stands."""
+    if row is None or row.state in ("running", "interrupted"):
+        return True
+    return row.state == "finished" and row.validity != result["validity"]
+
+
+def is_whole(workspace: Workspace, trial_id: str, *files: str) -> bool:
+    """Whether a trial's folder has a readable result and these files."""
+    folder = workspace.trial(trial_id)
+    return read_whole(folder / "result.json") is not None and all((folder / name).is_file() for name in files)

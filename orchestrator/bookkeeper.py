@@ -7,7 +7,7 @@ from orchestrator.identity import validity
 from orchestrator.jobs import EvaluateJob, Job, Look, TrainJob
 from orchestrator.ledger import Ledger
 from orchestrator.spec.sweep import SweepSpec
-from orchestrator.workspace import Workspace, read_json
+from orchestrator.workspace import Workspace
 
 
 class Bookkeeper:
@@ -61,12 +61,12 @@ class Bookkeeper:
                     self.failures[reading.trial_id] = failure
             case EvaluateJob():
                 for look in job.looks:
-                    if not adopt_look(self._ledger, self._workspace, job.trial_id, look, self._digest):
+                    if not self._adopt_look(job.trial_id, look):
                         self.failures[f"{job.trial_id} on {look.stem}"] = failure
             case _:
                 for trial_id, name in job.names:
                     if self._adopt(trial_id):
-                        adopt_look(self._ledger, self._workspace, trial_id, Look("test"), self._digest)
+                        self._adopt_look(trial_id, Look("test"))
                     else:
                         self.failures[name] = failure
 
@@ -78,15 +78,16 @@ class Bookkeeper:
                     self._record(job, reading.trial_id, state="interrupted", cause="the sweep was stopped")
 
     def _adopt(self, trial_id: str) -> bool:
-        path = self._workspace.trial(trial_id) / "result.json"
-        if not path.exists() or read_json(path)["validity"] != self._code:
+        result = adopt_trial(self._ledger, self._workspace, trial_id, self._code)
+        if result is None:
             return False
-        result = adopt_trial(self._ledger, self._workspace, trial_id)
-        assert result is not None
         self.finished.append(trial_id)
         if result["mirror_problem"]:
             self.mirror_problems[result["mirror_problem"]] = None
         return True
+
+    def _adopt_look(self, trial_id: str, look: Look) -> bool:
+        return adopt_look(self._ledger, self._workspace, trial_id, look, self._digest, self._code)
 
     def _record(self, job: TrainJob, trial_id: str, **values: Any) -> None:
         reading = next(reading for reading in job.readings if reading.trial_id == trial_id)

@@ -10,6 +10,10 @@ from orchestrator.ledger import Ledger
 from orchestrator.stages import FINAL
 from orchestrator.workspace import Workspace
 
+ID = "[0-9a-f]" * 12
+RUN = f"{ID}-{ID}"
+"""Names are matched in full, so that a home folder that holds other things as well does not lose them."""
+
 
 @dataclass(frozen=True)
 class Collected:
@@ -17,15 +21,18 @@ class Collected:
 
     runs: int
     models: int
+    leftovers: int
+    """Unfinished files and folders that killed processes left behind."""
     bytes: int
 
 
 def collect_garbage(ledger: Ledger, workspace: Workspace, dry_run: bool = False) -> Collected:
     """Drop the working folders of training runs that are over, and weights of trials that no sweep chose.
 
-    Kept: metrics and evaluation rows of every trial, weights of the rows of every comparison, checkpoints of
-    runs that can be resumed, and everything in the registry. A grid that is extended later by more epochs then
-    trains from the start. Raises AdaptuneError while a sweep is running.
+    What killed processes left half-written goes too. Kept: metrics and evaluation rows of every trial, weights of
+    the rows of every comparison and of all trials of an unfinished sweep, checkpoints of runs that can be resumed,
+    and everything in the registry. A grid that is extended later by more epochs then trains from the start.
+    Raises AdaptuneError while a sweep is running.
     """
     sweeps = ledger.sweep_names()
     for sweep in sweeps:
@@ -34,21 +41,36 @@ def collect_garbage(ledger: Ledger, workspace: Workspace, dry_run: bool = False)
             raise AdaptuneError(f"{sweep} is running: wait for it or stop it with `adaptune cancel {sweep}`")
     rows = ledger.trials()
     resumable = {row.run_id for row in rows.values() if row.state in ("running", "interrupted")}
-    needed = {member.trial_id for sweep in sweeps for member in ledger.members(sweep, FINAL)}
-    runs = [folder for folder in _folders(workspace.runs) if folder.name.split("-")[0] not in resumable]
+    runs = [folder for folder in workspace.runs.glob(RUN) if folder.name.split("-")[0] not in resumable]
+    needed = {trial_id for sweep in sweeps for trial_id in _needed(ledger, sweep)}
     models = [
         folder / "model"
-        for folder in _folders(workspace.trials)
+        for folder in workspace.trials.glob(ID)
         if folder.name not in needed and (folder / "model").is_dir()
     ]
-    size = sum(
-        path.stat().st_size for folder in runs + models for path in folder.rglob("*") if path.is_file()
-    )
+    leftovers = [
+        *workspace.home.glob(".promote-*"),
+        *workspace.home.glob(".probe-*"),
+        *workspace.data.glob(f".{ID}*-*"),
+        *workspace.trials.glob(f".{ID}.*"),
+        *workspace.ray.glob("tune-*"),
+    ]
+    dropped = runs + models + leftovers
+    size = sum(file.stat().st_size for path in dropped for file in _files(path))
     if not dry_run:
-        for folder in runs + models:
-            shutil.rmtree(folder)
-    return Collected(len(runs), len(models), size)
+        for path in dropped:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    return Collected(len(runs), len(models), len(leftovers), size)
 
 
-def _folders(parent: Path) -> list[Path]:
-    return sorted(path for path in parent.glob("*") if path.is_dir())
+def _needed(ledger: Ledger, sweep: str) -> set[str]:
+    """Return whose weights a sweep still needs: its final rows', or everybody's as long as it has none."""
+    members = ledger.members(sweep, FINAL) or ledger.members(sweep, superseded=True)
+    return {member.trial_id for member in members}
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]

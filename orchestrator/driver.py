@@ -22,7 +22,11 @@ from orchestrator.workspace import Workspace
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run of a sweep ended; `skipped` counts trials that were done before."""
+    """How a run of a sweep ended.
+
+    `finished` counts the trials that this run finished, `skipped` those that were done before, and `failed` all
+    that failed in this run or in an earlier one, or could not be evaluated.
+    """
 
     sweep: str
     finished: int
@@ -69,6 +73,7 @@ def run_sweep(
     """
     started = time.perf_counter()
     watcher = watcher or Nobody()
+    workspace.create()
     ledger = Ledger(workspace.ledger_url)
     make_plan(spec, ledger).check_budget()
     with hold_lease(ledger, spec.name) as heart:
@@ -78,21 +83,23 @@ def run_sweep(
         ledger.record_sweep(spec.name, spec.task, planner.data_digest, spec.model_dump(mode="json"))
         plan = make_plan(spec, ledger)
         watcher.planned(plan.epochs_to_run, plan.seconds_per_epoch)
-        stages = Stages(spec, ledger, folder, retry_failed, accept_stale)
+        stages = Stages(spec, ledger, workspace, folder, retry_failed, accept_stale)
         books = Bookkeeper(spec, ledger, workspace, planner.data_digest)
         stopped = _work(stages, spec, workspace, address, books, watcher, heart)
-    done = {trial.id for phase in make_plan(spec, ledger).phases for trial in phase.trials}
-    rows = ledger.trials(sorted(done))
+    plan = make_plan(spec, ledger)
+    rows = ledger.trials(list(plan.standing))
     finished = {trial_id for trial_id, row in rows.items() if row.state == "finished"}
+    failed = {trial_id for trial_id, standing in plan.standing.items() if standing == "failed"}
+    failures = {trial_id: rows[trial_id].cause or "" for trial_id in sorted(failed)} | books.failures
     return Outcome(
         sweep=spec.name,
         finished=len(finished & set(books.finished)),
-        failed=sum(1 for row in rows.values() if row.state in ("failed", "stopped")) or len(books.failures),
+        failed=len({name.split()[0] for name in failures}),
         skipped=len(finished - set(books.finished)),
         best=_best(stages, spec, ledger),
         wall_seconds=time.perf_counter() - started,
         stopped=stopped,
-        failures=books.failures,
+        failures=failures,
         mirror_problems=tuple(books.mirror_problems),
     )
 
@@ -120,6 +127,7 @@ def _work(
         home=str(workspace.home),
         validity=validity(spec.task),
         threads=spec.resources.cpu,
+        accelerator="gpu" if spec.resources.gpu else "cpu",
         project=spec.tracking.project,
         mirror=spec.tracking.enabled,
     )
@@ -133,7 +141,9 @@ def _work(
         ended = True
 
     workspace.ray.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=workspace.ray, ignore_cleanup_errors=True) as scratch:
+    with tempfile.TemporaryDirectory(
+        prefix="tune-", dir=workspace.ray, ignore_cleanup_errors=True
+    ) as scratch:
         try:
             with ray_cluster(address, workspace.home):
                 run_jobs(

@@ -15,6 +15,7 @@ class Surroundings:
     home: str
     validity: str
     threads: int
+    accelerator: str
     project: str
     mirror: bool
 

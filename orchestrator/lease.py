@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psutil
+import sqlalchemy as sa
 
 from components.errors import AdaptuneError
 from orchestrator.ledger import Lease, Ledger
 
-HEARTBEAT_SECONDS = 5.0
+HEARTBEAT_SECONDS = 2.0
 EXPIRY_SECONDS = 60.0
 
 
@@ -29,8 +30,15 @@ class Heart:
         self._thread = threading.Thread(target=self._beat, name="adaptune-lease", daemon=True)
 
     def _beat(self) -> None:
+        reached = time.monotonic()
         while not self._end.wait(HEARTBEAT_SECONDS):
-            self.check()
+            try:
+                self.check()
+                reached = time.monotonic()
+            except (
+                sa.exc.SQLAlchemyError
+            ):  # a busy or restarted database; others may take over after the expiry
+                self.stopped = self.stopped or time.monotonic() - reached > EXPIRY_SECONDS
 
     def check(self) -> bool:
         """Renew the lease now; return whether the driver should stop."""
@@ -83,10 +91,9 @@ def is_alive(lease: Lease) -> bool:
     """Whether the holder of a lease still lives: its process on this host, its heartbeat on another."""
     if lease.host == socket.gethostname():
         try:
-            return (
-                abs(psutil.Process(lease.pid).create_time() - lease.process_started) < 1
-                and lease.pid != os.getpid()
-            )
+            process = psutil.Process(lease.pid)
+            same = abs(process.create_time() - lease.process_started) < 1
+            return same and process.status() != psutil.STATUS_ZOMBIE and lease.pid != os.getpid()
         except psutil.NoSuchProcess:
             return False
     return time.time() - lease.heartbeat < EXPIRY_SECONDS

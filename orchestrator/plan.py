@@ -119,7 +119,7 @@ class Planner:
         grid, baseline_grid = self.grid(), self.baseline_grid()
         finished = {} if ledger is None else ledger.trials([trial.id for trial in grid.trials])
         missing = [trial for trial in grid.trials if trial.id not in finished]
-        if missing or any(row.state == "running" for row in finished.values()):
+        if missing or any(row.state in ("running", "interrupted") for row in finished.values()):
             dearest = max(grid.trials, key=lambda trial: trial.epochs)
             return grid, baseline_grid, self.ablations(dearest.point, provisional=True)
         choice = choose(grid.trials, finished, self.spec.objective.metric, self.spec.objective.mode)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from components.data.population import write_population
 from components.data.store import open_interactions, prepare
 from components.errors import AdaptuneError
+from orchestrator.adopt import is_whole
 from orchestrator.ledger import Ledger
 from orchestrator.registry import Registry, Version
 from orchestrator.results import compare_sweep
@@ -62,8 +63,10 @@ def promote_sweep(
     sign = 1 if spec.objective.mode == "max" else -1
     best = max(rows.values(), key=lambda row: sign * (row.metrics or {})[spec.objective.metric])
     trial = workspace.trial(best.id)
-    if not (trial / "model").is_dir():
-        raise AdaptuneError(f"the weights of trial {best.id} are gone: run the sweep again to train it anew")
+    if not is_whole(workspace, best.id, "model/model.safetensors"):
+        raise AdaptuneError(
+            f"the files of trial {best.id} are gone or damaged: `adaptune run` the sweep again, which trains it anew"
+        )
     provenance = {
         "sweep": spec.name,
         "trial": best.id,
@@ -74,7 +77,7 @@ def promote_sweep(
         "gates": [vars(verdict) for verdict in verdicts],
         "environment": read_json(trial / "result.json")["environment"],
     }
-    with tempfile.TemporaryDirectory(dir=workspace.home) as temporary:
+    with tempfile.TemporaryDirectory(prefix=".promote-", dir=workspace.home) as temporary:
         source = Path(temporary) / "version"
         shutil.copytree(trial / "model", source)
         write_population(open_interactions(prepare(spec.data, workspace.data)), source)

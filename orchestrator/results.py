@@ -18,16 +18,23 @@ if TYPE_CHECKING:
 Part = Literal["validation", "test"]
 
 
+def sweep_name(argument: str) -> str:
+    """Return the name of the sweep that is meant by its name or by its file."""
+    from orchestrator.spec.load import load_sweep
+
+    is_file = argument.endswith((".yaml", ".yml")) or Path(argument).is_file()
+    return load_sweep(Path(argument)).name if is_file else argument
+
+
 def recorded_sweep(argument: str, ledger: Ledger) -> SweepSpec:
     """Return a sweep as it was last run, by its name or by its file.
 
     Raises AdaptuneError if it has never been run.
     """
-    from orchestrator.spec.load import load_sweep, sweep_from_values
+    from orchestrator.spec.load import sweep_from_values
 
     specs = ledger.sweep_specs()
-    is_file = argument.endswith((".yaml", ".yml")) or Path(argument).exists()
-    name = load_sweep(Path(argument)).name if is_file else argument
+    name = sweep_name(argument)
     if name not in specs:
         known = ", ".join(ledger.sweep_names()) or "none"
         raise AdaptuneError(

@@ -2,7 +2,8 @@
 
 1. the model's grid, the baseline's grid, the trivial baselines;
 2. the ablations, at the point that the grid's validation results chose;
-3. evaluation of what was chosen on the test part, and the controls.
+3. chosen trials whose files are gone or damaged, once more;
+4. evaluation of what was chosen on the test part, and the controls.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from components.tasks import TASKS
+from orchestrator.adopt import is_whole
 from orchestrator.identity import trivial_id, validity
 from orchestrator.jobs import EvaluateJob, Job, Look, Reading, TrainJob, TrivialJob
 from orchestrator.ledger import Ledger, Member
@@ -25,6 +27,7 @@ from orchestrator.plan import (
     standing,
 )
 from orchestrator.spec.sweep import SweepSpec
+from orchestrator.workspace import Workspace
 
 MODEL: Final = "model"
 BASELINE: Final = "baseline"
@@ -45,6 +48,7 @@ class Stages:
         self,
         spec: SweepSpec,
         ledger: Ledger,
+        workspace: Workspace,
         data_folder: Path,
         retry_failed: bool = False,
         accept_stale: bool = False,
@@ -54,6 +58,7 @@ class Stages:
         self.planner = Planner(spec)
         self.chosen: dict[str, Sequence[PlannedTrial]] = {}
         self._ledger = ledger
+        self._workspace = workspace
         self._folder = str(data_folder)
         self._code = validity(spec.task)
         self._redo = (
@@ -73,7 +78,9 @@ class Stages:
         self._record(BASELINE_GRID, baseline_grid.trials)
         members = [Member(TRIVIAL, name, trial_id, {}, 0) for trial_id, name in trivial]
         self._ledger.set_members(self.spec.name, TRIVIAL, members)
-        jobs = self._training(grid, MODEL) + self._training(baseline_grid, BASELINE)
+        jobs = self._training(grid.trials) + self._training(baseline_grid.trials)
+        if jobs:
+            self._record(FINAL, ())  # until there is a new choice, nobody is to compare the old one
         yield sorted(jobs, key=lambda job: -job.epochs) + self._trivial(trivial)
         model, baseline = self._choose(grid), self._choose(baseline_grid)
         self.chosen = {MODEL: model, self.spec.compare.against: baseline}
@@ -81,10 +88,14 @@ class Stages:
             return
         ablations = self.planner.ablations(model[0].point)
         self._record(ABLATIONS, ablations.trials)
-        yield list(self._training(ablations, ABLATION))
+        jobs = self._training(ablations.trials)
+        if jobs:
+            self._record(FINAL, ())
+        yield list(jobs)
         for trial in ablations.trials:
             self.chosen[trial.name] = [*self.chosen.get(trial.name, ()), trial]
         final = [trial for trials in self.chosen.values() for trial in trials]
+        yield list(self._training(self._lost(final), again=True))
         self._record(FINAL, final)
         yield list(self._evaluations(final))
 
@@ -101,22 +112,37 @@ class Stages:
         point = choose(phase.trials, rows, self.spec.objective.metric, self.spec.objective.mode)
         return [trial for trial in phase.trials if trial.point == point]
 
+    def _role(self, name: str) -> str:
+        return MODEL if name == MODEL else BASELINE if name == self.spec.compare.against else ABLATION
+
     def _standing(self, ids: Sequence[str]) -> Callable[[str], str]:
         rows = self._ledger.trials(ids)
         return lambda trial_id: standing(rows.get(trial_id), self._code, self.spec.budget.max_failures)
 
-    def _training(self, phase: Phase, role: str) -> list[TrainJob]:
-        """Return the runs of those trials that are not done, each trial asked for once in a sweep."""
-        of = self._standing([trial.id for trial in phase.trials])
+    def _lost(self, trials: Sequence[PlannedTrial]) -> list[PlannedTrial]:
+        """Return the finished trials whose files somebody has deleted or damaged since."""
+        rows = self._ledger.trials([trial.id for trial in trials])
+        files = ("validation.arrow", "model/model.safetensors")
+        return [
+            trial
+            for trial in trials
+            if (row := rows.get(trial.id)) is not None
+            and row.state == "finished"
+            and not is_whole(self._workspace, trial.id, *files)
+        ]
+
+    def _training(self, trials: Sequence[PlannedTrial], again: bool = False) -> list[TrainJob]:
+        """Return the runs of those trials that are not done (or are to be done again), each only once a sweep."""
+        of = self._standing([trial.id for trial in trials])
         waiting = [
-            trial for trial in phase.trials if trial.id not in self._asked and of(trial.id) in self._redo
+            trial for trial in trials if trial.id not in self._asked and (again or of(trial.id) in self._redo)
         ]
         self._asked.update(trial.id for trial in waiting)
         return [
             TrainJob(
                 run_id=run.id,
                 name=run.trials[0].name,
-                role=role,
+                role=self._role(run.trials[0].name),
                 data_folder=self._folder,
                 data_digest=self.planner.data_digest,
                 readings=tuple(Reading(trial.id, trial.epochs, trial.config) for trial in run.trials),
@@ -126,7 +152,12 @@ class Stages:
 
     def _trivial(self, names: Sequence[tuple[str, str]]) -> list[Job]:
         of = self._standing([trial_id for trial_id, _ in names])
-        waiting = tuple(entry for entry in names if of(entry[0]) in self._redo)
+        rows = ("validation.arrow", "test.arrow")
+        waiting = tuple(
+            (trial_id, name)
+            for trial_id, name in names
+            if of(trial_id) in self._redo or not is_whole(self._workspace, trial_id, *rows)
+        )
         return [TrivialJob(waiting, self._folder, self.planner.data_digest)] if waiting else []
 
     def _evaluations(self, trials: Sequence[PlannedTrial]) -> Iterator[EvaluateJob]:
@@ -149,6 +180,7 @@ class Stages:
                 for look in wanted
                 if (code := done.get((look.part, trial.id, look.control))) is None
                 or (code != self._code and not self._accept_stale)
+                or not (self._workspace.trial(trial.id) / f"{look.stem}.arrow").is_file()
             )
             if row is not None and row.state == "finished" and looks:
                 yield EvaluateJob(trial.id, trial.name, self._folder, trial.config, looks)

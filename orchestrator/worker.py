@@ -63,10 +63,13 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
 
     workspace = Workspace(Path(around.home))
     folder = workspace.run(job.run_id, around.validity)
-    if len(_read_curve(folder)) >= job.readings[0].epochs:
-        shutil.rmtree(folder)  # the checkpoint lies beyond the first epoch that is to be read: train anew
+    points = _read_curve(folder)
+    if not 0 < len(points) < job.readings[0].epochs:
+        # The curve is lost, or the checkpoint lies beyond the first epoch that is to be read: train anew.
+        shutil.rmtree(folder, ignore_errors=True)
+        points = []
     folder.mkdir(parents=True, exist_ok=True)
-    curve = {point["epoch"]: point for point in _read_curve(folder)}
+    curve = {point["epoch"]: point for point in points}
     waiting = {reading.epochs: reading for reading in job.readings}
     task = TASKS[around.task].load()
     data = _open(around.task, job.data_folder)
@@ -122,6 +125,7 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
             checkpoint_folder=folder,
             on_epoch=on_epoch,
             threads=around.threads,
+            accelerator=around.accelerator,
         )
 
 
@@ -204,8 +208,12 @@ def _save_model(task: Any, module: Any, data: Any, folder: Path) -> None:
 
 
 def _read_curve(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "curve.json"
-    return read_json(path) if path.exists() else []
+    """Return the epochs that a training run has behind it; none if its curve is missing or damaged."""
+    try:
+        points = read_json(folder / "curve.json")
+    except (FileNotFoundError, ValueError):
+        return []
+    return points if [point["epoch"] for point in points] == list(range(1, len(points) + 1)) else []
 
 
 @contextmanager

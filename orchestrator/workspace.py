@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.errors import AdaptuneError
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -19,6 +21,15 @@ class Workspace:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "home", self.home.expanduser().resolve())
+
+    def create(self) -> None:
+        """Make the home folder; raises AdaptuneError where it cannot be."""
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise AdaptuneError(
+                f"{self.home} cannot be the home folder ({error.strerror}): name another one with --home"
+            ) from error
 
     @property
     def ledger_url(self) -> str:

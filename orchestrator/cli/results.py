@@ -59,8 +59,9 @@ def report(
     from orchestrator.results import recorded_sweep
 
     workspace, ledger = open_ledger(home)
-    path = write_report(recorded_sweep(sweep, ledger), ledger, workspace, out)
-    emit({"sweep": sweep, "report": path}, as_json, lambda console: console.print(f"report: {path}"))
+    spec = recorded_sweep(sweep, ledger)
+    path = write_report(spec, ledger, workspace, out)
+    emit({"sweep": spec.name, "report": path}, as_json, lambda console: console.print(f"report: {path}"))
 
 
 def promote(

@@ -64,9 +64,11 @@ def plan(
 
 
 def _has_ledger(workspace: "Workspace") -> bool:
-    import os
+    """Whether there may be a ledger to read; one in a database server is asked, a file may not exist yet."""
+    from pathlib import Path
 
-    return "ADAPTUNE_LEDGER" in os.environ or (workspace.home / "ledger.db").exists()
+    kind, _, path = workspace.ledger_url.partition(":///")
+    return kind != "sqlite" or Path(path).exists()
 
 
 def _print_plan(console: "Console", plan: "Plan") -> None:
@@ -144,7 +146,9 @@ def _print_outcome(console: "Console", outcome: "Outcome") -> None:
             f"failed: {cause} ({len(names)}: {', '.join(names[:4])}{' …' if names[4:] else ''})", markup=False
         )
     if causes:
-        console.print("`adaptune show TRIAL` has the traceback")
+        console.print(
+            "`adaptune show TRIAL` has the traceback; failed trials run again only with --retry-failed"
+        )
     if outcome.best is not None:
         point = (
             ", ".join(f"{path} {value}" for path, value in outcome.best["point"].items()) or "the base point"
@@ -166,11 +170,12 @@ def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
     for name in ledger.sweep_names():
         members = [member for member in ledger.members(name) if member.phase not in ("final", "trivial")]
         rows = ledger.trials([member.trial_id for member in members])
-        states: dict[str, int] = {}
-        for row in rows.values():
-            states[row.state] = states.get(row.state, 0) + 1
         lease = ledger.lease(name)
         running = lease is not None and is_alive(lease)
+        states: dict[str, int] = {}
+        for row in rows.values():
+            state = "interrupted" if row.state == "running" and not running else row.state
+            states[state] = states.get(state, 0) + 1
         waiting = len({member.trial_id for member in members}) - len(rows)
         failed = [row.id for row in rows.values() if row.state in ("failed", "interrupted")]
         sweeps.append(
@@ -208,7 +213,9 @@ def show(
     workspace, ledger = open_ledger(home)
     row = ledger.find_trial(trial)
     logs = [workspace.trial(row.id) / "log.txt", *sorted(workspace.runs.glob(f"{row.run_id}-*/log.txt"))]
-    log = next((path.read_text(encoding="utf-8") for path in logs if path.exists()), "")
+    if row.state != "finished":
+        logs.insert(0, workspace.run(row.run_id, row.validity or "") / "log.txt")
+    log = next((path.read_text(encoding="utf-8", errors="replace") for path in logs if path.exists()), "")
     document = {**asdict(row), "log": log}
     emit(document, as_json, lambda console: _print_trial(console, document))
 
@@ -228,15 +235,17 @@ def _print_trial(console: "Console", document: dict[str, Any]) -> None:
 
 
 def cancel(
-    sweep: Annotated[str, typer.Argument(metavar="SWEEP", help="Name of a running sweep.")],
+    sweep: Annotated[str, typer.Argument(metavar="SWEEP", help="A running sweep: its file or its name.")],
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
     """Ask a running sweep to stop; what is unfinished can be resumed by running it again."""
     from components.errors import AdaptuneError
     from orchestrator.lease import is_alive
+    from orchestrator.results import sweep_name
 
     _, ledger = open_ledger(home)
+    sweep = sweep_name(sweep)
     lease = ledger.lease(sweep)
     if lease is None or not is_alive(lease) or not ledger.cancel(sweep):
         raise AdaptuneError(f"nobody is running {sweep!r}: `adaptune status` lists what runs")
@@ -257,5 +266,8 @@ def gc(
     workspace, ledger = open_ledger(home)
     dropped = collect_garbage(ledger, workspace, dry_run)
     verb = "would drop" if dry_run else "dropped"
-    text = f"{verb} {dropped.runs} training runs and {dropped.models} models: {dropped.bytes / 1e6:.1f} MB"
+    text = (
+        f"{verb} {dropped.runs} training runs, {dropped.models} models and {dropped.leftovers} leftovers: "
+        f"{dropped.bytes / 1e6:.1f} MB"
+    )
     emit({**asdict(dropped), "dry_run": dry_run}, as_json, lambda console: console.print(text))

@@ -54,10 +54,12 @@ class Resources(Settings):
     gpu: float = Field(default=0.0, ge=0)
     """Graphics processors a worker: a whole number, or a fraction below 1 to share one."""
     workers: int = Field(default=1, ge=1)
-    """Workers a trial; more than one train together, each on its share of every batch."""
+    """Workers a trial. Training one trial on several workers is not supported yet, so this can only be 1."""
 
     @model_validator(mode="after")
-    def _whole_or_shared(self) -> "Resources":
+    def _can_be_had(self) -> "Resources":
+        if self.workers > 1:
+            raise ValueError(f"`workers` {self.workers} cannot be had yet: a trial trains on one worker; use 1")
         if self.gpu > 1 and self.gpu != int(self.gpu):
             raise ValueError(
                 f"`gpu` {self.gpu:g} is neither whole nor below 1: use {int(self.gpu)} or a fraction below 1"
