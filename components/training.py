@@ -6,6 +6,7 @@ trainings of different length share their beginning.
 """
 
 import logging
+import math
 import os
 import time
 import warnings
@@ -25,6 +26,10 @@ from components.randomness import derive_seed
 CHECKPOINT = "last.ckpt"
 
 
+class DivergedError(ArithmeticError):
+    """Training has left the finite numbers, so no later epoch can mean anything."""
+
+
 @dataclass(frozen=True)
 class EpochReport:
     """What one epoch achieved."""
@@ -32,7 +37,7 @@ class EpochReport:
     epoch: int
     """How many epochs are finished, this one included."""
     metrics: dict[str, float]
-    """`train_loss`, and each validation metric as the mean over seen users."""
+    """`train_loss`, and each validation metric as the mean over seen users, if it is defined for any of them."""
     seconds: float
     """Time that training and validation of this epoch took."""
 
@@ -56,14 +61,17 @@ def fit(
 
     A checkpoint in `checkpoint_folder` is taken up where it ended; its epochs are not reported again. An
     unreadable one is warned about and ignored. The module ends up in the state after exactly `epochs` epochs, and
-    so does the checkpoint, unless it was further already, in which case `ValueError` is raised.
+    so does the checkpoint, unless it was further already, in which case `ValueError` is raised. Raises
+    `DivergedError` at the end of an epoch whose loss, weights or metrics are not finite.
     """
     torch.set_num_threads(threads)
     checkpoint_folder.mkdir(parents=True, exist_ok=True)
     path = checkpoint_folder / CHECKPOINT
     done = _finished_epochs(path)
     if done > epochs:
-        raise ValueError(f"{path} is after epoch {done}, but {epochs} were asked for; start in another folder")
+        raise ValueError(
+            f"{path} is after epoch {done}, but {epochs} were asked for; start in another folder"
+        )
     if done == epochs:
         module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
         return
@@ -105,13 +113,29 @@ class _EpochEnd(lightning.Callback):
         torch.manual_seed(derive_seed(self.seed, "epoch", trainer.current_epoch))
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        metrics = {"train_loss": float(trainer.callback_metrics["train_loss"])}
-        metrics |= macro(self.task.evaluate(module, self.data, "validation", slices=False))
+        epoch, loss = trainer.current_epoch + 1, float(trainer.callback_metrics["train_loss"])
+        _check_finite("loss", loss, epoch)
+        _check_finite(
+            "largest weight", max(float(w.detach().abs().max()) for w in module.parameters()), epoch
+        )
+        metrics = {"train_loss": loss}
+        for name, value in macro(self.task.evaluate(module, self.data, "validation", slices=False)).items():
+            if not math.isnan(value):  # which stands for a metric that no user has
+                _check_finite(name, value, epoch)
+                metrics[name] = value
         seconds = time.perf_counter() - self.started
-        self.on_epoch(EpochReport(trainer.current_epoch + 1, metrics, seconds), module)
+        self.on_epoch(EpochReport(epoch, metrics, seconds), module)
         partial = self.path.with_suffix(f".{os.getpid()}.partial")
-        trainer.save_checkpoint(partial)
+        trainer.save_checkpoint(partial, weights_only=False)
         partial.replace(self.path)
+
+
+def _check_finite(name: str, value: float, epoch: int) -> None:
+    if not math.isfinite(value):
+        raise DivergedError(
+            f"training diverged: its {name} in epoch {epoch} is {value}; lower `training.learning_rate`, "
+            "`training.weight_decay` or `training.gradient_clip`"
+        )
 
 
 def _finished_epochs(path: Path) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from components.data.store import data_digest
 from components.errors import AdaptuneError
+from orchestrator.adopt import read_whole
 from orchestrator.comparison import Role
 from orchestrator.ledger import Ledger, Member, TrialRow
 from orchestrator.plan import ABLATIONS, BASELINE_GRID, GRID
@@ -14,7 +15,7 @@ from orchestrator.report.data import Cost, Curve, GridPoint, ReportData
 from orchestrator.results import compare_sweep
 from orchestrator.spec.sweep import SweepSpec
 from orchestrator.stages import BASELINE, FINAL, MODEL, TRIVIAL
-from orchestrator.workspace import Workspace, read_json
+from orchestrator.workspace import Workspace, read_curve
 
 
 def write_report(spec: SweepSpec, ledger: Ledger, workspace: Workspace, path: Path | None = None) -> Path:
@@ -64,7 +65,7 @@ def _curves(
     chosen: set[str] = set()
     for member in grids:
         row = rows.get(member.trial_id)
-        if row is None or not (workspace.trial(row.id) / "curve.json").exists():
+        if row is None or not read_curve(workspace.trial(row.id)):
             continue
         if row.id in final:
             chosen.add(row.run_id)
@@ -75,7 +76,7 @@ def _curves(
         label = ", ".join(
             f"{path.split('.')[-1]} {value}" for path, value in settings.items() if value is not None
         )
-        points = read_json(workspace.trial(member.trial_id) / "curve.json")
+        points = read_curve(workspace.trial(member.trial_id))
         yield Curve(label or "base point", _role(member), member.seed, points, run_id in chosen)
 
 
@@ -120,12 +121,8 @@ def _costs(members: Sequence[Member], rows: dict[str, TrialRow]) -> Iterator[Cos
 def _provenance(
     spec: SweepSpec, rows: dict[str, TrialRow], final: set[str], workspace: Workspace
 ) -> dict[str, dict[str, Any]]:
-    results = [
-        read_json(path)
-        for trial in sorted(final)
-        if (path := workspace.trial(trial) / "result.json").exists()
-    ]
-    environments = [result["environment"] for result in results]
+    results = [read_whole(workspace.trial(trial) / "result.json") for trial in sorted(final)]
+    environments = [result["environment"] for result in results if result is not None]
 
     def values_of(key: str) -> str:
         return ", ".join(sorted({str(environment[key]) for environment in environments if environment[key]}))

@@ -71,7 +71,8 @@ def _entries(spec: SweepSpec, ledger: Ledger, workspace: Workspace, part: Part) 
     final = ledger.members(spec.name, FINAL)
     if not final:
         raise AdaptuneError(
-            f"{spec.name} has no final results yet: `adaptune run` it to its end; `adaptune status` tells how far it is"
+            f"{spec.name} has no final results yet: `adaptune run` it to its end; "
+            "`adaptune status` tells how far it is"
         )
     entries = []
     for name in dict.fromkeys(member.name for member in final):

@@ -17,7 +17,7 @@ from typing import Any
 from components.tasks import TASKS
 from orchestrator.environment import environment
 from orchestrator.jobs import EvaluateJob, Job, Look, Progress, Surroundings, TrainJob, TrivialJob
-from orchestrator.workspace import Workspace, folder_in_place, read_json, write_json
+from orchestrator.workspace import Workspace, folder_in_place, read_curve, write_json
 
 Report = Callable[[Progress], None]
 
@@ -63,7 +63,7 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
 
     workspace = Workspace(Path(around.home))
     folder = workspace.run(job.run_id, around.validity)
-    points = _read_curve(folder)
+    points = read_curve(folder)
     if not 0 < len(points) < job.readings[0].epochs:
         # The curve is lost, or the checkpoint lies beyond the first epoch that is to be read: train anew.
         shutil.rmtree(folder, ignore_errors=True)
@@ -205,15 +205,6 @@ def _save_model(task: Any, module: Any, data: Any, folder: Path) -> None:
     weights = {name: tensor.contiguous() for name, tensor in module.model.state_dict().items()}
     save_file(weights, folder / "model.safetensors")
     task.export(module, data, folder)
-
-
-def _read_curve(folder: Path) -> list[dict[str, Any]]:
-    """Return the epochs that a training run has behind it; none if its curve is missing or damaged."""
-    try:
-        points = read_json(folder / "curve.json")
-    except (FileNotFoundError, ValueError):
-        return []
-    return points if [point["epoch"] for point in points] == list(range(1, len(points) + 1)) else []
 
 
 @contextmanager

@@ -95,6 +95,15 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def read_curve(folder: Path) -> list[dict[str, Any]]:
+    """Return the points of a training run, one an epoch; none if its curve is missing or damaged."""
+    try:
+        points = read_json(folder / "curve.json")
+    except (FileNotFoundError, ValueError):
+        return []
+    return points if [point["epoch"] for point in points] == list(range(1, len(points) + 1)) else []
+
+
 @contextmanager
 def folder_in_place(final: Path) -> Iterator[Path]:
     """Yield a temporary folder that becomes `final` when the block ends well, and vanishes when it does not.
