@@ -14,6 +14,10 @@ MAX_PENDING = 64
 """Jobs that Tune asks for ahead of time; with its default of one, workers would start one after another."""
 
 
+PROBE_SECONDS = 120
+"""Time that a node has to start a worker with the code that was shipped to it, and to answer a probe."""
+
+
 @contextmanager
 def ray_cluster(address: str | None, home: Path) -> Iterator[None]:
     """Start Ray on this machine, or join the cluster at `address`; shut down or leave in the end.
@@ -46,7 +50,8 @@ def ray_cluster(address: str | None, home: Path) -> Iterator[None]:
         raise AdaptuneError(f"{where}: {error}") from error
     try:
         with redirect_stdout(sys.stderr):
-            _check_shared_storage(home)
+            if address is not None:
+                _check_shared_storage(home)
             yield
     finally:
         ray.shutdown()
@@ -64,37 +69,41 @@ def _check_shared_storage(home: Path) -> None:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    if len(nodes) < 2:
-        return
-    home.mkdir(parents=True, exist_ok=True)
     token = uuid.uuid4().hex
     probe = home / f".probe-{token}"
-    probe.write_text(token)
-
-    @ray.remote(num_cpus=0)
-    def answer(path: str, expected: str, node: str) -> str:
-        try:
-            if Path(path).read_text() != expected:
-                return "reads another file there"
-            Path(f"{path}-{node}").write_text(expected)
-        except OSError as error:
-            return str(error)
-        return ""
-
+    answer = ray.remote(num_cpus=0)(_answer_probe)
     try:
-        for node in nodes:
+        home.mkdir(parents=True, exist_ok=True)
+        probe.write_text(token)
+        for node in ray.nodes():
+            if not node["Alive"]:
+                continue
             here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            problem = ray.get(
-                answer.options(scheduling_strategy=here).remote(str(probe), token, node["NodeID"])
-            )
-            back = home / f"{probe.name}-{node['NodeID']}"
+            back = probe.with_name(f"{probe.name}-{node['NodeID']}")
+            asked = answer.options(scheduling_strategy=here).remote(str(probe), str(back), token)
+            problem = ray.get(asked, timeout=PROBE_SECONDS)
             if problem or not back.exists():
                 raise AdaptuneError(
                     f"node {node['NodeManagerHostname']} does not share the storage {home}"
                     f" ({problem or 'what it wrote is not visible here'}): mount the same folder on every node "
                     "(NFS, EFS) and name it with --home"
                 )
+    except OSError as error:
+        raise AdaptuneError(f"the storage {home} cannot be written: {error.strerror}") from error
+    except ray.exceptions.RayError as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise AdaptuneError(f"a node of the Ray cluster does not do what it is asked: {reason}") from error
     finally:
         for path in home.glob(f"{probe.name}*"):
             path.unlink()
+
+
+def _answer_probe(probe: str, back: str, expected: str) -> str:
+    """Read a probe and write one back; return what is wrong, if anything."""
+    try:
+        if Path(probe).read_text() != expected:
+            return "it sees another file there"
+        Path(back).write_text(expected)
+    except OSError as error:
+        return str(error)
+    return ""

@@ -16,6 +16,7 @@ from typing import Any
 
 from components.tasks import TASKS
 from orchestrator.environment import environment
+from orchestrator.identity import validity
 from orchestrator.jobs import EvaluateJob, Job, Look, Progress, Surroundings, TrainJob, TrivialJob
 from orchestrator.workspace import Workspace, folder_in_place, read_curve, write_json
 
@@ -33,6 +34,7 @@ def execute(job: Job, around: Surroundings, report: Report) -> None:
 
     torch.set_num_threads(around.threads)
     try:
+        _check_code(around)
         match job:
             case TrainJob():
                 train(job, around, report)
@@ -45,6 +47,15 @@ def execute(job: Job, around: Surroundings, report: Report) -> None:
         raise
     except Exception:  # noqa: BLE001  whatever a model does wrong is its trial's result; the sweep goes on
         report(Progress(failure=traceback.format_exc()))
+
+
+def _check_code(around: Surroundings) -> None:
+    """Refuse to record under one state of the code what another has computed."""
+    if validity(around.task) != around.validity:
+        raise RuntimeError(
+            "the code or the torch version of this worker is not that of the driver: it was changed while the sweep "
+            "was running, or this node has another installation; run the sweep again"
+        )
 
 
 @lru_cache(maxsize=2)
