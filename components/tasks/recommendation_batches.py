@@ -15,6 +15,9 @@ from components.randomness import derive_seed
 LENGTH_JITTER = 0.1
 """Relative noise on the lengths by which users are sorted into batches, so that batches differ between epochs."""
 
+FORGOTTEN = 0.5
+"""A user's events are left out of the history, at each presentation, with a chance drawn from 0 to this."""
+
 Indices = NDArray[np.integer]
 
 
@@ -37,15 +40,21 @@ class Batch(NamedTuple):
     like_BQ: Tensor
     mask_BQ: Tensor
     """False where a question is padding."""
+    earlier_BQ: Tensor
+    """In training, where the questions are a user's whole log: how many of them lie at earlier instants."""
     negative_N: Tensor
     """Items that the ranking loss contrasts with; in training only."""
 
 
-def gather_history(data: Interactions, start: Indices, length: Indices) -> History:
-    """Collect `length` events from row `start` of the log on, for each of B stretches; at least one column."""
-    width = max(1, int(length.max(initial=0)))
-    step = np.minimum(np.arange(width), np.maximum(length, 1)[:, None] - 1)
-    row = np.minimum(start[:, None] + step, len(data.content) - 1)
+def stretch_rows(start: Indices, length: Indices) -> Indices:
+    """Rows of the log (B, T) for stretches of `length` events from row `start` on, padded by their last event."""
+    step = np.arange(max(1, int(length.max(initial=0))))
+    return start[:, None] + np.minimum(step, np.maximum(length, 1)[:, None] - 1)
+
+
+def gather_history(data: Interactions, row_BT: Indices) -> History:
+    """Collect histories of the events in these rows of the log; the first of each counts as without a gap."""
+    row = np.minimum(row_BT, len(data.content) - 1)
     seconds = np.diff(data.timestamp[row], axis=1, prepend=data.timestamp[row[:, :1]])
     return History(
         torch.from_numpy(data.content[row].astype(np.int64)),
@@ -58,7 +67,8 @@ def gather_history(data: Interactions, start: Indices, length: Indices) -> Histo
 class TrainingBatches:
     """The batches of one epoch: every training user once, users of similar length together.
 
-    Order, jitter and negatives follow from (seed, epoch) alone.
+    Questions are asked about all of a user's events; the history is a random part of them, another one in each epoch,
+    so that a user is not known by heart. Order, histories and negatives follow from (seed, epoch) alone.
     """
 
     def __init__(self, data: Interactions, batch_size: int, negatives: int, seed: int) -> None:
@@ -86,21 +96,27 @@ class TrainingBatches:
 
     def _batch(self, user: Indices, length: Indices, generator: np.random.Generator) -> Batch:
         data = self.data
-        start = data.user_offsets[user]
-        history = gather_history(data, start, length)
-        step = np.arange(int(length.max()))
-        row = start[:, None] + np.minimum(step, length[:, None] - 1)
+        row_BQ = stretch_rows(data.user_offsets[user], length)
+        step = np.arange(row_BQ.shape[1])
+        real_BQ = step < length[:, None]
+        kept_BQ = real_BQ & (generator.random(row_BQ.shape) >= generator.uniform(0, FORGOTTEN, (len(user), 1)))
+        kept = np.maximum(kept_BQ.sum(axis=1), 1)
+        row_BT = np.take_along_axis(row_BQ, np.argsort(~kept_BQ, axis=1, kind="stable"), axis=1)
+        row_BT = np.take_along_axis(row_BT, stretch_rows(np.zeros_like(kept), kept), axis=1)
+        earlier_BQ = data.before[row_BQ].astype(np.int64)
+        kept_before = np.cumsum(kept_BQ, axis=1) - kept_BQ
         items = len(data.item_ids)
         if self.negatives < items:
             negative = generator.choice(items, self.negatives, replace=False)
         else:
             negative = np.arange(items)
         return Batch(
-            history,
+            gather_history(data, row_BT),
             torch.from_numpy(data.profile[user].astype(np.int64)),
-            torch.from_numpy(data.before[row].astype(np.int64)),
-            history.item_BT,
-            torch.from_numpy(data.like[row]),
-            torch.from_numpy(step < length[:, None]),
+            torch.from_numpy(np.take_along_axis(kept_before, earlier_BQ, axis=1)),
+            torch.from_numpy(data.content[row_BQ].astype(np.int64)),
+            torch.from_numpy(data.like[row_BQ]),
+            torch.from_numpy(real_BQ),
+            torch.from_numpy(earlier_BQ),
             torch.from_numpy(negative),
         )

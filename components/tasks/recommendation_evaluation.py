@@ -17,7 +17,7 @@ from components.metrics.classification import per_user_classification
 from components.metrics.ranking import CUTOFF, ranking_metrics, satisfaction
 from components.metrics.rows import FULL_HISTORY, concat_rows, evaluation_rows
 from components.randomness import derive_seed
-from components.tasks.recommendation_batches import gather_history
+from components.tasks.recommendation_batches import gather_history, stretch_rows
 from components.personalization.events import Encoded, State
 from components.tasks.recommendation_model import ItemTable, RecommendationModel
 from components.tasks.recommendation_ranking import rank
@@ -138,7 +138,7 @@ def predict(
     stretches = _whole(data, examples, reader) if cut == FULL_HISTORY else _cut(data, examples, reader, cut)
     table = model.items()
     for batch in _batches(stretches):
-        history = gather_history(data, batch.start, batch.length)
+        history = gather_history(data, stretch_rows(batch.start, batch.length))
         profile = torch.from_numpy(data.profile[batch.reader].astype(np.int64))
         source = model.encode(table, history)
         questions = batch.last - batch.first

@@ -95,9 +95,9 @@ def test_an_example_sees_what_came_before(trained, log):
 
 
 def test_training_does_not_read_labels_at_or_after_an_instant(trained, log):
-    """The like logits of training, at every position, from the batch that training itself uses."""
+    """The like logits of training, from the batches that training itself uses."""
     batch = next(TrainingBatches(log, 16, 8, 0).epoch(0))
-    module, model = trained, trained.model.eval()
+    model = trained.model.eval()
 
     def logits(history):
         with torch.inference_mode():
@@ -107,12 +107,22 @@ def test_training_does_not_read_labels_at_or_after_an_instant(trained, log):
             return model.like_logits(table, source, reading, batch.item_BQ, batch.before_BQ)
 
     middle = batch.item_BQ.shape[1] // 2
-    later = batch.before_BQ[:, middle, None] <= torch.arange(batch.item_BQ.shape[1])
+    later = batch.before_BQ[:, middle, None] <= torch.arange(batch.history.item_BT.shape[1])
     value = torch.where(later, -batch.history.value_BT, batch.history.value_BT)
     one, two = logits(batch.history), logits(batch.history._replace(value_BT=value))
     torch.testing.assert_close(one[:, middle], two[:, middle], atol=1e-5, rtol=1e-5)
     assert (one[:, -1] - two[:, -1]).abs().max() > 1e-3
-    assert module.model is model
+
+
+def test_histories_of_training_are_parts_of_what_came_before(log):
+    """Each question's history is a subsequence of its user's strictly earlier events."""
+    batch = next(TrainingBatches(log, 16, 8, 0).epoch(0))
+    item_BT, before_BQ, earlier_BQ = batch.history.item_BT, batch.before_BQ, batch.earlier_BQ
+    assert (before_BQ <= earlier_BQ).all() and (before_BQ < earlier_BQ).any()
+    for user in range(len(item_BT)):
+        for question in range(0, int(batch.mask_BQ[user].sum()), 5):
+            earlier = iter(batch.item_BQ[user, : earlier_BQ[user, question]].tolist())
+            assert all(item in earlier for item in item_BT[user, : before_BQ[user, question]].tolist())
 
 
 def test_rows_have_the_tasks_metrics_and_slices(trained, log):
@@ -183,5 +193,5 @@ def test_a_model_of_personal_taste_fits_its_training_users(log, tmp_path):
                 loss = module.training_step(batch, step)
                 loss.backward()
                 optimizer.step()
-        losses[name] = float(loss)
+        losses[name] = loss.item()
     assert losses["personal"] < 0.3 < 0.5 < losses["baseline"]
