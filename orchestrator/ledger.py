@@ -3,6 +3,7 @@
 SQLite in the home folder by default, any SQLAlchemy URL for a team.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -165,18 +166,31 @@ class Ledger:
             self._engine = sa.create_engine(parsed)
             if parsed.get_backend_name() == "sqlite":
                 sa.event.listen(self._engine, "connect", _prepare_sqlite)
-            _metadata.create_all(self._engine)
-            with self._engine.begin() as connection:
-                found = connection.execute(sa.select(_schema.c.version)).scalar()
-                if found is None:
-                    connection.execute(_schema.insert().values(version=SCHEMA_VERSION))
+            found = self._create()
         except (sa.exc.SQLAlchemyError, OSError, ImportError) as error:
             raise AdaptuneError(f"the ledger at {url} cannot be opened: {error}") from error
-        if found is not None and found != SCHEMA_VERSION:
+        if found != SCHEMA_VERSION:
             raise AdaptuneError(
                 f"the ledger at {url} has schema version {found}, this Adaptune reads version {SCHEMA_VERSION}: "
                 "use the Adaptune that wrote it, or another --home"
             )
+
+    def _create(self) -> int:
+        """Create what is not there and return the schema's version; another process may do the same just now."""
+        patience = iter((0.05, 0.2, 0.8, 3.2))
+        while True:
+            try:
+                _metadata.create_all(self._engine)
+                with self._engine.begin() as connection:
+                    found = connection.execute(sa.select(_schema.c.version)).scalar()
+                    if found is None:
+                        connection.execute(_schema.insert().values(version=SCHEMA_VERSION))
+                return SCHEMA_VERSION if found is None else int(found)
+            except (sa.exc.OperationalError, sa.exc.ProgrammingError, sa.exc.IntegrityError):
+                wait = next(patience, None)
+                if wait is None:
+                    raise
+                time.sleep(wait)
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
@@ -374,7 +388,7 @@ class Ledger:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout=30000")
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA busy_timeout=30000")
     cursor.close()

@@ -1,7 +1,9 @@
 import os
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +75,18 @@ def test_a_ledger_that_is_no_database_or_not_there_is_refused(tmp_path: Path) ->
         Ledger(f"sqlite:///{path}")
     with pytest.raises(AdaptuneError, match="cannot be opened"):
         Ledger("nonsense")
+
+
+def test_several_may_create_a_ledger_at_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    at_once = threading.Barrier(6)
+
+    def create(_: int) -> int:
+        at_once.wait()
+        return len(Ledger(url).sweep_names())
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(create, range(6))) == [0] * 6
 
 
 def test_a_second_driver_is_turned_away_while_the_first_lives(ledger: Ledger) -> None:
