@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import sys
 import uuid
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ MAX_PENDING = 64
 """Jobs that Tune asks for ahead of time; with its default of one, workers would start one after another."""
 
 
+REACH_SECONDS = 10
+"""Time that a cluster has to take a connection."""
 PROBE_SECONDS = 120
 """Time that a node has to start a worker with the code that was shipped to it, and to answer a probe."""
 
@@ -33,6 +36,8 @@ def ray_cluster(address: str | None, home: Path) -> Iterator[None]:
 
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
+    if address is not None:
+        _check_reachable(address)
     try:
         ray.init(
             address=address or "local",
@@ -55,6 +60,19 @@ def ray_cluster(address: str | None, home: Path) -> Iterator[None]:
             yield
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
+        except OSError as error:
+            raise AdaptuneError(
+                f"the Ray cluster at {address} cannot be joined ({error}): start it with `ray up`, or name the address "
+                "that `ray start --head` printed"
+            ) from error
 
 
 def _shipped_code() -> dict[str, list[str]]:
