@@ -70,8 +70,8 @@ def _check_reachable(address: str) -> None:
             socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
         except OSError as error:
             raise AdaptuneError(
-                f"the Ray cluster at {address} cannot be joined ({error}): start it with `ray up`, or name the address "
-                "that `ray start --head` printed"
+                f"the Ray cluster at {address} cannot be joined ({error}): start it with `ray up`, or name "
+                "the address that `ray start --head` printed"
             ) from error
 
 
