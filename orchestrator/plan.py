@@ -1,6 +1,6 @@
 """What a sweep file asks for: phases of trials, and the training runs that yield them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -178,10 +178,13 @@ class Plan:
     @property
     def epochs_to_run(self) -> int:
         """Epochs of training that are still to be done, prefixes shared."""
-        waiting = [
-            t for phase in self.phases for t in phase.trials if self.standing[t.id] not in ("done", "failed")
-        ]
-        return sum(run.epochs for run in runs_of({trial.id: trial for trial in waiting}.values()))
+        return self.epochs_of({"to run", "stale"})
+
+    def epochs_of(self, standings: Set[Standing]) -> int:
+        """Return the epochs of training, prefixes shared, of all trials that stand so."""
+        trials = {trial.id: trial for phase in self.phases for trial in phase.trials}
+        chosen = [trial for trial in trials.values() if self.standing[trial.id] in standings]
+        return sum(run.epochs for run in runs_of(chosen))
 
     def check_budget(self) -> None:
         """Raise AdaptuneError if the sweep has more trials than its budget allows."""

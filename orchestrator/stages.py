@@ -22,6 +22,7 @@ from orchestrator.plan import (
     Phase,
     PlannedTrial,
     Planner,
+    Standing,
     choose,
     runs_of,
     standing,
@@ -61,9 +62,12 @@ class Stages:
         self._workspace = workspace
         self._folder = str(data_folder)
         self._code = validity(spec.task)
-        self._redo = (
-            {"to run"} | ({"failed"} if retry_failed else set()) | (set() if accept_stale else {"stale"})
-        )
+        self.redo: set[Standing] = {"to run"}
+        """How trials stand that are run."""
+        if retry_failed:
+            self.redo.add("failed")
+        if not accept_stale:
+            self.redo.add("stale")
         self._accept_stale = accept_stale
         self._asked: set[str] = set()
 
@@ -135,7 +139,7 @@ class Stages:
         """Return the runs of those trials that are not done (or are to be done again), each only once a sweep."""
         of = self._standing([trial.id for trial in trials])
         waiting = [
-            trial for trial in trials if trial.id not in self._asked and (again or of(trial.id) in self._redo)
+            trial for trial in trials if trial.id not in self._asked and (again or of(trial.id) in self.redo)
         ]
         self._asked.update(trial.id for trial in waiting)
         return [
@@ -156,7 +160,7 @@ class Stages:
         waiting = tuple(
             (trial_id, name)
             for trial_id, name in names
-            if of(trial_id) in self._redo or not is_whole(self._workspace, trial_id, *rows)
+            if of(trial_id) in self.redo or not is_whole(self._workspace, trial_id, *rows)
         )
         return [TrivialJob(waiting, self._folder, self.planner.data_digest)] if waiting else []
 

@@ -1,4 +1,5 @@
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -7,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import sqlalchemy as sa
 
@@ -108,6 +110,36 @@ def test_a_second_driver_is_turned_away_while_the_first_lives(ledger: Ledger) ->
             lease = ledger.lease("s")
             assert lease is not None and lease.pid == os.getpid()
         assert ledger.lease("s") is None
+
+
+def test_a_dead_process_that_nobody_has_buried_holds_no_lease(ledger: Ledger) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        started = psutil.Process(process.pid).create_time()
+        lease = Lease("s", "o", socket.gethostname(), process.pid, started, time.time(), False)
+        assert is_alive(lease)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert not is_alive(lease)
+
+
+def test_a_database_that_is_away_for_a_moment_ends_no_sweep(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats = []
+
+    def fail_at_first(*_: object) -> bool:
+        beats.append(1)
+        if len(beats) < 3:
+            raise sa.exc.OperationalError("UPDATE", {}, Exception("database is locked"))
+        return len(beats) > 5
+
+    monkeypatch.setattr("orchestrator.lease.HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(ledger, "renew_lease", fail_at_first)
+    with hold_lease(ledger, "s") as heart:
+        deadline = time.monotonic() + 10
+        while not heart.stopped and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert heart.stopped and len(beats) > 5, "the sweep is cancelled by the ledger, not by the failures"
 
 
 def test_a_lease_of_another_host_lives_by_its_heartbeat() -> None:
