@@ -1,12 +1,21 @@
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from orchestrator.cluster import ray_cluster
 from orchestrator.ledger import Ledger
 from orchestrator.spec.load import sweep_from_values
 from orchestrator.spec.sweep import SweepSpec
 from orchestrator.workspace import Workspace
+from tests.orchestrator.sweeping import Call, end, start, write_sweep
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -43,3 +52,62 @@ def workspace(tmp_path: Path) -> Workspace:
 @pytest.fixture
 def ledger(workspace: Workspace) -> Ledger:
     return Ledger(workspace.ledger_url)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A sweep that was run to its end by `adaptune run --json`."""
+
+    sweep: Path
+    home: Path
+    call: Call
+    left_running: list[str]
+    """Command lines of the run's processes that outlived it."""
+
+    def copy(self, folder: Path) -> Path:
+        """Return a copy of the home folder, to be changed at will."""
+        return Path(shutil.copytree(self.home, folder / "home"))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    folder = tmp_path_factory.mktemp("finished")
+    sweep, home = write_sweep(folder, {**TINY, "tracking": {"enabled": True}}), folder / "home"
+    process = start("run", sweep, "--home", home, "--json")
+    call = end(process)
+    assert call.code == 0, call.err
+    left = [other for other in psutil.process_iter(["cmdline"]) if _belongs(other, process.pid)]
+    alive = psutil.wait_procs(left, timeout=10)[1]
+    return Finished(sweep, home, call, [" ".join(other.info["cmdline"] or ()) for other in alive])
+
+
+def _belongs(process: psutil.Process, session: int) -> bool:
+    """Whether a process is of the session that a command was started in."""
+    try:
+        return os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE
+    except (OSError, psutil.Error):
+        return False
+
+
+@pytest.fixture(scope="module")
+def local_ray() -> Iterator[None]:
+    stdout = sys.stdout
+    with ray_cluster(None, Path()):
+        sys.stdout = stdout
+        yield
+
+
+@pytest.fixture
+def warm_ray(local_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweeps that this process runs share one Ray."""
+    monkeypatch.setattr("orchestrator.cluster.ray_cluster", lambda address, home: nullcontext())
+
+
+@pytest.fixture
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep that starts Ray fails the test."""
+
+    def refuse(address: str | None, home: Path) -> None:
+        pytest.fail("Ray was started")
+
+    monkeypatch.setattr("orchestrator.cluster.ray_cluster", refuse)

@@ -1,0 +1,234 @@
+"""What a run makes of trials that fail, have become stale, are damaged, or no longer win."""
+
+import csv
+import json
+import os
+import shutil
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from orchestrator.identity import validity
+from orchestrator.ledger import Member
+from orchestrator.stages import FINAL, MODEL
+from orchestrator.workspace import Workspace, read_json
+from tests.orchestrator.conftest import TINY, Finished
+from tests.orchestrator.sweeping import (
+    Call,
+    Json,
+    adaptune,
+    edit_json,
+    edit_ledger,
+    ledger_of,
+    results,
+    write_sweep,
+)
+
+pytestmark = pytest.mark.xdist_group("ray")
+
+TRIALS = 18
+SMALL: Json = {**TINY, "grid": {}, "seeds": [0], "ablations": {}, "training": {"epochs": 1, "batch_size": 8}}
+NEVER = 1e38
+"""A weight decay that no training survives."""
+
+
+@dataclass(frozen=True)
+class Troubled:
+    """A sweep in which not all went well, and how its run ended."""
+
+    sweep: Path
+    home: Path
+    call: Call
+
+
+def not_chosen(home: Path, phase: str) -> list[Member]:
+    """The members of a grid that are not in the comparison."""
+    final = {member.trial_id for member in ledger_of(home).members("tiny", FINAL)}
+    return [member for member in ledger_of(home).members("tiny", phase) if member.trial_id not in final]
+
+
+@pytest.fixture(scope="module")
+def troubled(tmp_path_factory: pytest.TempPathFactory, local_ray: None) -> Troubled:
+    """A sweep half of whose trials diverge, and whose mirror cannot be written."""
+    folder = tmp_path_factory.mktemp("troubled")
+    (folder / "home").mkdir()
+    (folder / "home" / "wandb").write_text("in the way")
+    values = {**SMALL, "grid": {"training.weight_decay": [0.01, NEVER]}, "tracking": {"enabled": True}}
+    sweep = write_sweep(folder, values)
+    with mock.patch("orchestrator.cluster.ray_cluster", lambda address, home: nullcontext()):
+        return Troubled(sweep, folder / "home", adaptune("run", sweep, "--home", folder / "home", "--json"))
+
+
+def test_trials_that_diverge_fail_and_the_others_go_on(troubled: Troubled) -> None:
+    call, home = troubled.call, troubled.home
+    assert (call.code, call.document["finished"], call.document["failed"]) == (3, 2, 2), call.err
+    assert "failed" in call.err and "diverged" in call.err
+    [trial, _] = call.document["failures"]
+    assert "training diverged: its loss in epoch 1 is nan" in call.document["failures"][trial]
+    [line] = adaptune("status", "--home", home, "--json").document["sweeps"]
+    assert line["trials"] == {"finished": 2, "failed": 2} and trial in line["failed_trials"]
+    compared = adaptune("compare", troubled.sweep, "--home", home)
+    assert compared.code == 0, "the point without failures was chosen"
+
+
+def test_a_failed_trial_shows_its_cause_traceback_and_log(troubled: Troubled) -> None:
+    trial = next(iter(troubled.call.document["failures"]))
+    shown = adaptune("show", trial, "--home", troubled.home, "--json").document
+    assert shown["state"] == "failed" and shown["metrics"] is None
+    assert shown["cause"].startswith("Traceback") and "DivergedError" in shown["cause"]
+    assert "training run" in shown["log"]
+    assert "DivergedError" in adaptune("show", trial, "--home", troubled.home).out
+
+
+def test_failed_trials_are_not_repeated_unasked(troubled: Troubled, no_ray: None) -> None:
+    assert adaptune("plan", troubled.sweep, "--home", troubled.home, "--json").document["failed"] == 2
+    again = adaptune("run", troubled.sweep, "--home", troubled.home, "--json")
+    counts = (again.document["finished"], again.document["failed"], again.document["skipped"])
+    assert (again.code, counts) == (3, (0, 2, 2))
+    assert again.document["failures"] == troubled.call.document["failures"]
+    assert "--retry-failed" in adaptune("run", troubled.sweep, "--home", troubled.home).out
+
+
+def test_a_mirror_that_cannot_be_written_costs_nothing_but_itself(troubled: Troubled) -> None:
+    assert troubled.call.document["finished"] == 2
+    [problem] = troubled.call.document["mirror_problems"]
+    assert "nothing is mirrored" in problem
+
+
+def test_a_failed_trial_that_is_retried_can_finish(
+    finished: Finished, tmp_path: Path, warm_ray: None
+) -> None:
+    home = finished.copy(tmp_path)
+    trial = not_chosen(home, "baseline-grid")[0].trial_id
+    edit_ledger(home, "UPDATE trials SET state = 'failed', cause = 'bad luck' WHERE id = :trial", trial=trial)
+    before = (home / "trials" / trial / "result.json").stat().st_mtime_ns
+    assert adaptune("run", finished.sweep, "--home", home, "--json").document["failures"] == {
+        trial: "bad luck"
+    }
+    assert (home / "trials" / trial / "result.json").stat().st_mtime_ns == before
+    call = adaptune("run", finished.sweep, "--home", home, "--retry-failed", "--json")
+    assert (call.code, call.document["finished"], call.document["failed"]) == (0, 1, 0), call.err
+    assert results(home) == results(finished.home)
+
+
+def test_stale_trials_are_shown_kept_or_redone(finished: Finished, tmp_path: Path, warm_ray: None) -> None:
+    home = finished.copy(tmp_path)
+    trial = not_chosen(home, "grid")[0].trial_id
+    edit_ledger(home, "UPDATE trials SET validity = 'older code' WHERE id = :trial", trial=trial)
+    result = home / "trials" / trial / "result.json"
+    edit_json(result, validity="older code")
+    planned = adaptune("plan", finished.sweep, "--home", home, "--json").document
+    assert (planned["done"], planned["stale"], planned["to_run"]) == (TRIALS - 1, 1, 1)
+    kept = adaptune("run", finished.sweep, "--home", home, "--accept-stale", "--json").document
+    assert (kept["finished"], kept["skipped"]) == (0, TRIALS)
+    assert read_json(result)["validity"] == "older code"
+    redone = adaptune("run", finished.sweep, "--home", home, "--json").document
+    assert (redone["finished"], redone["skipped"]) == (1, TRIALS - 1)
+    assert read_json(result)["validity"] == validity("recommendation")
+    assert results(home) == results(finished.home)
+
+
+def test_another_winner_supersedes_the_rows_of_the_one_before(
+    finished: Finished, tmp_path: Path, warm_ray: None
+) -> None:
+    home = finished.copy(tmp_path)
+    winner = finished.call.document["best"]["point"]["training.learning_rate"]
+    other = next(rate for rate in TINY["grid"]["training.learning_rate"] if rate != winner)
+    grid = {**TINY["grid"], "training.learning_rate": [other]}
+    looks = ledger_of(home).evaluations("test")
+    sweep = write_sweep(tmp_path, {**TINY, "grid": grid})
+    call = adaptune("run", sweep, "--home", home, "--json")
+    assert call.document["best"]["point"]["training.learning_rate"] == other, call.err
+    assert call.document["finished"] == 2, "only the ablation at the new point was left to train"
+    extended = adaptune("run", finished.sweep, "--home", home, "--json").document
+    assert (extended["finished"], extended["skipped"]) == (0, TRIALS)
+    assert extended["best"] == finished.call.document["best"]
+    ledger = ledger_of(home)
+    models = [member for member in ledger.members("tiny", FINAL, superseded=True) if member.name == MODEL]
+    assert {(member.point["training.learning_rate"], member.superseded) for member in models} == {
+        (winner, False),
+        (other, True),
+    }
+    evaluated = ledger.evaluations("test")
+    assert looks.items() < evaluated.items()
+    superseded = [member.trial_id for member in models if member.superseded]
+    assert all((home / "trials" / trial / "test.arrow").exists() for trial in superseded)
+
+
+def test_what_was_deleted_or_damaged_is_trained_again_to_the_same_end(
+    finished: Finished, tmp_path: Path, warm_ray: None
+) -> None:
+    home = finished.copy(tmp_path)
+    ledger, workspace = ledger_of(home), Workspace(home)
+    first, second = [member for member in not_chosen(home, "grid") if member.point["training.epochs"] == 2]
+    runs = []
+    for member in (first, second):  # as a driver and its worker leave them when they are killed
+        row = ledger.trials([member.trial_id])[member.trial_id]
+        edit_ledger(home, "UPDATE trials SET state = 'running' WHERE id = :trial", trial=row.id)
+        shutil.rmtree(workspace.trial(row.id))
+        runs.append(workspace.run(row.run_id, validity("recommendation")))
+    (runs[0] / "curve.json").write_text(json.dumps(read_json(runs[0] / "curve.json")[:1]))
+    os.truncate(runs[0] / "last.ckpt", 1000)
+    os.truncate(runs[1] / "curve.json", 20)
+    models = [member.trial_id for member in ledger.members("tiny", FINAL) if member.name == MODEL]
+    os.truncate(workspace.trial(models[0]) / "result.json", 0)
+    (workspace.trial(models[1]) / "model" / "model.safetensors").unlink()
+    (workspace.trial(ledger.members("tiny", "trivial")[0].trial_id) / "test.arrow").unlink()
+
+    refused = adaptune("compare", "tiny", "--home", home)
+    assert refused.code == 2 and "never evaluated" in refused.err
+    call = adaptune("run", finished.sweep, "--home", home, "--json")
+    assert (call.code, call.document["finished"]) == (0, 4), call.err
+    assert results(home) == results(finished.home)
+    assert adaptune("compare", "tiny", "--home", home).code == 0
+
+
+def test_a_comparison_without_one_of_its_seeds_is_refused(finished: Finished, tmp_path: Path) -> None:
+    home = finished.copy(tmp_path)
+    second = next(m for m in ledger_of(home).members("tiny", FINAL) if m.name == MODEL and m.seed == 1)
+    (home / "trials" / second.trial_id / "test.arrow").unlink()
+    for command in ("compare", "report"):
+        call = adaptune(command, "tiny", "--home", home, "--json")
+        assert (call.code, call.out) == (2, "")
+        assert "'model': no finished trial for seed 1" in call.err
+
+
+def test_a_winner_whose_weights_are_gone_is_not_promoted(finished: Finished, tmp_path: Path) -> None:
+    home = finished.copy(tmp_path)
+    weights = home / "trials" / finished.call.document["best"]["trial"] / "model" / "model.safetensors"
+    weights.unlink()
+    call = adaptune("promote", "tiny", "--home", home)
+    assert call.code == 2 and "gone or damaged" in call.err and "adaptune run" in call.err
+
+
+def test_a_version_answers_for_many_users(finished: Finished, tmp_path: Path, warm_ray: None) -> None:
+    home = finished.copy(tmp_path)
+    assert adaptune("promote", "tiny", "--home", home).code == 0
+    users, out = tmp_path / "users.csv", tmp_path / "out.csv"
+    users.write_text("user\n1\nnobody\n")
+    asked = adaptune(
+        "predict",
+        "recommendation/champion",
+        "--users",
+        users,
+        "--out",
+        out,
+        "--k",
+        "3",
+        "--home",
+        home,
+        "--json",
+    )
+    assert asked.code == 0, asked.err
+    with out.open() as file:
+        assert asked.document["rows"] == len(list(csv.DictReader(file))) == 6
+
+
+def test_a_home_that_is_a_file_is_refused(tmp_path: Path, no_ray: None) -> None:
+    (tmp_path / "home").write_text("a file")
+    call = adaptune("run", write_sweep(tmp_path, SMALL), "--home", tmp_path / "home")
+    assert call.code == 2 and "cannot be the home folder" in call.err
+    assert adaptune("status", "--home", tmp_path / "home").code == 2
