@@ -111,7 +111,9 @@ class PersonalizationCore(nn.Module):
             totals["trend"] = self.running.sequence(_counted(events.residual_BTR))
             surprise = events.residual_BTR - self._mean_residual(totals["trend"][:, :-1])
             totals["tastes"] = self.running.sequence(_by_facet(events.facet_BTK, surprise))
-        memory = self._memory_rows(events, vectors, surprise) if self.attention is not None else vectors[..., :0]
+        memory = (
+            self._memory_rows(events, vectors, surprise) if self.attention is not None else vectors[..., :0]
+        )
         return Encoded(hidden, memory, totals)
 
     def state_at(self, encoded: Encoded, before_B: Tensor, users_B: Tensor | None = None) -> State:

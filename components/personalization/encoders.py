@@ -23,7 +23,9 @@ class EventEncoder(nn.Module):
 
     def forward(self, events: Events) -> Tensor:
         """Encode (B, T, ...) events as (B, T, H)."""
-        vector = self.content(events.content_BTC) + self.kind(events.kind_BT) + self.gap(events.gap_BT[..., None])
+        vector = (
+            self.content(events.content_BTC) + self.kind(events.kind_BT) + self.gap(events.gap_BT[..., None])
+        )
         if self.value is not None and self.valued_content is not None:
             feedback = torch.cat([events.value_BT[..., None], events.residual_BTR], dim=-1)
             vector = vector + self.value(feedback)

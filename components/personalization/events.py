@@ -1,6 +1,7 @@
 """What the core reads (events) and what it keeps of them (states).
 
-Dimensions: B users, T events, Q questions, C content, K facets, R residuals, L layers, H hidden units, W window, D decays.
+Dimensions: B users, T events, Q questions, C content, K facets, R residuals, L layers, H hidden units, M memory row,
+W window, D decays.
 """
 
 from typing import NamedTuple
@@ -25,7 +26,7 @@ class Events(NamedTuple):
     gap_BT: Tensor
     """Time since the user's previous event; see `scaled_gap`."""
     residual_BTR: Tensor
-    """Feedback minus what was to be expected of anybody: what an event says about this user rather than the content."""
+    """Feedback minus what was to be expected of anybody: what an event says about the user, not about the content."""
 
     def one_long(self) -> "Events":
         """Turn a step (B, ...) into histories of one event (B, 1, ...)."""

@@ -17,6 +17,8 @@ def initialize(module: nn.Module, seed: int) -> None:
             if not any(True for _ in part.parameters(recurse=False)):
                 continue
             if not hasattr(part, "reset_parameters"):
-                raise TypeError(f"{type(part).__name__} at {name!r} owns parameters but has no reset_parameters()")
+                raise TypeError(
+                    f"{type(part).__name__} at {name!r} owns parameters but has no reset_parameters()"
+                )
             torch.manual_seed(derive_seed(seed, name))
             part.reset_parameters()

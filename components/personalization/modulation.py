@@ -1,7 +1,7 @@
 """The two places where a user steers a task model: its attention and its fusion of modalities."""
 
-from torch import Tensor, nn
 import torch
+from torch import Tensor, nn
 
 
 class NeutralLinear(nn.Linear):

@@ -37,7 +37,9 @@ class RunningTotals(nn.Module):
             age = place[:, None] - place[None, :]
             weight_DTT = (self.decays_D[:, None, None] ** age.clamp_min(0)) * (age >= 0)
             kept_TD = self.decays_D ** (place[:, None] + 1.0)
-            sums = torch.einsum("dts,bsf->btdf", weight_DTT, chunk) + kept_TD[None, :, :, None] * total[:, None]
+            sums = (
+                torch.einsum("dts,bsf->btdf", weight_DTT, chunk) + kept_TD[None, :, :, None] * total[:, None]
+            )
             parts.append(sums)
             total = sums[:, -1]
         return torch.cat(parts, dim=1)

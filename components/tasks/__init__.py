@@ -50,7 +50,9 @@ TASKS: dict[str, TaskInfo] = {
         module="components.tasks.recommendation",
         settings=RecommendationSettings,
         metrics={
-            "accuracy": Metric("Accuracy", "max", "share of likes and dislikes told apart", percent=True, micro=True),
+            "accuracy": Metric(
+                "Accuracy", "max", "share of likes and dislikes told apart", percent=True, micro=True
+            ),
             "precision": Metric("Precision", "max", "share of predicted likes that are likes"),
             "recall": Metric("Recall", "max", "share of likes that are predicted"),
             "f1": Metric("F1", "max", "harmonic mean of precision and recall"),

@@ -99,12 +99,14 @@ class TrainingBatches:
         row_BQ = stretch_rows(data.user_offsets[user], length)
         step = np.arange(row_BQ.shape[1])
         real_BQ = step < length[:, None]
-        kept_BQ = real_BQ & (generator.random(row_BQ.shape) >= generator.uniform(0, FORGOTTEN, (len(user), 1)))
+        kept_BQ = real_BQ & (
+            generator.random(row_BQ.shape) >= generator.uniform(0, FORGOTTEN, (len(user), 1))
+        )
         kept = np.maximum(kept_BQ.sum(axis=1), 1)
         row_BT = np.take_along_axis(row_BQ, np.argsort(~kept_BQ, axis=1, kind="stable"), axis=1)
         row_BT = np.take_along_axis(row_BT, stretch_rows(np.zeros_like(kept), kept), axis=1)
         earlier_BQ = data.before[row_BQ].astype(np.int64)
-        kept_before = np.cumsum(kept_BQ, axis=1) - kept_BQ
+        kept_before: Indices = np.cumsum(kept_BQ, axis=1) - kept_BQ
         items = len(data.item_ids)
         if self.negatives < items:
             negative = generator.choice(items, self.negatives, replace=False)

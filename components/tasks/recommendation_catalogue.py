@@ -88,7 +88,9 @@ class Catalogue:
     def word_matrix(self) -> NDArray[np.int64]:
         """Return the word numbers of each title, [I, L], from 1; 0 is padding."""
         number = {word: index + 1 for index, word in enumerate(self.words)}
-        rows = [[number[word] for word in _words(title) if word in number][:MOST_WORDS] for title in self.titles]
+        rows = [
+            [number[word] for word in _words(title) if word in number][:MOST_WORDS] for title in self.titles
+        ]
         matrix = np.zeros((len(rows), max(1, max(map(len, rows), default=0))), np.int64)
         for row, numbers in enumerate(rows):
             matrix[row, : len(numbers)] = numbers
@@ -108,7 +110,10 @@ class Catalogue:
                 "follow": pa.FixedSizeListArray.from_arrays(self.follow.ravel(), self.follow.shape[1]),
             }
         )
-        with pa.OSFile(str(folder / "items.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        with (
+            pa.OSFile(str(folder / "items.arrow"), "wb") as sink,
+            pa.ipc.new_file(sink, table.schema) as writer,
+        ):
             writer.write_table(table)
         vocabulary = {
             "genres": list(self.genres),

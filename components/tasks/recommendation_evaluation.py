@@ -16,10 +16,11 @@ from components.data.interactions import Interactions
 from components.metrics.classification import per_user_classification
 from components.metrics.ranking import CUTOFF, ranking_metrics, satisfaction
 from components.metrics.rows import FULL_HISTORY, concat_rows, evaluation_rows
-from components.randomness import derive_seed
-from components.tasks.recommendation_batches import gather_history, stretch_rows
 from components.personalization.events import Encoded, State
-from components.tasks.recommendation_model import ItemTable, RecommendationModel
+from components.randomness import derive_seed
+from components.tasks.recommendation_batches import History, gather_history, stretch_rows
+from components.tasks.recommendation_items import ItemTable
+from components.tasks.recommendation_model import RecommendationModel
 from components.tasks.recommendation_ranking import rank
 
 PARTS = {"validation": 1, "test": 2}
@@ -109,7 +110,7 @@ def _slice(
     logits, top = predict(model, data, examples, reader, cut)
     users = len(data.user_ids)
     present = np.flatnonzero(examples.part_start >= 0)
-    like, value, item = (array[examples.row] for array in (data.like, data.value, data.content))
+    like, value, item = data.like[examples.row], data.value[examples.row], data.content[examples.row]
     probability = 1 / (1 + np.exp(-logits))
     metrics = per_user_classification(examples.user, probability, like, users)
     bounds = np.searchsorted(examples.user, np.arange(users + 1))
@@ -137,24 +138,27 @@ def predict(
     top = np.full((len(data.user_ids), CUTOFF), -1, np.int64)
     stretches = _whole(data, examples, reader) if cut == FULL_HISTORY else _cut(data, examples, reader, cut)
     table = model.items()
+    device = table.content_IC.device
     for batch in _batches(stretches):
         history = gather_history(data, stretch_rows(batch.start, batch.length))
-        profile = torch.from_numpy(data.profile[batch.reader].astype(np.int64))
-        source = model.encode(table, history)
+        profile = torch.from_numpy(data.profile[batch.reader].astype(np.int64)).to(device)
+        source = model.encode(table, History(*(field.to(device) for field in history)))
         questions = batch.last - batch.first
         step = np.arange(int(questions.max()))
         asked = step < questions[:, None]
         index = batch.first[:, None] + np.minimum(step, questions[:, None] - 1)
-        before = torch.from_numpy(np.minimum(examples.before[index], batch.length[:, None]))
-        item = torch.from_numpy(data.content[examples.row[index]].astype(np.int64))
+        before = torch.from_numpy(np.minimum(examples.before[index], batch.length[:, None])).to(device)
+        item = torch.from_numpy(data.content[examples.row[index]].astype(np.int64)).to(device)
         reading = model.read(source, profile, before)
         answer = model.like_logits(table, source, reading, item, before).expand(item.shape)
-        logits[index[asked]] = answer.numpy()[asked]
+        logits[index[asked]] = answer.cpu().numpy()[asked]
 
         ranked = np.flatnonzero(batch.ranked >= 0)
         if len(ranked):
             users = batch.user[ranked]
-            top[users] = _top_items(model, table, source, batch, ranked, profile[ranked], _met(data, examples, users))
+            top[users] = _top_items(
+                model, table, source, batch, ranked, profile[ranked], _met(data, examples, users)
+            )
     return logits, top
 
 
@@ -165,18 +169,20 @@ def _top_items(
     batch: Stretch,
     ranked: Indices,
     profile_BF: torch.Tensor,
-    met: list[Indices],
+    met: list[NDArray[np.int32]],
 ) -> Indices:
     state: State = {}
     if isinstance(source, Encoded):
         assert model.core is not None
-        before = torch.from_numpy(batch.ranked[ranked])
-        state = model.core.state_at(source, before, torch.from_numpy(ranked))
-    item = rank(model, table, state, profile_BF, met, CUTOFF).item_BK.numpy()
+        before, users = (
+            torch.from_numpy(field).to(profile_BF.device) for field in (batch.ranked[ranked], ranked)
+        )
+        state = model.core.state_at(source, before, users)
+    item = rank(model, table, state, profile_BF, met, CUTOFF).item_BK.cpu().numpy()
     return np.pad(item, ((0, 0), (0, CUTOFF - item.shape[1])), constant_values=-1)
 
 
-def _met(data: Interactions, examples: Examples, users: Indices) -> list[Indices]:
+def _met(data: Interactions, examples: Examples, users: Indices) -> list[NDArray[np.int32]]:
     """The items that each user had met before the part began; they are not recommended again."""
     start = data.user_offsets[users]
     stop = start + examples.part_start[users]

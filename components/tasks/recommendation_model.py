@@ -19,22 +19,18 @@ from components.personalization.events import Encoded, Events, State
 from components.personalization.modulation import AttentionBias, FusionGate, NeutralLinear
 from components.tasks.recommendation_batches import History
 from components.tasks.recommendation_catalogue import Catalogue
+from components.tasks.recommendation_items import (
+    MODALITIES,
+    ConstantVector,
+    ItemEncoder,
+    ItemTable,
+    SuccessionQuery,
+)
 
 PRIOR_EVENTS = 5.0
 """Events' worth of the overall like rate in every item's like rate."""
 HEAD_UNITS = 64
 RESIDUALS = 2
-INITIAL_SUCCESSION = 2.0
-
-
-class ItemTable(NamedTuple):
-    """The item side of a forward pass, computed once for the whole catalogue."""
-
-    modality_IME: Tensor
-    attention_IM: Tensor
-    """Unnormalised attention: exp(item logits)."""
-    content_IC: Tensor
-    """Fused without any user's say, and what the item leads to: what events carry and attention is asked about."""
 
 
 class Reading(NamedTuple):
@@ -42,95 +38,6 @@ class Reading(NamedTuple):
 
     summary: State
     user_BQH: Tensor
-
-
-class ItemEncoder(nn.Module):
-    """Identity, genres and title of each item as three vectors."""
-
-    def __init__(self, catalogue: Catalogue, size: int, dropout: float) -> None:
-        super().__init__()
-        genre_IG = torch.from_numpy(catalogue.genre_matrix())
-        share_IG = genre_IG / genre_IG.sum(-1, keepdim=True).clamp_min(1)
-        self.register_buffer("genre_IG", share_IG, persistent=False)
-        self.register_buffer("lead_IS", torch.from_numpy(catalogue.lead), persistent=False)
-        self.register_buffer("follow_IS", torch.from_numpy(catalogue.follow), persistent=False)
-        self.register_buffer("word_IL", torch.from_numpy(catalogue.word_matrix()), persistent=False)
-        self.identity = SmallEmbedding(len(catalogue.item_ids), size)
-        self.lead = nn.Linear(catalogue.lead.shape[1], size, bias=False)
-        self.follow = nn.Linear(catalogue.lead.shape[1], size, bias=False)
-        self.genre = nn.Linear(max(1, len(catalogue.genres)), size, bias=False)
-        self.word = SmallEmbedding(len(catalogue.words) + 1, size)
-        self.attention = NeutralLinear(size, 1)
-        self.slots = ModalitySlots(3, size)
-        self.dropout = nn.Dropout(dropout)
-        self.forgetting = nn.Dropout1d(dropout)
-
-    genre_IG: Tensor
-    lead_IS: Tensor
-    follow_IS: Tensor
-    word_IL: Tensor
-
-    def forward(self) -> ItemTable:
-        """Encode the whole catalogue."""
-        words = F.embedding_bag(self.word_IL, self.word.weight, mode="mean", padding_idx=0)
-        genres = self.genre(self.genre_IG) if self.genre_IG.shape[1] else torch.zeros_like(words)
-        identity = self.forgetting(self.identity.weight) + self.lead(self.lead_IS) + self.follow(self.follow_IS)
-        modality = self.dropout(torch.stack([identity, genres, words], dim=1))
-        attention = (self.attention(modality + self.slots.weight)[..., 0]).clamp(-8, 8).exp()
-        content = torch.einsum("im,ime->ie", attention / attention.sum(-1, keepdim=True), modality)
-        return ItemTable(modality, attention, torch.cat([content, self.lead_IS], dim=-1))
-
-
-class SmallEmbedding(nn.Embedding):
-    """An embedding with small initial values: an untrained row says little."""
-
-    def reset_parameters(self) -> None:
-        """Draw from a normal distribution of deviation 0.1."""
-        nn.init.normal_(self.weight, std=0.1)
-
-
-class ModalitySlots(nn.Module):
-    """A learned key for each modality: what attention over modalities looks at."""
-
-    def __init__(self, modalities: int, size: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(modalities, size))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw from a normal distribution."""
-        nn.init.normal_(self.weight, std=self.weight.shape[1] ** -0.5)
-
-
-class ConstantVector(nn.Module):
-    """A learned vector: what everybody has in common."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(size))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Start at zero."""
-        nn.init.zeros_(self.weight)
-
-
-class SuccessionQuery(nn.Module):
-    """Maps running means of `lead` vectors, (..., D, S), to a query for `follow` vectors; starts as their sum."""
-
-    def __init__(self, size: int, decays: int) -> None:
-        super().__init__()
-        self.weight_DSS = nn.Parameter(torch.empty(decays, size, size))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Start with the same multiple of the identity for every decay."""
-        with torch.no_grad():
-            self.weight_DSS.copy_(torch.eye(self.weight_DSS.shape[1]) * INITIAL_SUCCESSION)
-
-    def forward(self, lead: Tensor) -> Tensor:
-        """Return (..., S)."""
-        return torch.einsum("...ds,dst->...t", lead, self.weight_DSS)
 
 
 class RecommendationModel(nn.Module):
@@ -170,7 +77,7 @@ class RecommendationModel(nn.Module):
             if chosen.attention_modulation:
                 self.attention_bias = AttentionBias(user_size, size)
             if chosen.fusion_modulation:
-                self.fusion_gate = FusionGate(user_size, 3)
+                self.fusion_gate = FusionGate(user_size, MODALITIES)
             self.like_query = nn.Linear(user_size, size, bias=False)
             self.ranking_query = nn.Linear(user_size, size, bias=False)
             self.head_user = nn.Linear(user_size, HEAD_UNITS, bias=False)
@@ -192,7 +99,7 @@ class RecommendationModel(nn.Module):
         count, likes = torch.from_numpy(catalogue.count), torch.from_numpy(catalogue.likes)
         value = torch.from_numpy(catalogue.value_sum)
         total = count.sum().clamp_min(1)
-        self.overall_rate = float(((likes.sum() + 1) / (total + 2)))
+        self.overall_rate = float((likes.sum() + 1) / (total + 2))
         self.register_buffer("facet_IG", torch.from_numpy(catalogue.genre_matrix()), persistent=False)
         self.register_buffer("count_I", count, persistent=False)
         self.register_buffer("likes_I", likes, persistent=False)
@@ -261,7 +168,7 @@ class RecommendationModel(nn.Module):
         return base + (query * fused).sum(-1) + self.head_out(F.relu(hidden))[..., 0]
 
     def ranking_logits(self, table: ItemTable, reading: Reading | None, item_N: Tensor | None) -> Tensor:
-        """Score items `item_N` (None: the whole catalogue) for every moment: (B, Q, N), or (1, 1, N) without users."""
+        """Score items `item_N` (None: the whole catalogue) at each moment: (B, Q, N), or (1, 1, N) without users."""
         vectors, attention, prior = table.modality_IME, table.attention_IM, self.popularity_I
         if item_N is not None:
             vectors, attention, prior = vectors[item_N], attention[item_N], prior[item_N]
@@ -278,7 +185,9 @@ class RecommendationModel(nn.Module):
         """Score one item for every moment, (B, Q): the entries of `ranking_logits` that `item_BQ` picks."""
         left, weight = self._ranking_factors(reading)
         attention = F.embedding(item_BQ, table.attention_IM)
-        right = (attention[..., None] * F.embedding(item_BQ, table.modality_IME.flatten(1)).unflatten(-1, (3, -1)))
+        right = attention[..., None] * F.embedding(item_BQ, table.modality_IME.flatten(1)).unflatten(
+            -1, (MODALITIES, -1)
+        )
         scores = (left * right.flatten(-2)).sum(-1) / (weight * attention).sum(-1)
         habits = self._habits_query(reading)
         if habits is not None:
@@ -301,7 +210,7 @@ class RecommendationModel(nn.Module):
         return left.flatten(-2), attention.expand(*query.shape[:2], -1)
 
     def _fuse(self, table: ItemTable, reading: Reading | None, item_BQ: Tensor) -> Tensor:
-        vectors = F.embedding(item_BQ, table.modality_IME.flatten(1)).unflatten(-1, (3, -1))
+        vectors = F.embedding(item_BQ, table.modality_IME.flatten(1)).unflatten(-1, (MODALITIES, -1))
         user_attention, gate = self._steer(reading)
         attention = F.embedding(item_BQ, table.attention_IM) * user_attention
         weight = attention * gate / attention.sum(-1, keepdim=True)
@@ -309,7 +218,7 @@ class RecommendationModel(nn.Module):
 
     def _steer(self, reading: Reading | None) -> tuple[Tensor, Tensor]:
         """Return the user's factor of the attention over modalities, exp(bias), and the gates: (B, Q, M) each."""
-        neutral = self.items.slots.weight.new_ones(1, 1, 3)
+        neutral = self.items.slots.weight.new_ones(1, 1, MODALITIES)
         attention = gate = neutral
         if reading is not None and self.attention_bias is not None:
             attention = self.attention_bias(reading.user_BQH, self.items.slots.weight).clamp(-8, 8).exp()

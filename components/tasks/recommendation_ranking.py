@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from components.personalization.events import State
-from components.tasks.recommendation_model import ItemTable, RecommendationModel
+from components.tasks.recommendation_items import ItemTable
+from components.tasks.recommendation_model import RecommendationModel
 
 SHORTLIST = 200
 """Items with the best ranking logits, among which the like probability has its say."""
@@ -36,7 +37,7 @@ def rank(
     reading = model.read(state, profile_BF)
     logits = model.ranking_logits(table, reading, None)[:, 0].expand(users, -1).clone()
     for row, items in enumerate(excluded):
-        logits[row, torch.from_numpy(np.asarray(items, np.int64))] = float("-inf")
+        logits[row, torch.from_numpy(np.asarray(items, np.int64)).to(logits.device)] = float("-inf")
     best, item = logits.topk(min(SHORTLIST, logits.shape[1]))
     like = model.like_logits(table, state, reading, item).expand(item.shape)
     score, place = (best + model.settings.like_weight * like).topk(min(count, best.shape[1]))

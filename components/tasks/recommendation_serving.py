@@ -113,7 +113,9 @@ class RecommendationServable:
             if index >= 0
         ]
 
-    def like_probability(self, state: State, profile: Mapping[str, str], contents: Sequence[str]) -> list[float]:
+    def like_probability(
+        self, state: State, profile: Mapping[str, str], contents: Sequence[str]
+    ) -> list[float]:
         """Return the probability that the user likes each of `contents`. Raises `UnknownContent`."""
         unknown = [name for name in contents if name not in self._item]
         if unknown:

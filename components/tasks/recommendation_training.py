@@ -14,13 +14,8 @@ from components.data.interactions import Interactions
 from components.personalization.initialization import initialize
 from components.tasks.recommendation_batches import Batch, TrainingBatches
 from components.tasks.recommendation_catalogue import Catalogue
-from components.tasks.recommendation_model import (
-    PRIOR_EVENTS,
-    ItemTable,
-    Reading,
-    RecommendationModel,
-)
-
+from components.tasks.recommendation_items import ItemTable
+from components.tasks.recommendation_model import PRIOR_EVENTS, Reading, RecommendationModel
 
 RANKED_SHARE = 2
 """One event in so many takes part in the ranking loss of a step."""
@@ -69,7 +64,7 @@ class RecommendationTraining(lightning.LightningModule):
         like = batch.like_BQ.to(table.content_IC.dtype)
         base = self._base_without_own_vote(batch.item_BQ, like)
         logits = model.like_logits(table, source, reading, batch.item_BQ, batch.before_BQ, base)
-        loss = F.binary_cross_entropy_with_logits(logits[batch.mask_BQ], like[batch.mask_BQ])
+        loss = _masked_mean(F.binary_cross_entropy_with_logits(logits, like, reduction="none"), batch.mask_BQ)
         if self.config.model.ranking_weight > 0:
             loss = loss + self.config.model.ranking_weight * self._ranking_loss(table, reading, batch)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.item_BQ))
@@ -109,8 +104,11 @@ class RecommendationTraining(lightning.LightningModule):
         share = math.log(len(self.trained.count_I) / len(negative))
         of_negative = of_negative.masked_fill(excluded, float("-inf")).logsumexp(-1) + share
         loss = torch.logaddexp(of_item, of_negative) - of_item
-        mask = batch.mask_BQ[:, chosen]
-        return (loss * mask).sum() / mask.sum().clamp_min(1)
+        return _masked_mean(loss, batch.mask_BQ[:, chosen])
+
+
+def _masked_mean(loss_BQ: Tensor, mask_BQ: Tensor) -> Tensor:
+    return (loss_BQ * mask_BQ).sum() / mask_BQ.sum().clamp_min(1)
 
 
 class EpochLoader:

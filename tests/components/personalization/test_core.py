@@ -49,7 +49,9 @@ def at(events: Events, time: int) -> Events:
     seed=st.integers(0, 1000),
     read=st.lists(st.integers(0, 1000), min_size=3, max_size=3),
 )
-@example(length=CHUNK + 9, window=11, feedback=True, attention=True, seed=0, read=[CHUNK, CHUNK + 1, CHUNK + 9])
+@example(
+    length=CHUNK + 9, window=11, feedback=True, attention=True, seed=0, read=[CHUNK, CHUNK + 1, CHUNK + 9]
+)
 def test_encode_equals_repeated_step(length, window, feedback, attention, seed, read):
     read = [moment % (length + 1) for moment in read]
     core = make_core(window=window, feedback=feedback, attention=attention)
@@ -150,6 +152,7 @@ def test_the_profile_enters_additively_and_needs_no_new_state():
         state = core.state_at(core.encode(make_events(1, 9, 5)), torch.tensor([9]))
         summary = core.summary(state)
         context = core.attend(state, core.question(summary))
-        vectors = [core.user_vector(summary, context, torch.tensor([[a, b]])) for a, b in [(0, 0), (1, 0), (0, 2), (1, 2)]]
+        profiles = [torch.tensor([[a, b]]) for a, b in [(0, 0), (1, 0), (0, 2), (1, 2)]]
+        vectors = [core.user_vector(summary, context, profile) for profile in profiles]
     before = [torch.atanh(vector) for vector in vectors]
     torch.testing.assert_close(before[1] - before[0], before[3] - before[2], atol=1e-4, rtol=1e-4)

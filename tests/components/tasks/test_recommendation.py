@@ -28,7 +28,9 @@ def test_a_part_switched_off_has_no_parameters_and_changes_no_other_initial_valu
     for name in of_less:
         if of_less[name].shape == of_full[name].shape:
             assert torch.equal(of_less[name], of_full[name]), name
-    recommendation.evaluate(recommendation.build(tiny_config({switch: False}), log), log, "validation", slices=False)
+    recommendation.evaluate(
+        recommendation.build(tiny_config({switch: False}), log), log, "validation", slices=False
+    )
 
 
 def test_all_off_is_the_baseline(log):
@@ -183,7 +185,8 @@ def test_a_model_of_personal_taste_fits_its_training_users(log, tmp_path):
     losses = {}
     for name, core in (("personal", {}), ("baseline", None)):
         config = tiny_config(core, epochs=25, learning_rate=0.02, batch_size=54)
-        config = config.model_copy(update={"model": config.model.model_copy(update={"ranking_weight": 0.0, "dropout": 0.0})})
+        plain = config.model.model_copy(update={"ranking_weight": 0.0, "dropout": 0.0})
+        config = config.model_copy(update={"model": plain})
         module = recommendation.build(config, log)
         optimizer = module.configure_optimizers()
         module.log = lambda *args, **keywords: None
