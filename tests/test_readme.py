@@ -21,6 +21,8 @@ from tests.components.data.samples import write_movielens
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TRIALS = re.search(r"`run` trains: (\d+) trials", README)[1]
+"""What the README says of the sweep on MovieLens."""
 SECONDS = 280
 
 pytestmark = pytest.mark.xdist_group("ray")
@@ -143,11 +145,12 @@ COMMANDS: dict[str, Check] = {
     "make test": make_test,
     ". .venv/bin/activate": activate,
     "export ADAPTUNE_DATA=data": name_the_data,
-    "adaptune plan sweeps/recommendation-small.yaml": adaptune("30 trials: 0 done"),
-    # 6 users, 1 and 2 instead of 10 and 20 epochs, one seed of three
+    "adaptune plan sweeps/recommendation-small.yaml": adaptune(f"{TRIALS} trials: 0 done"),
+    # 6 users, 1 and 2 epochs, one seed, one ablation
     "adaptune run sweeps/recommendation-small.yaml": adaptune(
-        "recommendation-small: 10 trials finished, 0 failed",
+        "recommendation-small: 9 trials finished, 0 failed",
         *setting("grid.training.epochs=[1, 2]", "seeds=[0]"),
+        *setting("ablations={no-history: {model.personalization.history: false}}"),
     ),
     "adaptune compare recommendation-small": adaptune("no-history(.|\n)*item-bias"),
     "adaptune report recommendation-small": adaptune(r"report: .*recommendation-small\.html"),
