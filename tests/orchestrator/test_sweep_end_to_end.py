@@ -1,7 +1,8 @@
 """Every command on one finished sweep: what it prints, as text and as JSON, and how it exits."""
 
+import os
 import re
-import time
+import resource
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ def shape(document: Any) -> Any:
     if isinstance(document, list):
         return [shape(document[0])] if document else []
     return Real if isinstance(document, Real) and not isinstance(document, bool) else type(document)
+
+
+def test_tests_of_a_group_run_in_one_process(request: pytest.FixtureRequest) -> None:
+    assert "PYTEST_XDIST_WORKER" not in os.environ or request.node.nodeid.endswith("@ray")
 
 
 def test_run_reports_what_it_did_and_leaves_no_process(finished: Finished) -> None:
@@ -55,10 +60,16 @@ def adaptune_digest(finished: Finished) -> str:
 
 
 def test_the_second_run_is_over_at_once(finished: Finished) -> None:
-    started = time.perf_counter()
+    before = cpu_seconds()
     call = end(start("run", finished.sweep, "--home", finished.home, "--json"))
     assert call.code == 0 and call.document["skipped"] == TRIALS
-    assert time.perf_counter() - started < 10
+    assert cpu_seconds() - before < 5
+
+
+def cpu_seconds() -> float:
+    """Processor time of this process's children that have ended, which a busy machine does not stretch much."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_a_plan_tells_phases_and_what_is_done(finished: Finished, tmp_path: Path) -> None:
@@ -87,10 +98,9 @@ def test_ten_thousand_trials_are_planned_by_the_command_in_under_three_seconds(t
     sweep = write_sweep(tmp_path, large)
     seconds = []
     for _ in range(3):
-        process = start("plan", sweep, "--home", tmp_path / "home", "--json", PYTHONHASHSEED="0")
-        before = time.perf_counter()
-        call = end(process)
-        seconds.append(time.perf_counter() - before)
+        before = cpu_seconds()
+        call = end(start("plan", sweep, "--home", tmp_path / "home", "--json"))
+        seconds.append(cpu_seconds() - before)
         assert call.document["trials"] == 10_000, call.err
         if seconds[-1] < 3:
             break
