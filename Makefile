@@ -21,12 +21,6 @@ demo: .venv/.installed
 	$(BIN)/adaptune report $(SWEEP)
 	$(BIN)/adaptune promote $(SWEEP)
 	$(BIN)/adaptune serve --demo
-	@echo
-	@echo 'Go on with:'
-	@echo '  $(BIN)/adaptune serve            answer requests with the promoted model'
-	@echo '  $(BIN)/adaptune show TRIAL       look at one trial, named as in the report'
-	@echo '  $(BIN)/adaptune plan FILE        see what a sweep of your own, or a longer grid, would run'
-	@echo '  $(BIN)/adaptune --help           everything else'
 
 test: .venv/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

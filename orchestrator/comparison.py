@@ -116,6 +116,7 @@ class Comparison:
             "task": self.task.name,
             "objective": {"metric": self.metric, "mode": self.mode},
             "unit": "user",
+            "part": self.part,
             "seeds": list(self.seeds),
             "test_looks": self.test_looks,
             "rows": [row.to_json() for row in self.rows],

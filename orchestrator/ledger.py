@@ -265,6 +265,12 @@ class Ledger:
                 connection.execute(sa.select(_sweeps.c.name).order_by(_sweeps.c.updated.desc())).scalars()
             )
 
+    def sweep_data(self, name: str) -> str:
+        """Return the digest of the data that a sweep was last run on."""
+        with self._engine.connect() as connection:
+            chosen = sa.select(_sweeps.c.data_digest).where(_sweeps.c.name == name)
+            return str(connection.execute(chosen).scalar_one())
+
     def sweep_specs(self) -> dict[str, dict[str, Any]]:
         """Return every sweep's last file, by name."""
         with self._engine.connect() as connection:

@@ -39,6 +39,7 @@ class LiveTable:
         self._objective = objective
         self._sweep = sweep
         self._started = time.perf_counter()
+        self._first_job: float | None = None
         self._shown = 0.0
         self._epochs = 0
         self._epochs_done = 0
@@ -77,6 +78,7 @@ class LiveTable:
     def started(self, key: str, job: Job) -> None:
         """Add a job."""
         self._running[key] = _Line(job, time.perf_counter())
+        self._first_job = self._first_job or time.perf_counter()
 
     def progressed(self, key: str, progress: Progress) -> None:
         """Note a finished epoch."""
@@ -135,7 +137,7 @@ class LiveTable:
         waiting = max(self._epochs - self._epochs_done, 0)
         if not waiting or not self._epochs_done:
             return None
-        return (now - self._started) / self._epochs_done * waiting
+        return (now - (self._first_job or self._started)) / self._epochs_done * waiting
 
     def _render(self, now: float) -> Group:
         table = Table(box=None, pad_edge=False, header_style="dim")

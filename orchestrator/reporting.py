@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.data.store import data_digest
 from components.errors import AdaptuneError
 from orchestrator.adopt import read_whole
 from orchestrator.comparison import Role
@@ -48,7 +47,7 @@ def report_data(spec: SweepSpec, ledger: Ledger, workspace: Workspace) -> Report
         curves=tuple(_curves(grids, rows, final, workspace)),
         grid=tuple(_grid(grids, rows, final, spec)),
         costs=tuple(_costs(members, rows)),
-        provenance=_provenance(spec, rows, final, workspace),
+        provenance=_provenance(spec, ledger, rows, final, workspace),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -119,7 +118,7 @@ def _costs(members: Sequence[Member], rows: dict[str, TrialRow]) -> Iterator[Cos
 
 
 def _provenance(
-    spec: SweepSpec, rows: dict[str, TrialRow], final: set[str], workspace: Workspace
+    spec: SweepSpec, ledger: Ledger, rows: dict[str, TrialRow], final: set[str], workspace: Workspace
 ) -> dict[str, dict[str, Any]]:
     results = [read_whole(workspace.trial(trial) / "result.json") for trial in sorted(final)]
     environments = [result["environment"] for result in results if result is not None]
@@ -130,7 +129,7 @@ def _provenance(
     packages = environments[0]["packages"] if environments else {}
     return {
         "Sweep": {"name": spec.name, "task": spec.task, "seeds": ", ".join(map(str, spec.seeds))},
-        "Data": {"source": spec.data.source, "digest": data_digest(spec.data)},
+        "Data": {"source": spec.data.source, "digest": ledger.sweep_data(spec.name)},
         "Code": {
             "commit": values_of("commit") or "not a git checkout",
             "digest of the code and torch": ", ".join(sorted({row.validity or "" for row in rows.values()})),

@@ -50,7 +50,6 @@ def compare_sweep(
 
     Raises AdaptuneError while the sweep has no final rows, or a row lacks a seed.
     """
-    from components.data.store import data_digest
     from orchestrator.compare import compare_entries
 
     return compare_entries(
@@ -60,7 +59,7 @@ def compare_sweep(
         _entries(spec, ledger, workspace, part),
         spec.compare.against,
         spec.seeds,
-        ledger.test_looks(data_digest(spec.data)),
+        ledger.test_looks(ledger.sweep_data(spec.name)),
         part,
         level=spec.compare.confidence,
         all_slices=all_slices,

@@ -19,7 +19,8 @@ from orchestrator.formatting import (
 )
 from orchestrator.verdict import ALPHA, caveats, findings, headline, is_better
 
-PADDING = 2
+PADDING = 3
+"""Columns that a table puts between two cells."""
 
 
 def comparison_view(comparison: Comparison) -> Group:

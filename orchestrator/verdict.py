@@ -120,7 +120,8 @@ def _control(comparison: Comparison, row: Row) -> str:
     if gain is None or gain.p_adjusted >= ALPHA or not is_better(comparison, gain.difference):
         return f"{text}."
     share = loss.difference / gain.difference
-    return f"{text}: it loses {share * 100:.0f} % of its gain over {reference_name(comparison)}."
+    lost = "all" if share >= 1 else f"{share * 100:.0f} %"
+    return f"{text}: it loses {lost} of its gain over {reference_name(comparison)}."
 
 
 def _size(comparison: Comparison, difference: Difference) -> str:
