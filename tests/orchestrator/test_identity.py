@@ -74,3 +74,18 @@ def test_validity_covers_what_the_task_imports_and_nothing_else() -> None:
     assert {"components.personalization.core", "components.metrics.rows", "components.training"} <= set(found)
     assert not any(name.startswith("components.privacy") for name in found)
     assert all(ast.parse(path.read_text()) for path in found.values())
+
+
+def test_ids_of_the_first_version_stay_as_they_are() -> None:
+    """Ledgers in use hold these; a change here orphans every finished trial."""
+    spec = tiny_spec()
+    documents = [
+        document(spec.resolve(point, 3))
+        for point in ({}, {"model.personalization": None}, {"training.epochs": 20})
+    ]
+    assert [trial_and_run_id(each) for each in documents] == [
+        ("b8be837f891d", "0265ba177b3a"),
+        ("bbce69a2a06d", "74202297a6e2"),
+        ("f166b2c6e8e8", "0265ba177b3a"),
+    ]
+    assert identity.trivial_id("recommendation", "item-bias", "d") == "5eb0c8a90906"
