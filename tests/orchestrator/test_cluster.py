@@ -14,7 +14,7 @@ from orchestrator.cluster import _answer_probe, ray_cluster
 from tests.orchestrator.conftest import TINY
 from tests.orchestrator.sweeping import adaptune, end, start, write_sweep
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = pytest.mark.xdist_group("cluster")
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,13 @@ from orchestrator.workspace import read_json
 from tests.orchestrator.conftest import TINY
 from tests.orchestrator.sweeping import Json, adaptune, end, start, wait_until, write_sweep
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = pytest.mark.xdist_group("interrupted")
 
 LONG: Json = {
     **TINY,
     "name": "long",
     "grid": {},
-    "training": {"batch_size": 8, "epochs": 60},
+    "training": {"batch_size": 8, "epochs": 120},
     "seeds": [0],
     "ablations": {},
     "controls": [],
@@ -72,7 +72,7 @@ def test_a_stopped_sweep_is_resumed_by_the_same_command(tmp_path: Path) -> None:
     assert epochs(home) > done
 
     logs = {path: path.read_text().count("epoch 1:") for path in home.glob("runs/*/log.txt")}
-    call = end(start(*command, "--set", "training.epochs=60"))
+    call = end(start(*command, "--set", "training.epochs=120"))
     assert (call.code, call.document["finished"], call.document["failed"]) == (0, 2, 0), call.err
     assert set(logs.values()) == {1}, "a resumed training run does not begin again"
     assert adaptune("compare", "long", "--home", home).code == 0
