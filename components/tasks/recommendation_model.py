@@ -28,7 +28,7 @@ from components.tasks.recommendation_items import (
 )
 
 PRIOR_EVENTS = 5.0
-"""Events' worth of the overall like rate in every item's like rate."""
+"""Events' worth of the average item's like rate in every item's like rate."""
 HEAD_UNITS = 64
 RESIDUALS = 2
 
@@ -98,17 +98,21 @@ class RecommendationModel(nn.Module):
     def _register_statistics(self, catalogue: Catalogue) -> None:
         count, likes = torch.from_numpy(catalogue.count), torch.from_numpy(catalogue.likes)
         value = torch.from_numpy(catalogue.value_sum)
-        total = count.sum().clamp_min(1)
-        self.overall_rate = float((likes.sum() + 1) / (total + 2))
+        # A rarely met item is expected to be like the mean over items, not over events: popular ones are liked more.
+        known = (count / (count + PRIOR_EVENTS)).sum().clamp_min(1e-6)
+        self.prior_rate = float((likes / (count + PRIOR_EVENTS)).sum() / known) if count.any() else 0.5
+        prior_value = (value / (count + PRIOR_EVENTS)).sum() / known
         self.register_buffer("facet_IG", torch.from_numpy(catalogue.genre_matrix()), persistent=False)
         self.register_buffer("count_I", count, persistent=False)
         self.register_buffer("likes_I", likes, persistent=False)
-        rate = (likes + PRIOR_EVENTS * self.overall_rate) / (count + PRIOR_EVENTS)
-        mean_value = (value + PRIOR_EVENTS * value.sum() / total) / (count + PRIOR_EVENTS)
+        rate = (likes + PRIOR_EVENTS * self.prior_rate) / (count + PRIOR_EVENTS)
+        mean_value = (value + PRIOR_EVENTS * prior_value) / (count + PRIOR_EVENTS)
         self.register_buffer("rate_I", rate, persistent=False)
-        self.register_buffer("base_I", torch.logit(rate), persistent=False)
+        self.register_buffer("base_I", torch.logit(rate, eps=1e-3), persistent=False)
         self.register_buffer("mean_value_I", mean_value, persistent=False)
-        self.register_buffer("popularity_I", torch.log((count + 1) / total), persistent=False)
+        self.register_buffer(
+            "popularity_I", torch.log((count + 1) / count.sum().clamp_min(1)), persistent=False
+        )
 
     def events(self, table: ItemTable, history: History) -> Events:
         """Describe logged events to the core, with residuals of like and value against what all users gave."""

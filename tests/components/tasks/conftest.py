@@ -1,6 +1,16 @@
 import pytest
+import torch
 
 from tests.components.tasks.recommendation_fixtures import tiny_config, tiny_data
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Two processes with two threads each on two cores are many times slower than with one each."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
