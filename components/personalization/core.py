@@ -48,7 +48,8 @@ class PersonalizationCore(nn.Module):
             self.from_habits = nn.Linear(self.decays * content_size, hidden, bias=False)
         if self.feedback:
             self.from_trend = nn.Linear(self.trend_size, hidden, bias=False)
-            self.from_tastes = nn.Linear(self.trend_size * max(1, facets), hidden, bias=False)
+        if self.feedback and facets:
+            self.from_tastes = nn.Linear(self.trend_size * facets, hidden, bias=False)
         self.attention: MemoryAttention | None = None
         if self.history and settings.attention:
             read = residuals if self.feedback else 0
@@ -200,7 +201,7 @@ class PersonalizationCore(nn.Module):
     def _taste_means(self, summary: State) -> Tensor:
         """(B, Q, D, K, R)."""
         total, weight = summary["tastes"].split([self.facets * self.residuals, self.facets], dim=-1)
-        return shrunk_mean(total.unflatten(-1, (self.facets, self.residuals)), weight[..., None])
+        return shrunk_mean(total.reshape(*weight.shape, self.residuals), weight[..., None])
 
     def _mean_residual(self, trend: Tensor) -> Tensor:
         """The slowest running mean of each residual, (B, T, R)."""

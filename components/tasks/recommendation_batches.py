@@ -15,6 +15,8 @@ from components.randomness import derive_seed
 LENGTH_JITTER = 0.1
 """Relative noise on the lengths by which users are sorted into batches, so that batches differ between epochs."""
 
+MOST_EVENTS = 1000
+"""Of a longer log, a presentation shows this many events from a random one on; bounds the memory of a step."""
 FORGOTTEN = 0.5
 """A user's events are left out of the history, at each presentation, with a chance drawn from 0 to this."""
 
@@ -96,7 +98,9 @@ class TrainingBatches:
 
     def _batch(self, user: Indices, length: Indices, generator: np.random.Generator) -> Batch:
         data = self.data
-        row_BQ = stretch_rows(data.user_offsets[user], length)
+        skipped = generator.integers(0, np.maximum(length - MOST_EVENTS, 0), endpoint=True)
+        length = np.minimum(length, MOST_EVENTS)
+        row_BQ = stretch_rows(data.user_offsets[user] + skipped, length)
         step = np.arange(row_BQ.shape[1])
         real_BQ = step < length[:, None]
         kept_BQ = real_BQ & (
@@ -105,7 +109,7 @@ class TrainingBatches:
         kept = np.maximum(kept_BQ.sum(axis=1), 1)
         row_BT = np.take_along_axis(row_BQ, np.argsort(~kept_BQ, axis=1, kind="stable"), axis=1)
         row_BT = np.take_along_axis(row_BT, stretch_rows(np.zeros_like(kept), kept), axis=1)
-        earlier_BQ = data.before[row_BQ].astype(np.int64)
+        earlier_BQ = np.maximum(data.before[row_BQ].astype(np.int64) - skipped[:, None], 0)
         kept_before: Indices = np.cumsum(kept_BQ, axis=1) - kept_BQ
         items = len(data.item_ids)
         if self.negatives < items:

@@ -161,6 +161,8 @@ def succession_vectors(
         pairs += sparse.csr_matrix(
             (weight, (data.content[source[real]], data.content[row[real]])), shape=(items, items)
         )
+    if pairs.nnz == 0:
+        return np.zeros((items, size), np.float32), np.zeros((items, size), np.float32)
     scale = sparse.diags((count + COUNT_PRIOR) ** -0.5)
     left, strength, right = svds(scale @ pairs @ scale, k=size, v0=np.ones(items))
     lead, follow = left * np.sqrt(strength), right.T * np.sqrt(strength)

@@ -62,8 +62,8 @@ class RecommendationModel(nn.Module):
         self.attention_bias: AttentionBias | None = None
         self.fusion_gate: FusionGate | None = None
         chosen = settings.personalization
-        if chosen is not None and (chosen.history or chosen.profile):
-            profile_sizes = [len(categories) for categories in catalogue.profile_fields.values()]
+        profile_sizes = [len(categories) for categories in catalogue.profile_fields.values()]
+        if chosen is not None and (chosen.history or (chosen.profile and profile_sizes)):
             self.core = PersonalizationCore(
                 chosen,
                 size + catalogue.lead.shape[1],
@@ -85,6 +85,7 @@ class RecommendationModel(nn.Module):
                 self.ranking_habits = SuccessionQuery(catalogue.lead.shape[1], self.core.decays)
             if self.core.feedback:
                 self.like_trend = NeutralLinear(self.core.trend_size, 1, bias=False)
+            if self.core.feedback and self.core.facets:
                 self.like_taste = NeutralLinear(self.core.trend_size, 1, bias=False)
             if self.core.attention is not None:
                 self.like_context = NeutralLinear(user_size, 1, bias=False)
@@ -162,8 +163,9 @@ class RecommendationModel(nn.Module):
             query = query + self.like_query(reading.user_BQH)
             hidden = hidden + self.head_user(reading.user_BQH)
             if self.core.feedback:
-                taste = self.core.taste(reading.summary, F.embedding(item_BQ, self.facet_IG))
                 base = base + self.like_trend(self.core.trend(reading.summary))[..., 0]
+            if self.core.feedback and self.core.facets:
+                taste = self.core.taste(reading.summary, F.embedding(item_BQ, self.facet_IG))
                 base = base + self.like_taste(taste)[..., 0]
             if self.core.attention is not None:
                 context = self.core.attend(source, F.embedding(item_BQ, table.content_IC), before_BQ)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.metrics.rows import macro, select_slice
-from components.tasks import TASKS, recommendation
+from components.tasks import TASKS, recommendation, recommendation_batches
 from components.tasks.recommendation_batches import TrainingBatches
 from components.tasks.recommendation_evaluation import Examples, another_user, predict
 from tests.components.tasks.recommendation_fixtures import tiny_config
@@ -46,6 +46,38 @@ def test_every_training_event_of_seen_users_is_met_once_an_epoch(log):
         met = [batch.item_BQ[batch.mask_BQ] for batch in batches.epoch(epoch)]
         assert len(met) == len(batches)
         assert np.array_equal(np.bincount(torch.cat(met), minlength=len(log.item_ids)), expected)
+
+
+def test_of_a_long_log_a_stretch_is_shown(log, monkeypatch):
+    monkeypatch.setattr(recommendation_batches, "MOST_EVENTS", 7)
+    for batch in TrainingBatches(log, 16, 8, seed=0).epoch(0):
+        assert batch.item_BQ.shape[1] <= 7
+        assert (batch.earlier_BQ <= torch.arange(batch.item_BQ.shape[1])).all()
+        assert (batch.before_BQ <= batch.earlier_BQ).all()
+
+
+@pytest.mark.parametrize("core", [{}, {"history": False}, None])
+def test_data_without_genres_titles_and_profiles_will_do(log, core):
+    bare = dataclasses.replace(
+        log,
+        genres=[],
+        item_genres=[[] for _ in log.item_ids],
+        item_titles=["" for _ in log.item_ids],
+        profile_fields={},
+        profile=log.profile[:, :0],
+    )
+    module = recommendation.build(tiny_config(core), bare)
+    module.log = lambda *args, **keywords: None
+    loss = module.training_step(next(module.batches.epoch(0)), 0)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert np.isfinite(macro(recommendation.evaluate(module, bare, "validation"))["accuracy"])
+
+
+def test_data_in_which_all_happens_at_once_will_do(log):
+    at_once = dataclasses.replace(log, before=np.zeros_like(log.before))
+    module = recommendation.build(tiny_config(), at_once)
+    assert np.isfinite(macro(recommendation.evaluate(module, at_once, "test"))["accuracy"])
 
 
 def test_batches_follow_from_seed_and_epoch(log):
