@@ -24,7 +24,9 @@ LEAST_WORD_COUNT = 2
 MOST_WORDS = 12
 SUCCESSION_SIZE = 32
 REACH = 20
+"""How many events back an event counts as a successor."""
 COUNT_PRIOR = 5
+"""Events added to each item's in the normalisation, so that rare items do not lead anywhere for sure."""
 
 
 @dataclass(frozen=True)

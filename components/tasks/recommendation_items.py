@@ -14,6 +14,7 @@ from components.tasks.recommendation_catalogue import Catalogue
 
 MODALITIES = 3
 INITIAL_SUCCESSION = 6.0
+"""Initial weight, for each decay, of what the user's past items lead to; `lead` and `follow` are of unit length."""
 
 
 class ItemTable(NamedTuple):
