@@ -122,7 +122,7 @@ class PersonalizationSettings(Settings):
     window: int = Field(default=50, ge=1, le=4096)
     """Number of most recent events that attention looks at (the ring buffer's size)."""
     heads: int = Field(default=4, ge=1, le=64)
-    """Attention heads; must divide `hidden`."""
+    """Attention heads; must divide `hidden` and leave each head at least 4 units."""
     history: bool = True
     """Read the interaction log. Off also silences `attention` and `feedback`, which read it."""
     attention: bool = True
@@ -139,10 +139,15 @@ class PersonalizationSettings(Settings):
     @model_validator(mode="after")
     def _heads_divide_hidden(self) -> "PersonalizationSettings":
         if self.hidden % self.heads:
-            nearest = self.hidden - self.hidden % self.heads or self.heads
+            nearest = max(self.hidden - self.hidden % self.heads, 4 * self.heads)
             raise ValueError(
                 f"`heads` {self.heads} does not divide `hidden` {self.hidden}: "
                 f"change `heads`, or make `hidden` a multiple of it such as {nearest}"
+            )
+        if self.hidden // self.heads < 4:
+            raise ValueError(
+                f"`heads` {self.heads} leaves each head {self.hidden // self.heads} of the {self.hidden} units of "
+                f"`hidden`: use at most {max(1, self.hidden // 4)} heads, or make `hidden` at least {4 * self.heads}"
             )
         return self
 
@@ -160,7 +165,7 @@ class RecommendationSettings(Settings):
     """Items drawn a step for the sampled softmax of the ranking loss; the whole catalogue if it is smaller."""
     ranking_weight: float = Field(default=0.2, ge=0)
     """Weight of the ranking loss beside the like loss."""
-    like_weight: float = Field(default=0.3, ge=0)
+    like_weight: float = Field(default=0.2, ge=0)
     """Weight of the log-odds of a like beside the ranking logit when the catalogue is ranked."""
 
 

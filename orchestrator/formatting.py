@@ -26,7 +26,9 @@ def metric_difference(metric: Metric, value: float) -> str:
     """Write a signed difference: `+1.2 points` of a percentage, or `+0.012`."""
     if isnan(value):
         return MISSING
-    return f"{value * 100:+.1f} points" if metric.percent else f"{value:+.3f}"
+    value = round(value * 100, 1) if metric.percent else round(value, 3)
+    value = value or 0.0  # never "-0.0"
+    return f"{value:+.1f} points" if metric.percent else f"{value:+.3f}"
 
 
 def difference_interval(metric: Metric, difference: Difference) -> str:

@@ -201,6 +201,7 @@ class Plan:
         return {
             "sweep": self.spec.name,
             "task": self.spec.task,
+            "data_digest": self.data_digest,
             "trials": len(self.standing),
             "done": self.count("done"),
             "stale": self.count("stale"),

@@ -2,8 +2,9 @@
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import nullcontext
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,9 +42,12 @@ def predict(
     if k < 1:
         raise AdaptuneError(f"k is {k}: expected at least one recommendation a user")
     _check_format(out_file)
+    if out_file.resolve() == users_file.resolve():
+        raise AdaptuneError(f"{out_file} is the file of users itself: write the predictions to another file")
     found = registry.version(version)
     users = _read_users(users_file)
     scorer = Scorer(found, k, load)
+    _check_columns(users_file, users.column_names, scorer.profile_fields)
     kept = [name for name in users.column_names if name == "user" or name in scorer.profile_fields]
     tables = _scored(users.select(kept), partial(_score, found, k, load), registry.root)
     rows = _write(tables, out_file)
@@ -132,6 +136,16 @@ def _scored(users: "pa.Table", score: Callable[["pa.Table"], "pa.Table"], root: 
         parts = [users.slice(row, USERS_A_TASK) for row in range(0, len(users), USERS_A_TASK)]
         scored = ray.data.from_arrow(parts).map_batches(score, batch_format="pyarrow", batch_size=None)
         yield from scored.iter_batches(batch_format="pyarrow", batch_size=None)
+
+
+def _check_columns(path: Path, columns: Sequence[str], fields: Collection[str]) -> None:
+    """Refuse a column that was surely meant to be a profile field."""
+    for column in columns:
+        meant = [field for field in fields if field.lower() == column.lower()] or get_close_matches(
+            column, fields, 1, 0.75
+        )
+        if column != "user" and column not in fields and meant:
+            raise DataError(path, f"no profile field is called {column!r}; did you mean {meant[0]!r}?", 1)
 
 
 def _check_format(path: Path) -> None:

@@ -11,7 +11,7 @@ from components.data.store import open_interactions, prepare
 from components.errors import AdaptuneError
 from orchestrator.adopt import is_whole
 from orchestrator.ledger import Ledger
-from orchestrator.registry import Registry, Version
+from orchestrator.registry import Registry, Version, load_model
 from orchestrator.results import compare_sweep
 from orchestrator.spec.sweep import Gate, SweepSpec
 from orchestrator.stages import FINAL, MODEL
@@ -80,6 +80,7 @@ def promote_sweep(
     with tempfile.TemporaryDirectory(prefix=".promote-", dir=workspace.home) as temporary:
         source = Path(temporary) / "version"
         shutil.copytree(trial / "model", source)
+        load_model(spec.task, source, f"trial {best.id} in {trial}")
         write_population(open_interactions(prepare(spec.data, workspace.data)), source)
         version = registry.create(spec.task, source, {"validation": best.metrics}, provenance)
     registry.set_alias(spec.task, alias, version)

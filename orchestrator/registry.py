@@ -73,15 +73,22 @@ class Listing:
 
 def load_servable(version: Version) -> Any:
     """Load a version's model for serving; raise `RegistryError` if this code does not fit it."""
-    task = TASKS.get(version.task)
+    return load_model(version.task, version.folder, version.name)
+
+
+def load_model(task: str, folder: Path, name: str) -> Any:
+    """Load a model for serving from a folder that messages call `name`; raise `RegistryError` if that fails."""
+    from safetensors import SafetensorError
+
+    info = TASKS.get(task)
     try:
-        if task is None:
-            raise ValueError(f"there is no task {version.task!r}")
-        return task.load().load_servable(version.folder)
-    except (ValueError, KeyError, RuntimeError) as error:
+        if info is None:
+            raise ValueError(f"there is no task {task!r}")
+        return info.load().load_servable(folder)
+    except (ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise RegistryError(
-            f"{version.name}: this code cannot load it; run its sweep again and promote the winner, "
-            f"or use the code that it was trained with ({str(error).splitlines()[0]})"
+            f"{name}: its files are damaged, or this code does not fit them; run its sweep again and promote the "
+            f"winner, or use the code that it was trained with ({str(error).splitlines()[0]})"
         ) from error
 
 

@@ -112,9 +112,11 @@ def _costs(members: Sequence[Member], rows: dict[str, TrialRow]) -> Iterator[Cos
         for row in known:
             if row.run_id not in runs or row.epochs > runs[row.run_id].epochs:
                 runs[row.run_id] = row
+        finished = [row for row in runs.values() if row.state == "finished"]
         if known:
-            epochs = sum(row.epochs for row in runs.values())
-            yield Cost(phase, len(known), len(runs), epochs, sum(row.seconds or 0.0 for row in runs.values()))
+            epochs = sum(row.epochs for row in finished)
+            trainings = sum(1 for row in finished if row.epochs)
+            yield Cost(phase, len(known), trainings, epochs, sum(row.seconds or 0.0 for row in finished))
 
 
 def _provenance(

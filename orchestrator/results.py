@@ -26,6 +26,13 @@ def sweep_name(argument: str) -> str:
     return load_sweep(Path(argument)).name if is_file else argument
 
 
+def differs_from_last_run(argument: str, spec: SweepSpec) -> bool:
+    """Whether `argument` is a file that says something else than the sweep of its name that was last run."""
+    from orchestrator.spec.load import load_sweep
+
+    return Path(argument).is_file() and load_sweep(Path(argument)) != spec
+
+
 def recorded_sweep(argument: str, ledger: Ledger) -> SweepSpec:
     """Return a sweep as it was last run, by its name or by its file.
 
@@ -70,8 +77,8 @@ def _entries(spec: SweepSpec, ledger: Ledger, workspace: Workspace, part: Part) 
     final = ledger.members(spec.name, FINAL)
     if not final:
         raise AdaptuneError(
-            f"{spec.name} has no final results yet: `adaptune run` it to its end; "
-            "`adaptune status` tells how far it is"
+            f"{spec.name} has no final results yet: `adaptune run` it to its end, with --retry-failed if trials "
+            "failed; `adaptune status` tells how far it is"
         )
     entries = []
     for name in dict.fromkeys(member.name for member in final):

@@ -66,6 +66,8 @@ def findings(comparison: Comparison) -> list[str]:
     if trivial is not None and comparison.metric in trivial.model_minus:
         difference = trivial.model_minus[comparison.metric]
         place = "above" if is_better(comparison, difference.difference) else "below"
+        if difference.difference == 0:
+            place = "level with"
         sure = "" if difference.p_adjusted < ALPHA else ", which may be chance"
         sentences.append(
             f"It stands {place} the best trivial row, {trivial.name} ({_size(comparison, difference)}){sure}."
@@ -103,9 +105,10 @@ def caveats(comparison: Comparison) -> list[str]:
             "Choices that were made after looking at it make its figures optimistic."
         )
     if len(comparison.seeds) < 3:
-        runs = "one seed" if len(comparison.seeds) == 1 else f"{len(comparison.seeds)} seeds"
+        one = len(comparison.seeds) == 1
         notes.append(
-            f"With {runs}, chance in training is hardly averaged out; the intervals cover users only."
+            f"With {'one seed' if one else f'{len(comparison.seeds)} seeds'}, chance in training is "
+            f"{'not' if one else 'hardly'} averaged out; the intervals cover users only."
         )
     if comparison.model.users < 100:
         notes.append(f"Only {comparison.model.users} users stand behind the main figures.")

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
+from components.errors import DataError
+
 KEYS = pa.schema([
     pa.field("user", pa.string(), nullable=False),
     pa.field("group", pa.string(), nullable=False),
@@ -99,5 +101,11 @@ def write_rows(rows: pa.Table, path: Path) -> None:
 
 
 def read_rows(path: Path) -> pa.Table:
-    """Read what `write_rows` wrote, memory-mapped."""
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    """Read what `write_rows` wrote, memory-mapped; raise `DataError` for a damaged file."""
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(
+            path,
+            f"damaged ({error}); delete the folder it is in and run the sweep again, which makes it anew",
+        ) from error

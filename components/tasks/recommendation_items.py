@@ -13,8 +13,7 @@ from components.personalization.modulation import NeutralLinear
 from components.tasks.recommendation_catalogue import Catalogue
 
 MODALITIES = 3
-INITIAL_SUCCESSION = 6.0
-"""Initial weight, for each decay, of what the user's past items lead to; `lead` and `follow` are of unit length."""
+INITIAL_SUCCESSION = 2.0
 
 
 class ItemTable(NamedTuple):

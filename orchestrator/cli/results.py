@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.output import DEFAULT_HOME, GATE_REFUSED, GOOD, HomeOption, JsonOption, emit
+from orchestrator.cli.output import DEFAULT_HOME, GATE_REFUSED, GOOD, HomeOption, JsonOption, emit, err
 from orchestrator.cli.run import open_ledger
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from orchestrator.ledger import Ledger
     from orchestrator.promote import Promotion
     from orchestrator.results import Part
+    from orchestrator.spec.sweep import SweepSpec
 
 FinishedArgument = Annotated[
     str,
@@ -27,6 +29,18 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
+def _last_run(sweep: str, ledger: "Ledger") -> "SweepSpec":
+    """Return a sweep as it was last run, and say so where the file that names it has changed since."""
+    from orchestrator.results import differs_from_last_run, recorded_sweep
+
+    spec = recorded_sweep(sweep, ledger)
+    if differs_from_last_run(sweep, spec):
+        err().print(
+            f"note: {sweep} is not what was last run as {spec.name}; this is about the last run", markup=False
+        )
+    return spec
+
+
 def compare(
     sweep: FinishedArgument,
     validation: Annotated[
@@ -36,12 +50,12 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Say which of a sweep's rows differ from the baseline, and how sure that is."""
-    from orchestrator.results import compare_sweep, recorded_sweep
+    from orchestrator.results import compare_sweep
     from orchestrator.tables import comparison_view
 
     workspace, ledger = open_ledger(home)
     part: Part = "validation" if validation else "test"
-    spec = recorded_sweep(sweep, ledger)
+    spec = _last_run(sweep, ledger)
     comparison = compare_sweep(spec, ledger, workspace, part, all_slices=False)
     emit(comparison.to_json(), as_json, lambda console: console.print(comparison_view(comparison)))
 
@@ -56,10 +70,9 @@ def report(
 ) -> None:
     """Write a sweep's report: one HTML file that needs nothing else."""
     from orchestrator.reporting import write_report
-    from orchestrator.results import recorded_sweep
 
     workspace, ledger = open_ledger(home)
-    spec = recorded_sweep(sweep, ledger)
+    spec = _last_run(sweep, ledger)
     path = write_report(spec, ledger, workspace, out)
     emit({"sweep": spec.name, "report": path}, as_json, lambda console: console.print(f"report: {path}"))
 
@@ -73,10 +86,9 @@ def promote(
     """Make a sweep's winner a version in the registry, if the gates of its file let it pass."""
     from orchestrator.promote import promote_sweep
     from orchestrator.registry import Registry
-    from orchestrator.results import recorded_sweep
 
     workspace, ledger = open_ledger(home)
-    spec = recorded_sweep(sweep, ledger)
+    spec = _last_run(sweep, ledger)
     promotion = promote_sweep(spec, ledger, workspace, Registry(workspace.registry), alias)
     emit(promotion.to_json(), as_json, lambda console: _print_promotion(console, promotion))
     sys.exit(GOOD if promotion.version else GATE_REFUSED)

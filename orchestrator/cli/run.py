@@ -93,8 +93,8 @@ def _print_plan(console: "Console", plan: "Plan") -> None:
     if plan.epochs_to_run:
         cost = "no finished trial on this data yet to estimate the time from"
         if plan.seconds_per_epoch is not None:
-            hours = plan.epochs_to_run * plan.seconds_per_epoch / 3600
-            cost = f"about {hours:.2f} hours of one worker, by what finished trials took"
+            minutes = plan.epochs_to_run * plan.seconds_per_epoch / 60
+            cost = f"about {max(minutes, 1):,.0f} minutes of one worker, by what finished trials took"
         console.print(f"{plan.epochs_to_run:,} epochs to train: {cost}")
     if document["failed"]:
         console.print("failed trials are run again only with --retry-failed")

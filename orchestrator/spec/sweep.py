@@ -59,7 +59,9 @@ class Resources(Settings):
     @model_validator(mode="after")
     def _can_be_had(self) -> "Resources":
         if self.workers > 1:
-            raise ValueError(f"`workers` {self.workers} cannot be had yet: a trial trains on one worker; use 1")
+            raise ValueError(
+                f"`workers` {self.workers} cannot be had yet: a trial trains on one worker; use 1"
+            )
         if self.gpu > 1 and self.gpu != int(self.gpu):
             raise ValueError(
                 f"`gpu` {self.gpu:g} is neither whole nor below 1: use {int(self.gpu)} or a fraction below 1"

@@ -38,7 +38,7 @@ def comparison(entries):
 
 def test_json_has_the_announced_shape(comparison):
     document = json.loads(json.dumps(comparison.to_json(), allow_nan=False))
-    assert list(document) == ["sweep", "task", "objective", "unit", "seeds", "test_looks", "rows"]
+    assert list(document) == ["sweep", "task", "objective", "unit", "part", "seeds", "test_looks", "rows"]
     assert (document["unit"], document["seeds"], document["test_looks"]) == ("user", [0, 1], 3)
     rows = {row["name"]: row for row in document["rows"]}
     assert list(rows["model"]) == ["name", "role", "users", "parameters", "metrics", "against_baseline"]

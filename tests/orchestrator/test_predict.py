@@ -110,3 +110,11 @@ def test_bad_requests_are_refused_before_ray_starts(registry, tmp_path, version,
     (tmp_path / "users.csv").write_text("user\nada\n")
     with pytest.raises(AdaptuneError, match=message):
         predict(registry, version, tmp_path / "users.csv", tmp_path / out, k, load=load_fake)
+
+
+def test_the_users_file_is_not_overwritten(registry, tmp_path):
+    users = tmp_path / "users.csv"
+    users.write_text("user\nada\n")
+    with pytest.raises(AdaptuneError, match="write the predictions to another file"):
+        predict(registry, "recommendation/1", users, tmp_path / "." / "users.csv", load=load_fake)
+    assert users.read_text() == "user\nada\n"

@@ -169,7 +169,8 @@ def test_what_could_carry_code_or_is_incomplete_is_refused(registry, tmp_path):
 
 def test_a_model_that_this_code_cannot_load_is_refused_in_words(registry, version, tmp_path):
     with pytest.raises(
-        RegistryError, match="recommendation/1: this code cannot load it; run its sweep again"
+        RegistryError,
+        match="recommendation/1: its files are damaged, or this code does not fit them; run its sweep",
     ):
         load_servable(version)
     other = registry.create("telepathy", contents(tmp_path / "other"), {}, {})

@@ -202,6 +202,10 @@ def test_a_winner_whose_weights_are_gone_is_not_promoted(finished: Finished, tmp
     weights.unlink()
     call = adaptune("promote", "tiny", "--home", home)
     assert call.code == 2 and "gone or damaged" in call.err and "adaptune run" in call.err
+    weights.write_bytes(b"garbage")
+    call = adaptune("promote", "tiny", "--home", home)
+    assert call.code == 2 and "its files are damaged" in call.err
+    assert adaptune("models", "--home", home, "--json").document == {"models": []}
 
 
 def test_a_version_answers_for_many_users(finished: Finished, tmp_path: Path, warm_ray: None) -> None:

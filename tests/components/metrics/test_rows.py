@@ -2,6 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from components.errors import DataError
 from components.metrics.rows import (
     concat_rows,
     evaluation_rows,
@@ -52,3 +53,10 @@ def test_round_trip_through_a_file(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["test.arrow"]
     with pytest.raises(pa.ArrowInvalid):
         evaluation_rows(["a"], "seen", -1, [0.5], {})
+
+
+def test_a_damaged_file_is_refused_with_what_to_do(tmp_path):
+    path = tmp_path / "test.arrow"
+    path.write_bytes(b"garbage")
+    with pytest.raises(DataError, match=r"test\.arrow: damaged .* run the sweep again"):
+        read_rows(path)

@@ -82,6 +82,7 @@ BROKEN: dict[str, tuple[str | bytes, int, int, str]] = {
     "metric of another task": (HEAD + "objective: {metric: bleu}\n", 4, 21, "expected accuracy, auc, f1"),
     "wrong direction": (HEAD + "objective: {metric: log_loss, mode: max}\n", 4, 37, "a lower log_loss is better"),
     "heads and hidden": (HEAD + "model:\n  personalization:\n    heads: 3\n", 6, 12, "does not divide `hidden` 128"),
+    "heads without units": (HEAD + "model:\n  personalization:\n    hidden: 8\n", 6, 13, "leaves each head 2 of the 8 units"),
     "shared processor": (HEAD + "resources: {gpu: 1.5}\n", 4, 18, "`gpu` 1.5 is neither whole nor below 1"),
     "gate without a bound": (HEAD + "promote:\n  gates: [{metric: auc}]\n", 5, 11, "the gate has no bound"),
     "gate that none passes": (

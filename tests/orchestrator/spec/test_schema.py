@@ -74,7 +74,7 @@ def test_what_is_wrong_is_marked(change: dict, validator: Draft202012Validator):
     "change",
     [
         {"model": {"personalization": None}},
-        {"grid": {"model.personalization": [None, {"hidden": 8}], "training.epochs": [1]}},
+        {"grid": {"model.personalization": [None, {"hidden": 16}], "training.epochs": [1]}},
         {"ablations": {"no-attention": {"model.personalization.attention": False}}},
         {"objective": {"metric": "auc"}},
         {"data": {"source": "table", "events": "events.csv", "columns": {"user": "who"}}},

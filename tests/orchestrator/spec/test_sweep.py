@@ -43,7 +43,7 @@ def test_the_grid_is_a_product_with_the_last_path_fastest():
 
 
 def test_the_baseline_gets_the_grid_that_concerns_it():
-    grid = {"training.epochs": [2, 3], "model.personalization.hidden": [8, 16]}
+    grid = {"training.epochs": [2, 3], "model.personalization.hidden": [16, 32]}
     spec = sweep_from_values({**SMALL, "grid": grid})
     assert spec.baseline_grid() == {"training.epochs": (2, 3)}
     assert list(spec.baseline_points()) == [
@@ -90,7 +90,7 @@ def test_what_makes_no_trial_is_refused(assignments):
 def test_ten_thousand_trials_are_resolved_in_two_seconds():
     grid = {
         "training.learning_rate": [(index + 1) / 1e4 for index in range(100)],
-        "model.personalization.hidden": [4 * (index + 1) for index in range(10)],
+        "model.personalization.hidden": [16 * (index + 1) for index in range(10)],
     }
     start = time.process_time()
     spec = sweep_from_values({**SMALL, "grid": grid, "seeds": list(range(10))})
