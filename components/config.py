@@ -165,7 +165,7 @@ class RecommendationSettings(Settings):
     """Items drawn a step for the sampled softmax of the ranking loss; the whole catalogue if it is smaller."""
     ranking_weight: float = Field(default=0.2, ge=0)
     """Weight of the ranking loss beside the like loss."""
-    like_weight: float = Field(default=0.2, ge=0)
+    like_weight: float = Field(default=0.3, ge=0)
     """Weight of the log-odds of a like beside the ranking logit when the catalogue is ranked."""
 
 

@@ -17,6 +17,7 @@ from scipy import sparse
 from scipy.sparse.linalg import svds
 
 from components.data.interactions import Interactions
+from components.tasks.recommendation_rates import like_rate_prior
 
 WORD = re.compile(r"\w+")
 LEAST_WORD_COUNT = 2
@@ -42,6 +43,10 @@ class Catalogue:
     """[I] how many of them are likes."""
     value_sum: NDArray[np.float32]
     """[I] sum of their feedback."""
+    prior_rate: NDArray[np.float32]
+    """[I] like rate that is expected of each item before its own events; see `like_rate_prior`."""
+    prior_events: float
+    """How many events that expectation is worth."""
     lead: NDArray[np.float32]
     follow: NDArray[np.float32]
     """[I, S] each: the product of `lead` of one item and `follow` of another says how often users went from the one
@@ -61,18 +66,27 @@ class Catalogue:
         train = (data.part == 0) & ~data.unseen[user]
         content = data.content[train]
         lead, follow = succession_vectors(data, train)
+        count = np.bincount(content, minlength=items).astype(np.float32)
+        likes = np.bincount(content, data.like[train], minlength=items).astype(np.float32)
         seen = Counter(word for title in data.item_titles for word in set(_words(title)))
+        words = sorted(word for word, times in seen.items() if times >= LEAST_WORD_COUNT)
+        genres, titled = genre_matrix(data.item_genres, data.genres), word_matrix(data.item_titles, words)
+        prior_rate, prior_events = like_rate_prior(
+            likes, count, np.hstack([genres, _presence(titled, len(words))])
+        )
         return cls(
             item_ids=data.item_ids,
             titles=data.item_titles,
             item_genres=data.item_genres,
-            count=np.bincount(content, minlength=items).astype(np.float32),
-            likes=np.bincount(content, data.like[train], minlength=items).astype(np.float32),
+            count=count,
+            likes=likes,
             value_sum=np.bincount(content, data.value[train], minlength=items).astype(np.float32),
+            prior_rate=prior_rate,
+            prior_events=prior_events,
             lead=lead,
             follow=follow,
             genres=data.genres,
-            words=sorted(word for word, count in seen.items() if count >= LEAST_WORD_COUNT),
+            words=words,
             kinds=data.kinds,
             profile_fields=data.profile_fields,
             least_liked_value=float(data.value[train][data.like[train]].min(initial=1.0)),
@@ -80,23 +94,11 @@ class Catalogue:
 
     def genre_matrix(self) -> NDArray[np.float32]:
         """Return [I, G]: 1 where an item has a genre."""
-        column = {genre: index for index, genre in enumerate(self.genres)}
-        matrix = np.zeros((len(self.item_ids), len(self.genres)), np.float32)
-        for row, genres in enumerate(self.item_genres):
-            for genre in genres:
-                matrix[row, column[genre]] = 1
-        return matrix
+        return genre_matrix(self.item_genres, self.genres)
 
     def word_matrix(self) -> NDArray[np.int64]:
         """Return the word numbers of each title, [I, L], from 1; 0 is padding."""
-        number = {word: index + 1 for index, word in enumerate(self.words)}
-        rows = [
-            [number[word] for word in _words(title) if word in number][:MOST_WORDS] for title in self.titles
-        ]
-        matrix = np.zeros((len(rows), max(1, max(map(len, rows), default=0))), np.int64)
-        for row, numbers in enumerate(rows):
-            matrix[row, : len(numbers)] = numbers
-        return matrix
+        return word_matrix(self.titles, self.words)
 
     def write(self, folder: Path) -> None:
         """Write `items.arrow` and `vocabulary.json`."""
@@ -108,6 +110,7 @@ class Catalogue:
                 "count": self.count,
                 "likes": self.likes,
                 "value_sum": self.value_sum,
+                "prior_rate": self.prior_rate,
                 "lead": pa.FixedSizeListArray.from_arrays(self.lead.ravel(), self.lead.shape[1]),
                 "follow": pa.FixedSizeListArray.from_arrays(self.follow.ravel(), self.follow.shape[1]),
             }
@@ -122,6 +125,7 @@ class Catalogue:
             "words": list(self.words),
             "kinds": list(self.kinds),
             "profile_fields": {name: list(values) for name, values in self.profile_fields.items()},
+            "prior_events": self.prior_events,
             "least_liked_value": self.least_liked_value,
         }
         text = json.dumps(vocabulary, indent=1, ensure_ascii=False)
@@ -133,12 +137,33 @@ class Catalogue:
         with pa.memory_map(str(folder / "items.arrow")) as source:
             table = pa.ipc.open_file(source).read_all()
             columns = {name: table[name].to_pylist() for name in ("id", "title", "genres")}
-            numbers = {name: table[name].to_numpy().copy() for name in ("count", "likes", "value_sum")}
+            numbers = {
+                name: table[name].to_numpy().copy() for name in ("count", "likes", "value_sum", "prior_rate")
+            }
             for name in ("lead", "follow"):
                 flat = table[name].combine_chunks().flatten().to_numpy()
                 numbers[name] = flat.reshape(len(table), -1).copy()
         vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
         return cls(columns["id"], columns["title"], columns["genres"], **numbers, **vocabulary)
+
+
+def genre_matrix(item_genres: Sequence[Sequence[str]], genres: Sequence[str]) -> NDArray[np.float32]:
+    """Return [I, G]: 1 where an item has a genre."""
+    column = {genre: index for index, genre in enumerate(genres)}
+    matrix = np.zeros((len(item_genres), len(genres)), np.float32)
+    for row, names in enumerate(item_genres):
+        matrix[row, [column[name] for name in names]] = 1
+    return matrix
+
+
+def word_matrix(titles: Sequence[str], words: Sequence[str]) -> NDArray[np.int64]:
+    """Return the numbers of each title's first `MOST_WORDS` words in `words`, [I, L], from 1; 0 is padding."""
+    number = {word: index + 1 for index, word in enumerate(words)}
+    rows = [[number[word] for word in _words(title) if word in number][:MOST_WORDS] for title in titles]
+    matrix = np.zeros((len(rows), max(1, max(map(len, rows), default=0))), np.int64)
+    for row, numbers in enumerate(rows):
+        matrix[row, : len(numbers)] = numbers
+    return matrix
 
 
 def succession_vectors(
@@ -174,6 +199,13 @@ def succession_vectors(
         return np.ascontiguousarray(vectors[:, ::-1] / max(length, 1e-12), np.float32)
 
     return of_unit_length(lead), of_unit_length(follow)
+
+
+def _presence(word_IL: NDArray[np.int64], words: int) -> NDArray[np.float32]:
+    """Return [I, words]: 1 where a title has a word."""
+    matrix = np.zeros((len(word_IL), words + 1), np.float32)
+    np.put_along_axis(matrix, word_IL, 1, axis=1)
+    return matrix[:, 1:]
 
 
 def _words(title: str) -> list[str]:

@@ -13,7 +13,7 @@ from components.personalization.modulation import NeutralLinear
 from components.tasks.recommendation_catalogue import Catalogue
 
 MODALITIES = 3
-INITIAL_SUCCESSION = 2.0
+INITIAL_SUCCESSION = 6.0
 
 
 class ItemTable(NamedTuple):

@@ -27,8 +27,6 @@ from components.tasks.recommendation_items import (
     SuccessionQuery,
 )
 
-PRIOR_EVENTS = 5.0
-"""Events' worth of the average item's like rate in every item's like rate."""
 HEAD_UNITS = 64
 RESIDUALS = 2
 
@@ -50,6 +48,7 @@ class RecommendationModel(nn.Module):
     popularity_I: Tensor
     count_I: Tensor
     likes_I: Tensor
+    prior_I: Tensor
 
     def __init__(self, settings: RecommendationSettings, catalogue: Catalogue) -> None:
         super().__init__()
@@ -98,16 +97,15 @@ class RecommendationModel(nn.Module):
 
     def _register_statistics(self, catalogue: Catalogue) -> None:
         count, likes = torch.from_numpy(catalogue.count), torch.from_numpy(catalogue.likes)
-        value = torch.from_numpy(catalogue.value_sum)
-        # A rarely met item is expected to be like the mean over items, not over events: popular ones are liked more.
-        known = (count / (count + PRIOR_EVENTS)).sum().clamp_min(1e-6)
-        self.prior_rate = float((likes / (count + PRIOR_EVENTS)).sum() / known) if count.any() else 0.5
-        prior_value = (value / (count + PRIOR_EVENTS)).sum() / known
+        value, prior = torch.from_numpy(catalogue.value_sum), torch.from_numpy(catalogue.prior_rate)
+        self.prior_events = catalogue.prior_events
+        prior_value = value.sum() / count.sum().clamp_min(1)
+        rate = (likes + self.prior_events * prior) / (count + self.prior_events)
+        mean_value = (value + self.prior_events * prior_value) / (count + self.prior_events)
         self.register_buffer("facet_IG", torch.from_numpy(catalogue.genre_matrix()), persistent=False)
         self.register_buffer("count_I", count, persistent=False)
         self.register_buffer("likes_I", likes, persistent=False)
-        rate = (likes + PRIOR_EVENTS * self.prior_rate) / (count + PRIOR_EVENTS)
-        mean_value = (value + PRIOR_EVENTS * prior_value) / (count + PRIOR_EVENTS)
+        self.register_buffer("prior_I", prior, persistent=False)
         self.register_buffer("rate_I", rate, persistent=False)
         self.register_buffer("base_I", torch.logit(rate, eps=1e-3), persistent=False)
         self.register_buffer("mean_value_I", mean_value, persistent=False)

@@ -15,7 +15,7 @@ from components.personalization.initialization import initialize
 from components.tasks.recommendation_batches import Batch, TrainingBatches
 from components.tasks.recommendation_catalogue import Catalogue
 from components.tasks.recommendation_items import ItemTable
-from components.tasks.recommendation_model import PRIOR_EVENTS, Reading, RecommendationModel
+from components.tasks.recommendation_model import Reading, RecommendationModel
 
 RANKED_SHARE = 2
 """One event in so many takes part in the ranking loss of a step."""
@@ -80,8 +80,8 @@ class RecommendationTraining(lightning.LightningModule):
     def _base_without_own_vote(self, item: Tensor, like: Tensor) -> Tensor:
         """Log-odds of the items' like rates, each example's own vote left out so that it cannot be read off."""
         model = self.model
-        likes = model.likes_I[item] - like + PRIOR_EVENTS * model.prior_rate
-        return torch.logit(likes / (model.count_I[item] - 1 + PRIOR_EVENTS), eps=1e-3)
+        likes = model.likes_I[item] - like + model.prior_events * model.prior_I[item]
+        return torch.logit(likes / (model.count_I[item] - 1 + model.prior_events), eps=1e-3)
 
     def _ranking_loss(self, table: ItemTable, reading: Reading | None, batch: Batch) -> Tensor:
         """Softmax over the item met and shared negatives, without those that the user had met before.

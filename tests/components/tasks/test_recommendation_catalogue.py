@@ -6,7 +6,8 @@ from components.tasks.recommendation_catalogue import Catalogue, succession_vect
 
 
 def numbers(catalogue):
-    return [catalogue.count, catalogue.likes, catalogue.value_sum, catalogue.lead, catalogue.follow]
+    of_items = [catalogue.count, catalogue.likes, catalogue.value_sum, catalogue.prior_rate]
+    return [*of_items, catalogue.prior_events, catalogue.lead, catalogue.follow]
 
 
 def training_rows(log):
