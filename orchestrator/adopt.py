@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from components.errors import DataError
 from orchestrator.jobs import Look
 from orchestrator.ledger import Ledger, TrialRow
 from orchestrator.workspace import Workspace, read_json
@@ -86,6 +87,22 @@ def _is_news(row: TrialRow | None, result: dict[str, Any]) -> bool:
 
 
 def is_whole(workspace: Workspace, trial_id: str, *files: str) -> bool:
-    """Whether a trial's folder has a readable result and these files."""
+    """Whether a trial's folder has a readable result and these files, which can be opened (contents unread)."""
     folder = workspace.trial(trial_id)
-    return read_whole(folder / "result.json") is not None and all((folder / name).is_file() for name in files)
+    return read_whole(folder / "result.json") is not None and all(_opens(folder / name) for name in files)
+
+
+def _opens(path: Path) -> bool:
+    """Whether an Arrow file has its footer, and a safetensors file the length that its header promises."""
+    from safetensors import SafetensorError, safe_open
+
+    from components.metrics.rows import read_rows
+
+    try:
+        if path.suffix == ".arrow":
+            read_rows(path)
+        else:
+            safe_open(path, framework="numpy")
+    except (OSError, SafetensorError, DataError):
+        return False
+    return True

@@ -33,6 +33,7 @@ def ray_cluster(address: str | None, home: Path) -> Iterator[None]:
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(MAX_PENDING))
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # else a worker's memory grows from training to training
     import ray
 
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)

@@ -223,7 +223,9 @@ class Ledger:
             chosen = sa.select(_trials).where(_trials.c.id.startswith(prefix, autoescape=True)).limit(6)
             found = [TrialRow(**row._mapping) for row in connection.execute(chosen)]
         if not found:
-            raise AdaptuneError(f"no trial's id begins with {prefix!r}: `adaptune status` lists the trials")
+            raise AdaptuneError(
+                f"no trial's id begins with {prefix!r}: `adaptune status SWEEP` lists a sweep's trials"
+            )
         if len(found) > 1:
             some = ", ".join(row.id for row in found)
             raise AdaptuneError(f"several trials' ids begin with {prefix!r} ({some}): give more of it")

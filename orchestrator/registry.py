@@ -300,20 +300,21 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def _read_object(path: Path, advice: str = _ADVICE) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RegistryError(f"{path}: missing; the version is incomplete; {_ADVICE}") from None
+        raise RegistryError(f"{path}: missing; the version is incomplete; {advice}") from None
     except ValueError as error:
-        raise RegistryError(f"{path}: not JSON ({error}); {_ADVICE}") from error
+        raise RegistryError(f"{path}: not JSON ({error}); {advice}") from error
     if not isinstance(document, dict):
-        raise RegistryError(f"{path}: expected a JSON object; {_ADVICE}")
+        raise RegistryError(f"{path}: expected a JSON object; {advice}")
     return document
 
 
 def _read_alias(path: Path) -> int:
-    number = _read_object(path).get("version")
+    advice = f"delete the file, or promote to the alias `{path.stem}` again"
+    number = _read_object(path, advice).get("version")
     if not isinstance(number, int):
-        raise RegistryError(f"{path}: `version` should be a number; promote to this alias again")
+        raise RegistryError(f"{path}: `version` should be a number; {advice}")
     return number

@@ -96,10 +96,15 @@ def _grid(
                 else None
                 for member in members
             },
+            missing={row.seed: _what_happened(row) for row in known if row.state != "finished"},
             parameters=next((row.parameters for row in known if row.parameters is not None), None),
             seconds=sum(row.seconds or 0.0 for row in known),
             chosen=any(member.trial_id in final for member in members),
         )
+
+
+def _what_happened(row: TrialRow) -> str:
+    return "diverged" if row.state == "failed" and "DivergedError" in (row.cause or "") else row.state
 
 
 def _costs(members: Sequence[Member], rows: dict[str, TrialRow]) -> Iterator[Cost]:

@@ -184,7 +184,7 @@ class Stages:
                 for look in wanted
                 if (code := done.get((look.part, trial.id, look.control))) is None
                 or (code != self._code and not self._accept_stale)
-                or not (self._workspace.trial(trial.id) / f"{look.stem}.arrow").is_file()
+                or not is_whole(self._workspace, trial.id, f"{look.stem}.arrow")
             )
             if row is not None and row.state == "finished" and looks:
                 yield EvaluateJob(trial.id, trial.name, self._folder, trial.config, looks)

@@ -80,6 +80,8 @@ def create_api(engine: Engine) -> FastAPI:
         title="Adaptune",
         summary="Recommendations that adapt to each user with every event.",
         default_response_class=AsciiJSONResponse,
+        docs_url=None,  # its page loads scripts from elsewhere, which an endpoint behind a wall cannot
+        redoc_url=None,
     )
     api.add_middleware(BodyLimit, limit=LARGEST_BODY)
     _add_error_handlers(api)

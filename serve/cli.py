@@ -66,7 +66,7 @@ def _announce(url: str, version: str, alias: str, as_json: bool) -> None:
         typer.echo(json.dumps({"url": url, "model": version, "alias": alias}))
         return
     typer.echo(
-        f"""{version} (`{alias}`) answers on {url}  (Ctrl-C stops it; {url}/docs describes it)
+        f"""{version} (`{alias}`) answers on {url}  (Ctrl-C stops it; {url}/openapi.json describes it)
 
   curl {url}/v1/recommend -H 'content-type: application/json' -d '{{"user": "ada", "k": 5}}'
 

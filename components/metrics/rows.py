@@ -107,5 +107,5 @@ def read_rows(path: Path) -> pa.Table:
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(
             path,
-            f"damaged ({error}); delete the folder it is in and run the sweep again, which makes it anew",
+            f"damaged ({error}); run the sweep again, which makes it anew",
         ) from error

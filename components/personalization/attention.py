@@ -69,8 +69,8 @@ class MemoryAttention(nn.Module):
         return torch.cat(blocks, dim=1)
 
     def _split(self, tensor: Tensor) -> Tensor:
-        """(B, X, H) to (B, heads, X, H / heads)."""
-        return tensor.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        """(B, X, H) to (B, heads, X, H / heads), laid out so that batched matrix products need no copies."""
+        return tensor.unflatten(-1, (self.heads, -1)).transpose(1, 2).contiguous()
 
     def _query(self, query_BQC: Tensor) -> Tensor:
         return F.normalize(self._split(self.likeness(query_BQC)), dim=-1) * self.sharpness[:, None, None]
@@ -82,12 +82,13 @@ class MemoryAttention(nn.Module):
         return key, torch.cat([plain, self._split(self.value(vector))], dim=-1)
 
     def _read(self, query: Tensor, key: Tensor, value: Tensor, age_BQK: Tensor) -> Tensor:
-        # The empty slot is a row of its own with key and value zero, always visible.
-        key, value = F.pad(key, (0, 0, 1, 0)), F.pad(value, (0, 0, 1, 0))
-        visible = F.pad((age_BQK >= 0) & (age_BQK < self.window), (1, 0), value=True)
+        hidden = (age_BQK < 0) | (age_BQK >= self.window)
         age = age_BQK.clamp_min(0).to(key.dtype).log1p()[:, None]
-        slot = self.empty[:, None, None].expand(len(age), -1, age.shape[2], 1)
-        bias = torch.cat([slot, self.age_slope[:, None, None] * age], dim=-1)
-        bias = bias.masked_fill(~visible[:, None], float("-inf"))
-        read = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=1.0)
+        likeness = torch.bmm(query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2))
+        score = torch.addcmul(likeness.unflatten(0, query.shape[:2]), self.age_slope[:, None, None], age)
+        score = score.masked_fill(hidden[:, None], float("-inf"))
+        # The empty slot competes for the weight and has nothing to be read.
+        empty = self.empty[:, None, None].expand(*score.shape[:-1], 1)
+        weight = torch.cat([score, empty], dim=-1).softmax(-1)[..., :-1]
+        read = torch.bmm(weight.flatten(0, 1), value.flatten(0, 1)).unflatten(0, query.shape[:2])
         return read.transpose(1, 2).flatten(2)

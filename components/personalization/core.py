@@ -152,11 +152,13 @@ class PersonalizationCore(nn.Module):
         if isinstance(source, Encoded):
             assert before_BQ is not None
             return self.attention.sequence(query_BQC, source.memory_BTM, before_BQ)
-        slot = torch.arange(self.settings.window, device=query_BQC.device)
+        window = self.settings.window
+        filled = min(window, max(1, int(source["count"].max())))
+        slot = torch.arange(filled, device=query_BQC.device)
         newest = source["count"][:, None] - 1
-        age = (newest - slot) % self.settings.window
+        age = (newest - slot) % window
         age = age.masked_fill(age > newest, -1)
-        return self.attention(query_BQC, source["memory"], age[:, None])
+        return self.attention(query_BQC, source["memory"][:, :filled], age[:, None])
 
     def question(self, summary: State) -> Tensor:
         """What the core itself asks of the recent events when there is no content at hand, (B, Q, C)."""
@@ -175,7 +177,7 @@ class PersonalizationCore(nn.Module):
         if context is not None:
             parts.append(self.from_context(context))
         parts += [embedding(profile_BF[:, field])[:, None] for field, embedding in enumerate(self.profile)]
-        return self.dropout(torch.tanh(torch.stack(torch.broadcast_tensors(*parts)).sum(0)))
+        return self.dropout(torch.tanh(sum(parts[1:], parts[0])))
 
     def habits(self, summary: State) -> Tensor:
         """Running mean of the content at each decay: (B, Q, D, C)."""

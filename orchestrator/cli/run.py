@@ -120,8 +120,12 @@ def run(
     from orchestrator.workspace import Workspace
 
     spec = load_sweep(sweep, set_ or ())
-    with LiveTable(err(), spec.objective, spec.name) as table:
-        outcome = run_sweep(spec, Workspace(home), address, retry_failed, accept_stale, table)
+    try:
+        with LiveTable(err(), spec.objective, spec.name) as table:
+            outcome = run_sweep(spec, Workspace(home), address, retry_failed, accept_stale, table)
+    except KeyboardInterrupt:
+        err().print(f"{spec.name}: stopped; the same command goes on from here", markup=False)
+        raise typer.Exit(INTERRUPTED) from None
     emit(outcome.to_json(), as_json, lambda console: _print_outcome(console, outcome))
     if outcome.stopped:
         sys.exit(INTERRUPTED)
@@ -161,11 +165,74 @@ def _print_outcome(console: "Console", outcome: "Outcome") -> None:
         console.print("stopped before its end; the same command goes on from here")
 
 
-def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
-    """List the sweeps of this home folder and how far they are."""
+def status(
+    sweep: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SWEEP]", help="List this sweep's trials: its file or its name.", show_default=False
+        ),
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """List the sweeps of this home folder and how far they are, or the trials of one of them."""
+    _, ledger = open_ledger(home)
+    if sweep is None:
+        _status_of_all(ledger, as_json)
+    else:
+        _status_of_one(sweep, ledger, as_json)
+
+
+def _status_of_one(sweep: str, ledger: "Ledger", as_json: bool) -> None:
+    from orchestrator.results import recorded_sweep
+    from orchestrator.stages import FINAL
+
+    spec = recorded_sweep(sweep, ledger)
+    members = ledger.members(spec.name)
+    rows = ledger.trials(sorted({member.trial_id for member in members}))
+    final = {member.trial_id for member in members if member.phase == FINAL}
+    trials = [
+        {
+            "trial": member.trial_id,
+            "phase": member.phase,
+            "row": member.name,
+            "point": member.point,
+            "seed": member.seed,
+            "state": row.state if (row := rows.get(member.trial_id)) is not None else "waiting",
+            "metrics": (row.metrics if row is not None else None) or {},
+            "chosen": member.trial_id in final,
+        }
+        for member in members
+        if member.phase != FINAL
+    ]
+    document = {"sweep": spec.name, "objective": spec.objective.metric, "trials": trials}
+    emit(document, as_json, lambda console: _print_trials(console, document))
+
+
+def _print_trials(console: "Console", document: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("trial", "row", "point", "seed", "state", document["objective"]):
+        table.add_column(name, justify="right" if name in ("seed", document["objective"]) else "left")
+    for trial in document["trials"]:
+        point = ", ".join(f"{path.rsplit('.', 1)[-1]} {value}" for path, value in trial["point"].items())
+        value = trial["metrics"].get(document["objective"])
+        table.add_row(
+            trial["trial"] + ("*" if trial["chosen"] else ""),
+            trial["row"],
+            point,
+            str(trial["seed"]),
+            trial["state"],
+            "" if value is None else f"{value:.4f}",
+        )
+    console.print(table)
+    console.print("* chosen for the comparison; figures are validation results", style="dim")
+
+
+def _status_of_all(ledger: "Ledger", as_json: bool) -> None:
     from orchestrator.lease import is_alive
 
-    _, ledger = open_ledger(home)
     sweeps: list[dict[str, Any]] = []
     for name in ledger.sweep_names():
         members = [member for member in ledger.members(name) if member.phase not in ("final", "trivial")]

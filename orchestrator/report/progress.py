@@ -164,7 +164,10 @@ def grid(comparison: Comparison, points: Sequence[GridPoint]) -> GridView:
         (
             point,
             [_setting(point.settings.get(name)) for name in names],
-            [write.metric_value(metric, point.objective.get(seed)) for seed in seeds],
+            [
+                point.missing.get(seed) or write.metric_value(metric, point.objective.get(seed))
+                for seed in seeds
+            ],
             write.metric_value(metric, mean(point)),
         )
         for point in sorted(points, key=order)

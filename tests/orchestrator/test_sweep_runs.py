@@ -176,7 +176,11 @@ def test_what_was_deleted_or_damaged_is_trained_again_to_the_same_end(
     models = [member.trial_id for member in ledger.members("tiny", FINAL) if member.name == MODEL]
     os.truncate(workspace.trial(models[0]) / "result.json", 0)
     (workspace.trial(models[1]) / "model" / "model.safetensors").unlink()
-    (workspace.trial(ledger.members("tiny", "trivial")[0].trial_id) / "test.arrow").unlink()
+    trivial = [workspace.trial(member.trial_id) for member in ledger.members("tiny", "trivial")]
+    (trivial[0] / "test.arrow").unlink()
+    os.truncate(trivial[1] / "validation.arrow", 100)
+    baseline = next(member.trial_id for member in ledger.members("tiny", FINAL) if member.name == "baseline")
+    os.truncate(workspace.trial(baseline) / "test.arrow", 100)
 
     refused = adaptune("compare", "tiny", "--home", home)
     assert refused.code == 2 and "never evaluated" in refused.err
@@ -204,7 +208,7 @@ def test_a_winner_whose_weights_are_gone_is_not_promoted(finished: Finished, tmp
     assert call.code == 2 and "gone or damaged" in call.err and "adaptune run" in call.err
     weights.write_bytes(b"garbage")
     call = adaptune("promote", "tiny", "--home", home)
-    assert call.code == 2 and "its files are damaged" in call.err
+    assert call.code == 2 and "gone or damaged" in call.err
     assert adaptune("models", "--home", home, "--json").document == {"models": []}
 
 
