@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FORMATS = (".csv", ".parquet")
 USERS_A_TASK = 100
+"""Users that one task of Ray Data scores; so few or fewer are scored right here, which takes no Ray."""
 
 Load = Callable[[Version], Any]
 
@@ -125,6 +126,9 @@ def _schema() -> "pa.Schema":
 
 def _scored(users: "pa.Table", score: Callable[["pa.Table"], "pa.Table"], root: Path) -> Iterator["pa.Table"]:
     """Score the users, in order, on the Ray that is running or on one for the purpose."""
+    if len(users) <= USERS_A_TASK:
+        yield score(users)
+        return
     import ray
     import ray.data
 
@@ -175,7 +179,13 @@ def _read_users(path: Path) -> "pa.Table":
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
         raise DataError(path, f"not a readable {path.suffix} table: {error}") from error
     if "user" not in users.column_names:
-        raise DataError(path, f"no column `user`; found {', '.join(users.column_names) or 'none'}")
+        found = ", ".join(users.column_names) or "none"
+        hint = (
+            "; columns are separated by commas"
+            if path.suffix == ".csv" and len(users.column_names) == 1
+            else ""
+        )
+        raise DataError(path, f"no column `user`; found {found}{hint}")
     for row, user in enumerate(users["user"].to_pylist()):
         if not user:
             raise DataError(path, f"no user in row {row + 1}; every row names one", row + 2)

@@ -25,6 +25,8 @@ from serve.messages import (
 
 LARGEST_BODY = 1_000_000
 """Bytes; a thousand events need a fifth of it."""
+MOST_DRAINED = 100_000_000
+"""Bytes that are read and thrown away before a body is refused: a client that still writes hears no answer."""
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorAnswer, "description": "Nothing is promoted under the alias"},
@@ -52,14 +54,16 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body, more = b"", True
-        while more and len(body) <= self._limit:
+        body, size, more = b"", 0, True
+        while more and size <= MOST_DRAINED:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return
-            body += message.get("body", b"")
+            part = message.get("body", b"")
+            size += len(part)
+            body += part if size <= self._limit else b""
             more = message.get("more_body", False)
-        if len(body) > self._limit:
+        if size > self._limit:
             answer = AsciiJSONResponse({"detail": f"body over {self._limit} bytes; send it in parts"}, 413)
             await answer(scope, receive, send)
             return

@@ -14,7 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from components.data.text import read_lines
+from components.data.text import is_number, read_lines
 from components.errors import DataError
 
 LATEST = 10**11
@@ -117,7 +117,7 @@ class Columns:
         try:
             return pc.utf8_trim_whitespace(texts).cast(pa.float64())
         except pa.ArrowInvalid as error:
-            self.refuse([not _is_number(text) for text in texts.to_pylist()], name, expected)
+            self.refuse([not is_number(text) for text in texts.to_pylist()], name, expected)
             raise DataError(self.path, f"column {name!r}: {expected} ({error})") from error
 
     def _parse_iso(self, name: str, texts: pa.Array) -> NDArray[np.int64]:
@@ -199,11 +199,3 @@ class Columns:
             return read()
         except (pa.ArrowException, OSError) as error:
             raise DataError(self.path, f"a damaged or cut off Parquet file ({error})") from error
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

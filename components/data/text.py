@@ -37,3 +37,12 @@ def read_lines(path: Path, encoding: str) -> list[str]:
     if lines[-1] == "":
         lines.pop()
     return [line.removesuffix("\r") for line in lines]
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is written as a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

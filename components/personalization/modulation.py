@@ -5,7 +5,19 @@ from torch import Tensor, nn
 
 
 class NeutralLinear(nn.Linear):
-    """A linear map that starts at zero, so that an untrained user vector changes nothing."""
+    """A linear map that starts at zero, so that an untrained user vector changes nothing.
+
+    `gain` multiplies what comes out: under Adam, whose steps do not depend on the gradient's size, it is how much
+    faster the map leaves zero.
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, gain: float = 1.0) -> None:
+        super().__init__(in_features, out_features, bias)
+        self.gain = gain
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return (..., out_features)."""
+        return self.gain * super().forward(input)
 
     def reset_parameters(self) -> None:
         """Start at zero."""

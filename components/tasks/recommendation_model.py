@@ -28,6 +28,8 @@ from components.tasks.recommendation_items import (
 )
 
 HEAD_UNITS = 64
+TREND_GAIN = 10.0
+"""Mean residuals are small, and a residual of .1 is worth .4 in log-odds: the weights have a long way to go."""
 RESIDUALS = 2
 
 
@@ -83,7 +85,7 @@ class RecommendationModel(nn.Module):
             if self.core.history:
                 self.ranking_habits = SuccessionQuery(catalogue.lead.shape[1], self.core.decays)
             if self.core.feedback:
-                self.like_trend = NeutralLinear(self.core.trend_size, 1, bias=False)
+                self.like_trend = NeutralLinear(self.core.trend_size, 1, bias=False, gain=TREND_GAIN)
             if self.core.feedback and self.core.facets:
                 self.like_taste = NeutralLinear(self.core.trend_size, 1, bias=False)
             if self.core.attention is not None:

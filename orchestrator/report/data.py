@@ -29,12 +29,12 @@ class GridPoint:
     """The grid's paths and the values they take here."""
     objective: Mapping[int, float | None]
     """By seed; None where the trial has no result."""
-    missing: Mapping[int, str] = field(default_factory=dict)
-    """By seed, one word on why there is no result, such as `diverged`."""
     parameters: int | None = None
     seconds: float | None = None
     """Training time, all seeds together."""
     chosen: bool = False
+    missing: Mapping[int, str] = field(default_factory=dict)
+    """By seed, one word on why there is no result, such as `diverged`."""
 
 
 @dataclass(frozen=True)

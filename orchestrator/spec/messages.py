@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from components.data.text import is_number
 from orchestrator.spec.fields import SLUG_WORDS, Location, describe, keys, paths, tags, walk
 from orchestrator.spec.problems import SpecError, choice, show, suggest
 from orchestrator.spec.source import Node, Position
@@ -78,7 +79,7 @@ def _remedy(value: object, expected: str) -> str:
         return " (YAML 1.2 knows only true and false)"
     if "whole number" in expected and isinstance(value, float) and value.is_integer():
         return f": write {int(value)}"
-    if "number" in expected and "list" not in expected and isinstance(value, str) and _is_number(value):
+    if "number" in expected and "list" not in expected and isinstance(value, str) and is_number(value):
         return ": remove the quotes"
     if expected.startswith("a list") and not isinstance(value, dict | list | None):
         return f": write [{value}]"
@@ -91,14 +92,6 @@ def _remedy(value: object, expected: str) -> str:
         guess = suggest(value, options)
         return f"; {guess}" if guess.startswith("did you") else ""
     return ""
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _hint(location: Location, parent: FieldInfo | None, root: FieldInfo) -> str:

@@ -25,12 +25,17 @@ def registry(tmp_path: Path) -> Registry:
     return registry
 
 
-def test_ray_is_started_where_none_runs(registry, tmp_path):
+@pytest.mark.parametrize(("users", "starts"), [(1, False), (101, True)])
+def test_ray_is_started_for_many_users_where_none_runs(registry, tmp_path, monkeypatch, users, starts):
+    started = []
+    init = ray.init
+    monkeypatch.setattr(ray, "init", lambda **options: started.append(True) or init(**options))
     assert not ray.is_initialized()
-    (tmp_path / "users.csv").write_text("user\nada\n")
+    (tmp_path / "users.csv").write_text("user\n" + "".join(f"u{number}\n" for number in range(users)))
     out = tmp_path / "out.csv"
-    assert predict(registry, "recommendation/1", tmp_path / "users.csv", out, load=load_fake)["rows"] == 10
-    assert not ray.is_initialized()
+    summary = predict(registry, "recommendation/1", tmp_path / "users.csv", out, load=load_fake)
+    assert summary["rows"] == 10 * users
+    assert not ray.is_initialized() and bool(started) == starts
 
 
 def test_a_population_is_scored_in_its_order(registry, tmp_path, local_ray):
@@ -80,6 +85,7 @@ def test_profile_columns_override_and_others_are_named(registry, tmp_path, local
     ("name", "contents", "message"),
     [
         ("users.csv", b"id,age\n1,2\n", "users.csv: no column `user`; found id, age"),
+        ("users.csv", b"user;age\n1;2\n", "found user;age; columns are separated by commas"),
         ("users.csv", b"user,age\n1,2\n,3\n", "users.csv:3: no user in row 2"),
         ("users.csv", b"user\n", "users.csv: no users"),
         ("users.csv", b"", "users.csv: not a readable .csv table"),

@@ -123,6 +123,16 @@ def test_a_damaged_version_does_not_keep_the_model_from_being_promoted_again(reg
     assert "manifest.json: missing" in listed["recommendation/1"]
 
 
+@pytest.mark.parametrize("text", ["", "[]", '{"version": "1"}'])
+def test_a_damaged_alias_is_described_and_can_be_set_again(registry, version, text):
+    registry.set_alias("recommendation", "champion", version)
+    registry.alias_path("recommendation", "champion").write_text(text)
+    with pytest.raises(RegistryError, match=r"champion\.json: .*promote to the alias `champion` again"):
+        registry.versions()
+    registry.set_alias("recommendation", "champion", version)
+    assert registry.aliases("recommendation") == {"champion": 1}
+
+
 def test_aliases_move_and_are_listed(registry, version, tmp_path):
     other = registry.create("recommendation", contents(tmp_path / "other", 2.0), {}, {})
     assert registry.alias("recommendation", "champion") is None

@@ -187,3 +187,10 @@ def test_chart_places_values_where_they_belong():
     assert heights[0] > heights[1]  # larger values stand higher
     assert "model, events full: 2 [1.5, 2.5]" in chart
     assert 'role="img"' in chart and chart.count("<polygon") == 1
+
+
+def test_the_grid_says_why_a_point_has_no_result(report):
+    point = replace(report.grid[0], objective={0: 0.7, 1: None}, missing={1: "diverged"})
+    page = render_report(replace(report, grid=[point, *report.grid[1:]]))
+    grid = page[page.index('<section id="grid">') :]
+    assert "diverged" in grid[: grid.index("</section>")]

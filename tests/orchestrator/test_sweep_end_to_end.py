@@ -113,6 +113,10 @@ def test_status_and_show_tell_of_sweeps_and_trials(finished: Finished) -> None:
         "sweep": "tiny", "running": False, "trials": {"finished": TRIALS}, "waiting": 0, "failed_trials": []
     }  # fmt: skip
     assert "tiny" in adaptune("status", "--home", finished.home).out
+    trials = adaptune("status", "tiny", "--home", finished.home, "--json").document["trials"]
+    assert {trial["state"] for trial in trials} == {"finished"}
+    assert finished.call.document["best"]["trial"] in {trial["trial"] for trial in trials if trial["chosen"]}
+    assert trials[0]["trial"] in adaptune("status", "tiny", "--home", finished.home).out
     trial = finished.call.document["best"]["trial"]
     document = adaptune("show", trial[:8], "--home", finished.home, "--json").document
     assert (document["id"], document["state"], document["cause"]) == (trial, "finished", None)

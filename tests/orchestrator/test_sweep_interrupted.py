@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 from subprocess import Popen
+from unittest import mock
 
 import pytest
 
@@ -76,3 +77,10 @@ def test_a_stopped_sweep_is_resumed_by_the_same_command(tmp_path: Path) -> None:
     assert (call.code, call.document["finished"], call.document["failed"]) == (0, 2, 0), call.err
     assert set(logs.values()) == {1}, "a resumed training run does not begin again"
     assert adaptune("compare", "long", "--home", home).code == 0
+
+
+def test_ctrl_c_before_anything_began_says_how_to_go_on(tmp_path: Path) -> None:
+    with mock.patch("orchestrator.driver.run_sweep", side_effect=KeyboardInterrupt):
+        call = adaptune("run", "sweeps/quickstart.yaml", "--home", tmp_path / "home")
+    assert (call.code, call.out) == (130, "")
+    assert "quickstart: stopped; the same command goes on from here" in call.err
