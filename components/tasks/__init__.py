@@ -10,7 +10,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Literal
 
-from components.config import RecommendationSettings, Settings
+from components.config import MODEL_SETTINGS, Settings
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ TASKS: dict[str, TaskInfo] = {
     "recommendation": TaskInfo(
         name="recommendation",
         module="components.tasks.recommendation",
-        settings=RecommendationSettings,
+        settings=MODEL_SETTINGS["recommendation"],
         metrics={
             "accuracy": Metric(
                 "Accuracy", "max", "share of likes and dislikes told apart", percent=True, micro=True
