@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.data.interactions import open_interactions
 from components.data.population import write_population
-from components.data.store import open_interactions, prepare
+from components.data.store import prepare
 from components.errors import AdaptuneError
 from orchestrator.adopt import is_whole
 from orchestrator.ledger import Ledger

@@ -8,7 +8,7 @@ import pyarrow as pa
 from components.baselines.trivial import trivial_rows
 from components.config import DataSettings, TrialConfig
 from components.data import store
-from components.data.interactions import Interactions
+from components.data.interactions import Interactions, open_interactions
 from components.tasks import recommendation_evaluation, recommendation_serving
 from components.tasks.recommendation_catalogue import Catalogue
 from components.tasks.recommendation_serving import RecommendationServable
@@ -22,7 +22,7 @@ def prepare(settings: DataSettings, root: Path) -> Path:
 
 def open_data(folder: Path) -> Interactions:
     """Map a prepared data set into memory."""
-    return store.open_interactions(folder)
+    return open_interactions(folder)
 
 
 def build(config: TrialConfig, data: Interactions) -> RecommendationTraining:

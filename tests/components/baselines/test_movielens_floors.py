@@ -7,7 +7,8 @@ import pytest
 
 from components.baselines.trivial import trivial_rows
 from components.config import MovieLensSettings
-from components.data.store import open_interactions, prepare
+from components.data.interactions import open_interactions
+from components.data.store import prepare
 from components.metrics.rows import macro, micro
 
 FLOORS = {
