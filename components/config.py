@@ -229,9 +229,9 @@ class TrainingSettings(Settings):
     weight_decay: float = Field(default=0.01, ge=0)
     """AdamW's decoupled weight decay."""
     batch_size: int = Field(default=32, ge=1)
-    """Users a step; every event of a user is a training example."""
+    """Users a step, each with all of the user's events, in recommendation; questions a step in question answering."""
     epochs: int = Field(default=20, ge=1)
-    """Passes over the training users; the result is the model's state after exactly this many."""
+    """Passes over the training data; the result is the model's state after exactly this many."""
     seed: int = Field(default=0, ge=0)
     """Decides initial values, order and dropout."""
     gradient_clip: float = Field(default=1.0, gt=0)

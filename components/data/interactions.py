@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from components.data import SOURCES, splits
 from components.data.arrow import open_table, read_manifest, view, write_manifest, write_table
 from components.data.events import Event
 from components.data.source import Recording
+
+if TYPE_CHECKING:
+    from components.data.population import EventColumns
 
 VERSION = 1
 """Raised whenever the same recording is prepared differently."""
@@ -66,6 +69,13 @@ class Interactions:
     def __reduce__(self) -> tuple[Callable[[Path], "Interactions"], tuple[Path]]:
         """Travel to another process as the folder, which is mapped there again."""
         return open_interactions, (self.folder,)
+
+    def event_columns(self) -> "EventColumns":
+        """Return all events as they travel with a promoted model."""
+        from components.data.population import EventColumns, coded
+
+        content, kind = coded(self.content, self.item_ids), coded(self.kind, self.kinds)
+        return EventColumns(self.user_offsets, self.timestamp, content, kind, self.value)
 
     def events_of(self, user: int) -> Iterator[Event]:
         """Replay the log of the user with this index, in order, as events with stable ids."""

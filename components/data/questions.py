@@ -9,12 +9,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.data.arrow import open_table, read_manifest, view
 from components.data.events import Event
+
+if TYPE_CHECKING:
+    from components.data.population import EventColumns
 
 VERSION = 1
 """Raised whenever the same passages and users are prepared differently."""
@@ -127,6 +131,17 @@ class Questions:
         """Return the first character of tokens `start:end` of a passage, and the one after their last."""
         first = self.passage_offsets[passage]
         return int(self.token_start[first + start]), int(self.token_end[first + end - 1])
+
+    def event_columns(self) -> "EventColumns":
+        """Return all events as they travel with a promoted model."""
+        import pyarrow as pa
+
+        from components.data.population import EventColumns, coded
+
+        count = len(self.event_question)
+        content = pa.array([self.event_content(row) for row in range(count)], pa.string())
+        kind = coded(np.zeros(count, np.int32), [EVENT_KIND])
+        return EventColumns(self.event_offsets, self.event_timestamp, content, kind, self.event_value)
 
     def events_of(self, user: int) -> Iterator[Event]:
         """Replay the history of the user with this index; an event holds its question, passage and answer."""

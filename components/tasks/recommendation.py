@@ -9,6 +9,7 @@ from components.baselines.trivial import trivial_rows
 from components.config import DataSettings, TrialConfig
 from components.data import store
 from components.data.interactions import Interactions, open_interactions
+from components.data.population import write_population
 from components.tasks import recommendation_evaluation, recommendation_serving
 from components.tasks.recommendation_catalogue import Catalogue
 from components.tasks.recommendation_serving import RecommendationServable
@@ -49,6 +50,11 @@ def trivial(name: str, data: Interactions, part: Literal["validation", "test"]) 
 def export(module: RecommendationTraining, data: Interactions, folder: Path) -> None:
     """Write `items.arrow` and `vocabulary.json`."""
     Catalogue.of(data).write(folder)
+
+
+def export_users(data: Interactions, folder: Path) -> None:
+    """Write the users and all their events, of every part."""
+    write_population(data, folder)
 
 
 def load_servable(folder: Path) -> RecommendationServable:

@@ -6,13 +6,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestrator import formatting
+from orchestrator.comparison import Comparison
 from orchestrator.report.data import ReportData
 from orchestrator.report.progress import cold_start, grid, learning
-from orchestrator.report.standings import all_metrics, contributions, leaderboard
+from orchestrator.report.standings import Drawn, all_metrics, contributions, leaderboard
 from orchestrator.verdict import caveats, findings, headline
 
 FOLDER = Path(__file__).parent
-UNSEEN = ("unseen", -1)
 
 
 def render_report(report: ReportData) -> str:
@@ -38,7 +38,7 @@ def render_report(report: ReportData) -> str:
         model=comparison.model,
         gain=comparison.model.against_baseline.get(comparison.metric),
         leaderboard=leaderboard(comparison),
-        unseen=leaderboard(comparison, UNSEEN) if UNSEEN in comparison.slices else None,
+        others=_other_groups(comparison),
         all_metrics=all_metrics(comparison),
         contributions=contributions(comparison),
         cold_start=cold_start(comparison),
@@ -46,6 +46,16 @@ def render_report(report: ReportData) -> str:
         grid=grid(comparison, report.grid),
         total_seconds=sum(cost.seconds for cost in report.costs),
     )
+
+
+def _other_groups(comparison: Comparison) -> list[tuple[str, str, Drawn]]:
+    """Name, words and leaderboard of each group beside the main one."""
+    main, history = comparison.main
+    return [
+        (group, phrase, leaderboard(comparison, (group, history)))
+        for group, phrase in comparison.task.groups.items()
+        if group != main and (group, history) in comparison.slices
+    ]
 
 
 def _unbroken(sentence: str) -> str:
