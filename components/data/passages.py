@@ -199,16 +199,22 @@ class Tokens:
 
     def clause_around(self, first: int, last: int) -> tuple[int, int]:
         """Widen tokens `first:last` to the clause, or the clauses, that they stand in."""
-        begins, ends = self.clauses
-        before = np.flatnonzero(begins[: first + 1])
-        after = np.flatnonzero(ends[last - 1 :])
-        start = int(before[-1]) if len(before) else first
-        end = int(after[0]) + last if len(after) else last
-        if ends[start:first].any():  # the answer begins with a sign that lies between two clauses
-            start = first
-        if begins[last:end].any():
-            end = last
-        return start, end
+        return clause_around(*self.clauses, first, last)
+
+
+def clause_around(
+    begins: NDArray[np.bool_], ends: NDArray[np.bool_], first: int, last: int
+) -> tuple[int, int]:
+    """Widen tokens `first:last` of a text to the clause, or the clauses, that they stand in; as `Tokens.clauses`."""
+    before = np.flatnonzero(begins[: first + 1])
+    after = np.flatnonzero(ends[last - 1 :])
+    start = int(before[-1]) if len(before) else first
+    end = int(after[0]) + last if len(after) else last
+    if ends[start:first].any():  # the answer begins with a sign that lies between two clauses
+        start = first
+    if begins[last:end].any():
+        end = last
+    return start, end
 
 
 def kind_of(question: str) -> int:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from components.data.questions import Questions
 from components.metrics.reading import exact_match, f1
 from components.metrics.rows import concat_rows, evaluation_rows
+from components.metrics.satisfaction import satisfaction
 
 Values = NDArray[np.float64]
 
@@ -69,6 +70,7 @@ def score_answers(
         )
         for name, value in zip(names, values, strict=True):
             scores[name][row] = value
+    scores["satisfaction"] = satisfaction(scores["f1"])
     for number, style_name in enumerate(data.styles):
         scores[f"em_{style_name}"] = np.where(wanted == number, scores["em"], np.nan)
     return scores

@@ -8,6 +8,7 @@ import pyarrow as pa
 from components.baselines.reading import trivial_rows
 from components.config import DataSettings, TrialConfig
 from components.data import store
+from components.data.population import write_population
 from components.data.questions import Questions, open_questions
 from components.tasks import question_answering_evaluation, question_answering_serving
 from components.tasks.question_answering_serving import QuestionAnsweringServable
@@ -49,6 +50,11 @@ def trivial(name: str, data: Questions, part: Literal["validation", "test"]) -> 
 def export(module: QuestionAnsweringTraining, data: Questions, folder: Path) -> None:
     """Write `words.arrow`, `stems.arrow` and `vocabulary.json`."""
     module.vocabulary.write(folder)
+
+
+def export_users(data: Questions, folder: Path) -> None:
+    """Write the users and all their events."""
+    write_population(data, folder)
 
 
 def load_servable(folder: Path) -> QuestionAnsweringServable:
