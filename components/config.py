@@ -197,6 +197,10 @@ class RecommendationSettings(Settings):
     """Weight of the log-odds of a like beside the ranking logit when the catalogue is ranked."""
 
 
+LEAST_HEAD = 8
+"""Units that an attention head of question answering must have, as it carries all that an answer's extent tells."""
+
+
 class QuestionAnsweringSettings(Settings):
     """The question answering model."""
 
@@ -212,6 +216,17 @@ class QuestionAnsweringSettings(Settings):
     """Users that a question is answered for each time it is read in training."""
     beam: int = Field(default=5, ge=1, le=64)
     """Starts of an answer that are followed up when one is chosen."""
+
+    @model_validator(mode="after")
+    def _heads_hold_extents(self) -> Self:
+        core = self.personalization
+        if core is not None and core.attention and core.hidden // core.heads < LEAST_HEAD:
+            raise ValueError(
+                f"`personalization.heads` {core.heads} leaves each head {core.hidden // core.heads} of the "
+                f"{core.hidden} units of `personalization.hidden`, and question answering needs {LEAST_HEAD}: "
+                f"use fewer heads, or make `hidden` at least {LEAST_HEAD * core.heads}"
+            )
+        return self
 
 
 MODEL_SETTINGS: dict[str, type[Settings]] = {
