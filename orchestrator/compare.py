@@ -53,7 +53,9 @@ def compare_entries(
     wanted = sorted(present, key=lambda chosen: (chosen[0], chosen[1] != FULL_HISTORY, chosen[1]))
     main = (task.main_group, FULL_HISTORY)
     if main not in present:
-        raise AdaptuneError(f"{sweep}: no row was evaluated on {task.groups[main[0]]} with full histories")
+        raise AdaptuneError(
+            f"{sweep}: no row was evaluated on {task.groups[main[0]].title} with full histories"
+        )
     return Comparison(
         sweep=sweep,
         task=task,

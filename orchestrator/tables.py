@@ -117,9 +117,8 @@ def _table(title: str, headings: Iterable[str]) -> Table:
 
 def _subtitle(comparison: Comparison, chosen: Slice) -> str:
     users = next((row.users for row in comparison.slices.get(chosen, ())), 0)
-    unit = "" if comparison.task.unit == "user" else f" ({comparison.task.counted(users)})"
-    group = f"{chosen[0]} users" if unit else f"{users} {chosen[0]} users"
-    return f"{comparison.part} part, {group}{unit}, {len(comparison.seeds)} seed(s)"
+    group = comparison.task.counted_group(chosen[0], users)
+    return f"{comparison.part} part, {group}, {len(comparison.seeds)} seed(s)"
 
 
 def _style(comparison: Comparison, row: Row) -> str:

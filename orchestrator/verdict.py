@@ -86,12 +86,12 @@ def findings(comparison: Comparison) -> list[str]:
         if row.role == "control" and comparison.metric in row.model_minus:
             sentences.append(_control(comparison, row))
     main, history = comparison.main
-    for group, phrase in comparison.task.groups.items():
-        model = comparison.row(comparison.model.name, (group, history))
-        if group != main and model is not None and comparison.metric in model.against_baseline:
+    for name, group in comparison.task.groups.items():
+        model = comparison.row(comparison.model.name, (name, history))
+        if name != main and model is not None and comparison.metric in model.against_baseline:
             difference = model.against_baseline[comparison.metric]
             sentences.append(
-                f"On {model.users} {phrase}, the difference from "
+                f"On {model.users} {group.meaning}, the difference from "
                 f"{reference_name(comparison)} is {_size(comparison, difference)}."
             )
     return sentences

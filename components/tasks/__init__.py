@@ -26,6 +26,16 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Group:
+    """A group of evaluation rows, in words."""
+
+    title: str
+    """Short, such as `unseen users`."""
+    meaning: str
+    """Continues `the mean over 12 ...`."""
+
+
+@dataclass(frozen=True)
 class TaskInfo:
     """What planning, validation and reporting need to know of a task without importing it."""
 
@@ -38,8 +48,8 @@ class TaskInfo:
     """By name; the first one is the objective unless a sweep says otherwise."""
     unit: str
     """What an evaluation row stands for and what comparisons pair, such as `user`."""
-    groups: Mapping[str, str]
-    """Each group of evaluation rows, and its units in words; the first group is the main one."""
+    groups: Mapping[str, Group]
+    """The groups of evaluation rows by name; the first one is the main group."""
     controls: tuple[str, ...]
     trivial: tuple[str, ...]
     sources: tuple[str, ...]
@@ -60,6 +70,11 @@ class TaskInfo:
     def counted(self, count: int) -> str:
         """Write a number of units: `1 user`, `1,024 users`."""
         return f"{count:,} {self.unit}{'' if count == 1 else 's'}"
+
+    def counted_group(self, group: str, count: int) -> str:
+        """Write a group and how many units it has: `854 seen users`, `unseen users (120 passages)`."""
+        title = self.groups[group].title
+        return f"{count} {title}" if title.endswith(f"{self.unit}s") else f"{title} ({self.counted(count)})"
 
     def load(self) -> ModuleType:
         """Import the task's module, which fulfils the `Task` protocol of `components.tasks.protocol`."""
@@ -89,7 +104,10 @@ TASKS: dict[str, TaskInfo] = {
             ),
         },
         unit="user",
-        groups={"seen": "users that were seen in training", "unseen": "users that training never saw"},
+        groups={
+            "seen": Group("seen users", "users that were seen in training"),
+            "unseen": Group("unseen users", "users that training never saw"),
+        },
         controls=("shuffled-users",),
         trivial=(
             "always-like",
@@ -138,9 +156,15 @@ TASKS: dict[str, TaskInfo] = {
         },
         unit="passage",
         groups={
-            "unseen": "passages, read for users that training never saw",
-            "plain": "passages, read for unseen users who always want the same style",
-            "conditional": "passages, read for unseen users whose preference depends on the kind of question",
+            "unseen": Group("unseen users", "passages, read for users that training never saw"),
+            "plain": Group(
+                "unseen users with one preference",
+                "passages, read for unseen users who always want the same style",
+            ),
+            "conditional": Group(
+                "unseen users whose preference depends on the question",
+                "passages, read for unseen users whose preference depends on the kind of question",
+            ),
         },
         controls=("shuffled-users",),
         trivial=("lexical",),

@@ -5,6 +5,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from components.tasks import Group
 from orchestrator import formatting
 from orchestrator.comparison import Comparison
 from orchestrator.report.data import ReportData
@@ -48,13 +49,13 @@ def render_report(report: ReportData) -> str:
     )
 
 
-def _other_groups(comparison: Comparison) -> list[tuple[str, str, Drawn]]:
+def _other_groups(comparison: Comparison) -> list[tuple[str, Group, Drawn]]:
     """Name, words and leaderboard of each group beside the main one."""
     main, history = comparison.main
     return [
-        (group, phrase, leaderboard(comparison, (group, history)))
-        for group, phrase in comparison.task.groups.items()
-        if group != main and (group, history) in comparison.slices
+        (name, group, leaderboard(comparison, (name, history)))
+        for name, group in comparison.task.groups.items()
+        if name != main and (name, history) in comparison.slices
     ]
 
 

@@ -21,7 +21,7 @@ COLD_START = ("model", "baseline")
 class ColdStart:
     """The objective by length of history for one group."""
 
-    group: str
+    title: str
     counted: str
     """How many units stand behind it."""
     chart: Markup
@@ -34,7 +34,7 @@ def cold_start(comparison: Comparison) -> list[ColdStart]:
     """Draw model and baseline by the number of events that they were shown, for each group with cuts."""
     metric = comparison.task.metrics[comparison.metric]
     found = []
-    for group in comparison.task.groups:
+    for group, words in comparison.task.groups.items():
         cuts = sorted(history for name, history in comparison.slices if name == group and history >= 0)
         if not cuts:
             continue
@@ -55,7 +55,7 @@ def cold_start(comparison: Comparison) -> list[ColdStart]:
         changes = [row.against_baseline.get(comparison.metric) if row is not None else None for row in model]
         rows.append(("difference", "", [_gain(metric, change) for change in changes]))
         chart = line_chart(
-            f"{metric.label} of {group} users",
+            f"{metric.label} of {words.title}",
             series,
             "events of history",
             metric.label,
@@ -63,7 +63,7 @@ def cold_start(comparison: Comparison) -> list[ColdStart]:
             x_names=names,
         )
         users = next((row.users for row in comparison.slices[(group, histories[0])]), 0)
-        found.append(ColdStart(group, comparison.task.counted(users), chart, names, rows))
+        found.append(ColdStart(words.title, comparison.task.counted(users), chart, names, rows))
     return found
 
 
