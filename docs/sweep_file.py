@@ -152,7 +152,8 @@ def _names() -> Iterator[str]:
         for name, metric in info.metrics.items():
             yield f"| `{name}` | {'higher' if metric.mode == 'max' else 'lower'} | {metric.meaning} |"
         yield ""
-        yield f"Sources of data: {_listed(info.sources)}. Controls: {_listed(info.controls)}. Trivial rows, always computed: {_listed(info.trivial)};"
+        yield f"Sources of data: {_listed(info.sources)}. Controls: {_listed(info.controls)}."
+        yield f"Trivial rows, always computed: {_listed(info.trivial)};"
         for source, oracles in info.oracles.items():
             yield f"on `{source}` data also {_listed(oracles)}.\n"
 
