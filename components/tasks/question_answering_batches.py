@@ -22,6 +22,9 @@ from components.tasks.question_answering_vocabulary import Lexicon, Vocabulary
 LENGTH_JITTER = 0.15
 """Relative noise on the lengths by which passages are sorted into batches, so that batches differ between epochs."""
 
+HISTORY_SPREAD = 4
+"""Histories of one batch differ in length by about so many events."""
+
 Indices = NDArray[np.int64]
 
 
@@ -218,7 +221,10 @@ class TrainingBatches:
         step = np.arange(max(1, int(available.max(initial=0))))
         row = np.minimum(first[:, None] + step, len(log.question_E) - 1)
         allowed = (step < available[:, None]) & (log.passage_E[row] != passage_N[:, None])
-        wanted = generator.integers(0, allowed.sum(axis=1), endpoint=True)
+        # Of similar length in one batch: the recurrence takes as many steps as the longest history has events.
+        about = int(generator.integers(0, len(step) + HISTORY_SPREAD, endpoint=True))
+        wanted = about - generator.integers(0, HISTORY_SPREAD, len(user_N), endpoint=True)
+        wanted = np.clip(wanted, 0, allowed.sum(axis=1))
         draw = np.where(allowed, generator.random(row.shape), np.inf)
         rank = draw.argsort(axis=1).argsort(axis=1)
         kept = rank < wanted[:, None]

@@ -53,14 +53,14 @@ class Bidirectional(nn.Module):
     def forward(self, input_BTH: Tensor, mask_BT: Tensor) -> Tensor:
         """Return (B, T, H): the first half of the units has read what comes before, the second what comes after."""
         # The recurrence runs along the first dimension, so that each step reads one stretch of memory.
-        input_TBH = input_BTH.transpose(0, 1)
         new, keep, gate = self.project(self.dropout(input_BTH).transpose(0, 1)).chunk(3, dim=-1)
-        keep = torch.sigmoid(keep + 1)  # so that states live for some tokens from the start
+        # Sums over many tokens need full precision. The 1 lets states live for some tokens from the start.
+        keep = torch.sigmoid(keep.float() + 1)
         added = (1 - keep) * new * mask_BT.t()[..., None]
         state_TDH = LinearRecurrence.apply(_turn(keep), _turn(added))
         onward, backward = state_TDH.chunk(2, dim=1)
-        state_TBH = torch.tanh(torch.cat([onward, backward.flip(0)], dim=-1))
-        return torch.lerp(input_TBH, state_TBH, torch.sigmoid(gate)).transpose(0, 1)
+        state_BTH = torch.tanh(torch.cat([onward, backward.flip(0)], dim=-1)).transpose(0, 1)
+        return input_BTH + torch.sigmoid(gate).transpose(0, 1) * (state_BTH - input_BTH)
 
 
 def _turn(both_TBH: Tensor) -> Tensor:

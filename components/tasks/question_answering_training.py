@@ -54,7 +54,9 @@ class QuestionAnsweringTraining(lightning.LightningModule):
             {"params": matrices, "weight_decay": training.weight_decay},
             {"params": vectors, "weight_decay": 0.0},
         ]
-        return torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
+        # The fused form is fast; with a gradient scaler Lightning cannot clip gradients before it.
+        fused = training.precision != "16-mixed"
+        return torch.optim.AdamW(groups, lr=training.learning_rate, fused=fused)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the negative log-likelihood of the wanted spans plus the weighted loss of their place."""

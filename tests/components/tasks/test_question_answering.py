@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -23,20 +24,18 @@ def data(tmp_path_factory):
     return tiny_data(tmp_path_factory.mktemp("squad"))
 
 
-def trained_for(data, epochs, personalization=None, **training):
-    """Train without Lightning, which costs seconds that these tests do not need."""
+def trained_for(data, epochs, personalization=None, most=None, **training):
+    """Train without Lightning, which costs seconds that these tests do not need; `most` batches an epoch."""
     module = QuestionAnsweringTraining(tiny_config(data.folder, personalization, **training), data)
     module.log = lambda *args, **keywords: None
     optimizer = module.configure_optimizers()
-    step = 0
     for epoch in range(epochs):
         torch.manual_seed(epoch)
-        for batch in module.batches.epoch(epoch):
+        for batch in itertools.islice(module.batches.epoch(epoch), most):
             optimizer.zero_grad()
             module.training_step(batch, 0).backward()
             torch.nn.utils.clip_grad_norm_(module.trained.parameters(), 1.0)
             optimizer.step()
-            step += 1
     module.model.load_state_dict(module.trained.state_dict())
     module.model.eval()
     return module
@@ -113,9 +112,18 @@ def test_every_parameter_learns(data):
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_one_others(data):
-    one, two, other = (trained_for(data, 1, {}, seed=seed).model.state_dict() for seed in (3, 3, 4))
+    one, two, other = (trained_for(data, 1, {}, most=4, seed=seed).model.state_dict() for seed in (3, 3, 4))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_half_precision_gives_nearly_the_same_loss(data, personal):
+    batch = next(personal.batches.epoch(0))
+    with torch.no_grad():
+        full = personal.training_step(batch, 0)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = personal.training_step(batch, 0)
+    assert float(half) == pytest.approx(float(full), rel=0.1)
 
 
 def test_averaging_follows_the_trained_weights(data):
@@ -140,7 +148,7 @@ def test_unseen_users_and_later_parts_change_nothing_in_training(data):
     changed = dataclasses.replace(
         data, event_value=changed_value, preference=preference, answer_start=start, answer_end=end
     )
-    one, two = trained_for(data, 1, {}), trained_for(changed, 1, {})
+    one, two = trained_for(data, 1, {}, most=8), trained_for(changed, 1, {}, most=8)
     for name, value in one.model.state_dict().items():
         assert torch.equal(value, two.model.state_dict()[name]), name
 
