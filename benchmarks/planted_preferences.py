@@ -56,6 +56,7 @@ def evaluation_rows(population: Mapping[str, float], part: str, seed: int = 0) -
             data,
             config.training,
             config.training.epochs,
+            group="seen",
             checkpoint_folder=Path(scratch) / "run",
             on_epoch=lambda report, module: None,
         )

@@ -6,9 +6,17 @@ default leaves the ids of older trials as they are.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 
 class Settings(BaseModel):
@@ -107,7 +115,27 @@ class TableSettings(Settings):
         return self
 
 
-DataSettings = Annotated[SyntheticSettings | MovieLensSettings | TableSettings, Field(discriminator="source")]
+class SquadSettings(Settings):
+    """SQuAD v1.1 as published, asked by simulated users whose preferences are known."""
+
+    source: Literal["squad"]
+    root: Path
+    """Folder that holds `train.json` and `validation.json`."""
+    users: int = Field(default=2400, ge=30, le=1_000_000)
+    """Number of simulated users; one in five is unseen in training."""
+    history: int = Field(default=20, ge=1, le=1000)
+    """Events a user: answers that the user was shown, with the user's feedback."""
+    noise: float = Field(default=0.1, ge=0, le=1)
+    """Chance that an answer that a user likes is not in the style that the user prefers."""
+    conditional: float = Field(default=0.5, ge=0, le=1)
+    """Share of users whose preferred style depends on the kind of question."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the simulation; the trial's own seed has no part in it."""
+
+
+DataSettings = Annotated[
+    SyntheticSettings | MovieLensSettings | TableSettings | SquadSettings, Field(discriminator="source")
+]
 
 
 class PersonalizationSettings(Settings):
@@ -169,6 +197,45 @@ class RecommendationSettings(Settings):
     """Weight of the log-odds of a like beside the ranking logit when the catalogue is ranked."""
 
 
+LEAST_HEAD = 8
+"""Units that an attention head of question answering must have, as it carries all that an answer's extent tells."""
+
+
+class QuestionAnsweringSettings(Settings):
+    """The question answering model."""
+
+    personalization: PersonalizationSettings | None = PersonalizationSettings()
+    """The personalisation core; `null` is the non-personalised baseline."""
+    embedding: int = Field(default=96, ge=4, le=4096)
+    """Size of a word vector."""
+    hidden: int = Field(default=96, ge=4, le=4096)
+    """Units of the reader."""
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    """Dropout on word, question and passage vectors."""
+    users_per_question: int = Field(default=4, ge=1, le=64)
+    """Users that a question is answered for each time it is read in training."""
+    beam: int = Field(default=5, ge=1, le=64)
+    """Starts of an answer that are followed up when one is chosen."""
+
+    @model_validator(mode="after")
+    def _heads_hold_extents(self) -> Self:
+        core = self.personalization
+        if core is not None and core.attention and core.hidden // core.heads < LEAST_HEAD:
+            raise ValueError(
+                f"`personalization.heads` {core.heads} leaves each head {core.hidden // core.heads} of the "
+                f"{core.hidden} units of `personalization.hidden`, and question answering needs {LEAST_HEAD}: "
+                f"use fewer heads, or make `hidden` at least {LEAST_HEAD * core.heads}"
+            )
+        return self
+
+
+MODEL_SETTINGS: dict[str, type[Settings]] = {
+    "recommendation": RecommendationSettings,
+    "question-answering": QuestionAnsweringSettings,
+}
+"""The model settings of each task."""
+
+
 class TrainingSettings(Settings):
     """How a model is trained."""
 
@@ -177,9 +244,9 @@ class TrainingSettings(Settings):
     weight_decay: float = Field(default=0.01, ge=0)
     """AdamW's decoupled weight decay."""
     batch_size: int = Field(default=32, ge=1)
-    """Users a step; every event of a user is a training example."""
+    """Users a step, each with all of the user's events, in recommendation; questions a step in question answering."""
     epochs: int = Field(default=20, ge=1)
-    """Passes over the training users; the result is the model's state after exactly this many."""
+    """Passes over the training data; the result is the model's state after exactly this many."""
     seed: int = Field(default=0, ge=0)
     """Decides initial values, order and dropout."""
     gradient_clip: float = Field(default=1.0, gt=0)
@@ -195,7 +262,15 @@ class TrialConfig(Settings):
     """A name in `components.tasks.TASKS`."""
     data: DataSettings
     """Where the data comes from."""
-    model: RecommendationSettings
-    """The task's own model settings."""
+    model: SerializeAsAny[Settings]
+    """The task's own model settings, of the class that `MODEL_SETTINGS` names."""
     training: TrainingSettings
     """How it is trained."""
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _of_the_task(cls, value: Any, info: ValidationInfo) -> Any:
+        task = info.data.get("task")
+        if task not in MODEL_SETTINGS:
+            raise ValueError(f"there is no task named {task!r}; the tasks are {', '.join(MODEL_SETTINGS)}")
+        return MODEL_SETTINGS[task].model_validate(value)

@@ -37,7 +37,7 @@ class EpochReport:
     epoch: int
     """How many epochs are finished, this one included."""
     metrics: dict[str, float]
-    """`train_loss`, and each validation metric as the mean over seen users, if it is defined for any of them."""
+    """`train_loss`, and each validation metric as the mean over the rows of the group, if any of them has it."""
     seconds: float
     """Time that training and validation of this epoch took."""
 
@@ -52,12 +52,13 @@ def fit(
     training: TrainingSettings,
     epochs: int,
     *,
+    group: str,
     checkpoint_folder: Path,
     on_epoch: OnEpoch,
     threads: int = 1,
     accelerator: str = "cpu",
 ) -> None:
-    """Train `module` to the end of epoch number `epochs` and report after each epoch.
+    """Train `module` to the end of epoch number `epochs` and report after each epoch, on `group` of the rows.
 
     A checkpoint in `checkpoint_folder` is taken up where it ended; its epochs are not reported again. An
     unreadable one is warned about and ignored. The module ends up in the state after exactly `epochs` epochs, and
@@ -83,7 +84,7 @@ def fit(
         precision=training.precision,
         max_epochs=epochs,
         gradient_clip_val=training.gradient_clip,
-        callbacks=[_EpochEnd(task, data, training.seed, path, on_epoch)],
+        callbacks=[_EpochEnd(task, data, group, training.seed, path, on_epoch)],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -100,9 +101,12 @@ class _EpochEnd(lightning.Callback):
     report is ever lost.
     """
 
-    def __init__(self, task: ModuleType, data: Any, seed: int, path: Path, on_epoch: OnEpoch) -> None:
+    def __init__(
+        self, task: ModuleType, data: Any, group: str, seed: int, path: Path, on_epoch: OnEpoch
+    ) -> None:
         self.task = task
         self.data = data
+        self.group = group
         self.seed = seed
         self.path = path
         self.on_epoch = on_epoch
@@ -119,8 +123,9 @@ class _EpochEnd(lightning.Callback):
             "largest weight", max(float(w.detach().abs().max()) for w in module.parameters()), epoch
         )
         metrics = {"train_loss": loss}
-        for name, value in macro(self.task.evaluate(module, self.data, "validation", slices=False)).items():
-            if not math.isnan(value):  # which stands for a metric that no user has
+        rows = self.task.evaluate(module, self.data, "validation", slices=False)
+        for name, value in macro(rows, self.group).items():
+            if not math.isnan(value):  # which stands for a metric that no row has
                 _check_finite(name, value, epoch)
                 metrics[name] = value
         seconds = time.perf_counter() - self.started

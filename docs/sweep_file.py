@@ -13,7 +13,12 @@ from components.tasks import TASKS
 from orchestrator.spec.schema import sweep_schema
 
 PAGE = Path(__file__).with_name("sweep-file.md")
-SOURCES = {"SyntheticSettings": "synthetic", "MovieLensSettings": "movielens", "TableSettings": "table"}
+SOURCES = {
+    "SyntheticSettings": "synthetic",
+    "MovieLensSettings": "movielens",
+    "TableSettings": "table",
+    "SquadSettings": "squad",
+}
 """The data sources in the order of the page."""
 
 Schema = Mapping[str, Any]
@@ -23,6 +28,8 @@ DERIVED = {
     "ablations": "`baseline` alone",
     "objective": "the task's first metric",
     "mode": "the metric's own direction",
+    "unit": "the task's own",
+    "compare": "all defaults",
     "model": "all defaults",
     "grid": "empty: one point",
 }
@@ -145,7 +152,8 @@ def _names() -> Iterator[str]:
         for name, metric in info.metrics.items():
             yield f"| `{name}` | {'higher' if metric.mode == 'max' else 'lower'} | {metric.meaning} |"
         yield ""
-        yield f"Controls: {_listed(info.controls)}. Trivial rows, always computed: {_listed(info.trivial)};"
+        yield f"Sources of data: {_listed(info.sources)}. Controls: {_listed(info.controls)}."
+        yield f"Trivial rows, always computed: {_listed(info.trivial)};"
         for source, oracles in info.oracles.items():
             yield f"on `{source}` data also {_listed(oracles)}.\n"
 

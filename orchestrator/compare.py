@@ -1,7 +1,8 @@
-"""Which of a sweep's rows differ from the baseline, paired by user over the same seeds.
+"""Which of a sweep's rows differ from the baseline, paired by the task's unit over the same seeds.
 
-The numbers of a row are means over users (macro), each user averaged over the seeds first. Intervals are
-bootstrapped by user; p-values come from paired permutations. A family of Holm's correction is one metric in
+The unit is a user, or what else several predictions share and makes them depend on each other. The numbers of
+a row are means over units (macro), each unit averaged over the seeds first. Intervals are
+bootstrapped by unit; p-values come from paired permutations. A family of Holm's correction is one metric in
 one slice: all rows that are compared with the same reference. A row that lacks a seed is refused, never
 averaged.
 """
@@ -18,7 +19,7 @@ from components.errors import AdaptuneError
 from components.metrics.rows import FULL_HISTORY, metric_names, metric_values, micro, select_slice
 from components.metrics.statistics import LEVEL, MissingTrials, average_seeds, compare_paired, estimate, holm
 from components.tasks import TaskInfo
-from orchestrator.comparison import MAIN, ROLES, Comparison, Difference, Entry, Interval, Row, Slice
+from orchestrator.comparison import ROLES, Comparison, Difference, Entry, Interval, Row, Slice
 
 if TYPE_CHECKING:
     from orchestrator.spec.sweep import Objective
@@ -42,7 +43,7 @@ def compare_entries(
     """Compare `entries` with the one named `baseline_name`, over `seeds`.
 
     With `all_slices` false only the main slice is computed, which is faster. Raises `MissingTrials` naming
-    every row that lacks a seed, and `AdaptuneError` where rows were not evaluated on the same users.
+    every row that lacks a seed, and `AdaptuneError` where rows were not evaluated on the same units.
     """
     ordered = sorted(entries, key=lambda entry: ROLES.index(entry.role))
     _check_complete(ordered, baseline_name, seeds)
@@ -50,8 +51,11 @@ def compare_entries(
         chosen: None for entry in ordered for table in entry.tables.values() for chosen in _slices_of(table)
     }
     wanted = sorted(present, key=lambda chosen: (chosen[0], chosen[1] != FULL_HISTORY, chosen[1]))
-    if MAIN not in present:
-        raise AdaptuneError(f"{sweep}: no row was evaluated on seen users with their full history")
+    main = (task.main_group, FULL_HISTORY)
+    if main not in present:
+        raise AdaptuneError(
+            f"{sweep}: no row was evaluated on {task.groups[main[0]].title} with full histories"
+        )
     return Comparison(
         sweep=sweep,
         task=task,
@@ -65,7 +69,7 @@ def compare_entries(
         slices={
             chosen: _compare_slice(ordered, task, baseline_name, seeds, chosen, level, random_seed)
             for chosen in wanted
-            if all_slices or chosen == MAIN
+            if all_slices or chosen == main
         },
     )
 
@@ -116,7 +120,7 @@ def _compare_slice(
     for index in here:
         entry = entries[index]
         by_seed = {
-            seed: _matrix(table, order, metrics, f"row {entry.name!r}, seed {seed}, {chosen[0]} users")
+            seed: _matrix(table, order, metrics, f"row {entry.name!r}, seed {seed}, {chosen[0]}", task.unit)
             for seed, table in parts[index].items()
         }
         values.append(average_seeds(by_seed, _seeds_of(entry, seeds), f"row {entry.name!r}"))
@@ -187,13 +191,15 @@ def _differences(
     return results
 
 
-def _matrix(table: pa.Table, order: Mapping[str, int], metrics: Sequence[str], place: str) -> Floats:
-    """Lay a table's metrics out as [U, M] in the order of users; refuse a table of other users."""
+def _matrix(
+    table: pa.Table, order: Mapping[str, int], metrics: Sequence[str], place: str, unit: str
+) -> Floats:
+    """Lay a table's metrics out as [U, M] in the order of units; refuse a table of other units."""
     users = table["user"].to_pylist()
     if len(users) != len(order) or set(users) != order.keys():
         raise AdaptuneError(
-            f"{place}: evaluated on {len(users)} users, which are not the {len(order)} of the first row; "
-            "rows are paired by user, so evaluate them on the same data"
+            f"{place}: evaluated on {len(users)} {unit}s, which are not the {len(order)} of the first row; "
+            f"rows are paired by {unit}, so evaluate them on the same data"
         )
     matrix = np.full((len(order), len(metrics)), np.nan)
     rows = [order[user] for user in users]

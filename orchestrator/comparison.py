@@ -15,10 +15,9 @@ if TYPE_CHECKING:
 
 Role = Literal["model", "ablation", "control", "baseline", "trivial"]
 Slice = tuple[str, int]
-"""User group and history length, such as `("unseen", 5)`."""
+"""Group and history length, such as `("unseen", 5)`."""
 
 ROLES: tuple[Role, ...] = ("model", "ablation", "control", "baseline", "trivial")
-MAIN: Slice = ("seen", FULL_HISTORY)
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over users with its interval."""
+    """A mean over units with its interval."""
 
     mean: float
     low: float
@@ -42,7 +41,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean difference over users. `p_adjusted` is Holm's; `effect_size` is Cohen's d_z."""
+    """A mean difference over units. `p_adjusted` is Holm's; `effect_size` is Cohen's d_z."""
 
     difference: float
     low: float
@@ -59,6 +58,7 @@ class Row:
     name: str
     role: Role
     users: int
+    """Number of the task's units that the means stand on: users, or what else the task pairs."""
     parameters: int | None
     metrics: Mapping[str, Interval]
     against_baseline: Mapping[str, Difference]
@@ -82,7 +82,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A sweep's rows side by side: seen users with full histories in `rows`, every slice in `slices`."""
+    """A sweep's rows side by side: the task's main group with full histories in `rows`, every slice in `slices`."""
 
     sweep: str
     task: TaskInfo
@@ -96,13 +96,18 @@ class Comparison:
     slices: Mapping[Slice, tuple[Row, ...]]
 
     @property
-    def rows(self) -> tuple[Row, ...]:
-        """The main slice."""
-        return self.slices[MAIN]
+    def main(self) -> Slice:
+        """The main slice: the task's first group with full histories."""
+        return self.task.main_group, FULL_HISTORY
 
-    def row(self, name: str, chosen: Slice = MAIN) -> Row | None:
-        """Find a row by name."""
-        return next((row for row in self.slices.get(chosen, ()) if row.name == name), None)
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows of the main slice."""
+        return self.slices[self.main]
+
+    def row(self, name: str, chosen: Slice | None = None) -> Row | None:
+        """Find a row of a slice by name, by default of the main one."""
+        return next((row for row in self.slices.get(chosen or self.main, ()) if row.name == name), None)
 
     @property
     def model(self) -> Row:
@@ -115,7 +120,7 @@ class Comparison:
             "sweep": self.sweep,
             "task": self.task.name,
             "objective": {"metric": self.metric, "mode": self.mode},
-            "unit": "user",
+            "unit": self.task.unit,
             "part": self.part,
             "seeds": list(self.seeds),
             "test_looks": self.test_looks,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.data.store import prepare
+from components.tasks import TASKS
 from orchestrator.adopt import adopt_unknown
 from orchestrator.bookkeeper import Bookkeeper
 from orchestrator.identity import validity
@@ -78,7 +79,7 @@ def run_sweep(
     make_plan(spec, ledger).check_budget()
     with hold_lease(ledger, spec.name) as heart:
         adopt_unknown(ledger, workspace)
-        folder = prepare(spec.data, workspace.data)
+        folder = prepare(spec.data, workspace.data, TASKS[spec.task].form)
         planner = Planner(spec)
         ledger.record_sweep(spec.name, spec.task, planner.data_digest, spec.model_dump(mode="json"))
         stages = Stages(spec, ledger, workspace, folder, retry_failed, accept_stale)

@@ -97,7 +97,7 @@ _leases = sa.Table(
 
 @dataclass(frozen=True)
 class TrialRow:
-    """One trial as the ledger knows it; `metrics` are its validation metrics, macro over seen users."""
+    """One trial as the ledger knows it; `metrics` are its validation metrics, means over the task's main group."""
 
     id: str
     run_id: str

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from components.config import TrialConfig
 from components.data.store import data_digest
 from components.errors import AdaptuneError
+from components.tasks import TASKS
 from orchestrator.identity import trial_and_run_id, trial_document, validity
 from orchestrator.ledger import Ledger, TrialRow
 from orchestrator.spec.sweep import SweepSpec
@@ -90,7 +91,7 @@ class Planner:
     def __init__(self, spec: SweepSpec) -> None:
         """Plan for `spec`; raises DataError where its data cannot be found."""
         self.spec = spec
-        self.data_digest = data_digest(spec.data)
+        self.data_digest = data_digest(spec.data, TASKS[spec.task].form)
         self.device = "gpu" if spec.resources.gpu else "cpu"
 
     def grid(self) -> Phase:

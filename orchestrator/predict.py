@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import AdaptuneError, DataError
+from components.tasks import TASKS
 from orchestrator.cluster import ray_cluster
 from orchestrator.registry import Registry, Version, load_servable
 
@@ -46,6 +47,7 @@ def predict(
     if out_file.resolve() == users_file.resolve():
         raise AdaptuneError(f"{out_file} is the file of users itself: write the predictions to another file")
     found = registry.version(version)
+    _check_task(found)
     users = _read_users(users_file)
     scorer = Scorer(found, k, load)
     _check_columns(users_file, users.column_names, scorer.profile_fields)
@@ -140,6 +142,17 @@ def _scored(users: "pa.Table", score: Callable[["pa.Table"], "pa.Table"], root: 
         parts = [users.slice(row, USERS_A_TASK) for row in range(0, len(users), USERS_A_TASK)]
         scored = ray.data.from_arrow(parts).map_batches(score, batch_format="pyarrow", batch_size=None)
         yield from scored.iter_batches(batch_format="pyarrow", batch_size=None)
+
+
+def _check_task(version: Version) -> None:
+    """Refuse a model that ranks nothing."""
+    info = TASKS.get(version.task)
+    if info is not None and info.servable != "recommend":
+        able = ", ".join(name for name, each in TASKS.items() if each.servable == "recommend")
+        raise AdaptuneError(
+            f"{version.name}: a model of {version.task} recommends nothing, so there is nothing to predict for a "
+            f"table of users; tasks that recommend: {able}"
+        )
 
 
 def _check_columns(path: Path, columns: Sequence[str], fields: Collection[str]) -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.data.population import write_population
-from components.data.store import open_interactions, prepare
+from components.data.store import prepare
 from components.errors import AdaptuneError
+from components.tasks import TASKS
 from orchestrator.adopt import is_whole
 from orchestrator.ledger import Ledger
 from orchestrator.registry import Registry, Version, load_model
@@ -80,15 +80,17 @@ def promote_sweep(
     with tempfile.TemporaryDirectory(prefix=".promote-", dir=workspace.home) as temporary:
         source = Path(temporary) / "version"
         shutil.copytree(trial / "model", source)
+        info = TASKS[spec.task]
+        task = info.load()
         load_model(spec.task, source, f"trial {best.id} in {trial}")
-        write_population(open_interactions(prepare(spec.data, workspace.data)), source)
+        task.export_users(task.open_data(prepare(spec.data, workspace.data, info.form)), source)
         version = registry.create(spec.task, source, {"validation": best.metrics}, provenance)
     registry.set_alias(spec.task, alias, version)
     return Promotion(version, alias, verdicts)
 
 
 def judge(gate: Gate, comparison: "Comparison") -> list[Verdict]:
-    """Hold a gate's bounds against the model's validation results, macro over seen users."""
+    """Hold a gate's bounds against the model's validation results, means over the task's main group."""
     metric = gate.metric
     interval = comparison.model.metrics.get(metric)
     value = interval.mean if interval else None

@@ -7,7 +7,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.comparison import MAIN, Comparison, Row, Slice
+from orchestrator.comparison import Comparison, Row, Slice
 from orchestrator.formatting import (
     MISSING,
     count,
@@ -30,8 +30,12 @@ def comparison_view(comparison: Comparison) -> Group:
     return Group(*sentences, *notes, "", objective_table(comparison), MetricsTables(comparison))
 
 
-def objective_table(comparison: Comparison, chosen: Slice = MAIN) -> Table:
-    """Show each row's objective and its difference from the baseline, each with its interval."""
+def objective_table(comparison: Comparison, chosen: Slice | None = None) -> Table:
+    """Show each row's objective and its difference from the baseline, each with its interval.
+
+    By default on the main slice.
+    """
+    chosen = chosen or comparison.main
     metric = comparison.task.metrics[comparison.metric]
     title = f"{comparison.sweep}: {metric.label}, {_subtitle(comparison, chosen)}"
     table = _table(title, (metric.label, f"minus {comparison.baseline}", "p adj.", "effect"))
@@ -61,11 +65,10 @@ class MetricsTables:
     A star marks an adjusted p-value below .05 against the baseline.
     """
 
-    def __init__(self, comparison: Comparison, chosen: Slice = MAIN) -> None:
-        """Show one slice of `comparison`."""
+    def __init__(self, comparison: Comparison, chosen: Slice | None = None) -> None:
+        """Show one slice of `comparison`, by default the main one."""
         self._comparison = comparison
-        self._chosen = chosen
-        self._rows = comparison.slices.get(chosen, ())
+        self._rows = comparison.slices.get(chosen or comparison.main, ())
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Fill one table after another with the columns that fit."""
@@ -114,7 +117,8 @@ def _table(title: str, headings: Iterable[str]) -> Table:
 
 def _subtitle(comparison: Comparison, chosen: Slice) -> str:
     users = next((row.users for row in comparison.slices.get(chosen, ())), 0)
-    return f"{comparison.part} part, {users} {chosen[0]} users, {len(comparison.seeds)} seed(s)"
+    group = comparison.task.counted_group(chosen[0], users)
+    return f"{comparison.part} part, {group}, {len(comparison.seeds)} seed(s)"
 
 
 def _style(comparison: Comparison, row: Row) -> str:

@@ -1,6 +1,6 @@
 """What a comparison means, in sentences: the same in the terminal and in the report."""
 
-from orchestrator.comparison import MAIN, Comparison, Difference, Row
+from orchestrator.comparison import Comparison, Difference, Row
 from orchestrator.formatting import difference_interval, metric_difference, metric_value, p_statement
 
 ALPHA = 0.05
@@ -13,11 +13,13 @@ def is_better(comparison: Comparison, value: float) -> bool:
 
 
 def best_trivial(comparison: Comparison) -> Row | None:
-    """Return the trivial row with the best objective; the oracle is a ceiling, not a rival."""
+    """Return the trivial row with the best objective; an oracle is a ceiling, not a rival."""
     rivals = [
         row
         for row in comparison.rows
-        if row.role == "trivial" and row.name != "oracle" and comparison.metric in row.metrics
+        if row.role == "trivial"
+        and not comparison.task.is_oracle(row.name)
+        and comparison.metric in row.metrics
     ]
     sign = 1 if comparison.mode == "max" else -1
     return max(rivals, key=lambda row: sign * row.metrics[comparison.metric].mean, default=None)
@@ -60,7 +62,7 @@ def headline(comparison: Comparison) -> str:
 
 
 def findings(comparison: Comparison) -> list[str]:
-    """Say how the model stands to the trivial rows, to its controls and to users that it never saw."""
+    """Say how the model stands to the trivial rows, to its controls and how it does in the other groups."""
     sentences = []
     trivial = best_trivial(comparison)
     if trivial is not None and comparison.metric in trivial.model_minus:
@@ -83,14 +85,15 @@ def findings(comparison: Comparison) -> list[str]:
     for row in comparison.rows:
         if row.role == "control" and comparison.metric in row.model_minus:
             sentences.append(_control(comparison, row))
-    unseen = ("unseen", MAIN[1])
-    model = comparison.row(comparison.model.name, unseen)
-    if model is not None and comparison.metric in model.against_baseline:
-        difference = model.against_baseline[comparison.metric]
-        sentences.append(
-            f"On {model.users} users that training never saw, the difference from "
-            f"{reference_name(comparison)} is {_size(comparison, difference)}."
-        )
+    main, history = comparison.main
+    for name, group in comparison.task.groups.items():
+        model = comparison.row(comparison.model.name, (name, history))
+        if name != main and model is not None and comparison.metric in model.against_baseline:
+            difference = model.against_baseline[comparison.metric]
+            sentences.append(
+                f"On {model.users} {group.meaning}, the difference from "
+                f"{reference_name(comparison)} is {_size(comparison, difference)}."
+            )
     return sentences
 
 
@@ -108,10 +111,10 @@ def caveats(comparison: Comparison) -> list[str]:
         one = len(comparison.seeds) == 1
         notes.append(
             f"With {'one seed' if one else f'{len(comparison.seeds)} seeds'}, chance in training is "
-            f"{'not' if one else 'hardly'} averaged out; the intervals cover users only."
+            f"{'not' if one else 'hardly'} averaged out; the intervals cover {comparison.task.unit}s only."
         )
     if comparison.model.users < 100:
-        notes.append(f"Only {comparison.model.users} users stand behind the main figures.")
+        notes.append(f"Only {comparison.task.counted(comparison.model.users)} stand behind the main figures.")
     return notes
 
 

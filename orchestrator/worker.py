@@ -103,7 +103,7 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
             if epoch.epoch in waiting:
                 reading = waiting.pop(epoch.epoch)
                 rows = task.evaluate(module, data, "validation")
-                mirror.close(reading.trial_id, _macro(rows))
+                mirror.close(reading.trial_id, _macro(rows, around))
                 with folder_in_place(workspace.trial(reading.trial_id)) as place:
                     points = [curve[number] for number in sorted(curve) if number <= epoch.epoch]
                     write_json(place / "curve.json", points)
@@ -133,6 +133,7 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
             data,
             config.training,
             job.epochs,
+            group=TASKS[around.task].main_group,
             checkpoint_folder=folder,
             on_epoch=on_epoch,
             threads=around.threads,
@@ -185,7 +186,7 @@ def _write_result(place: Path, rows: Any, around: Surroundings, **values: Any) -
 
     write_rows(rows, place / "validation.arrow")
     shared = {"task": around.task, "validity": around.validity, "environment": environment()}
-    write_json(place / "result.json", {**values, **shared, "metrics": _macro(rows)})
+    write_json(place / "result.json", {**values, **shared, "metrics": _macro(rows, around)})
 
 
 def _write_look(folder: Path, look: Look, rows: Any, around: Surroundings) -> None:
@@ -196,16 +197,17 @@ def _write_look(folder: Path, look: Look, rows: Any, around: Surroundings) -> No
         "part": look.part,
         "control": look.control,
         "validity": around.validity,
-        "metrics": _macro(rows),
+        "metrics": _macro(rows, around),
     }
     write_json(folder / f"{look.stem}.json", summary)
 
 
-def _macro(rows: Any) -> dict[str, float]:
-    """Return the means over seen users with their full histories, without metrics that none of them has."""
+def _macro(rows: Any, around: Surroundings) -> dict[str, float]:
+    """Return the means over the main group with full histories, without metrics that none of its rows has."""
     from components.metrics.rows import macro
 
-    return {name: value for name, value in macro(rows).items() if value == value}
+    group = TASKS[around.task].main_group
+    return {name: value for name, value in macro(rows, group).items() if value == value}
 
 
 def _save_model(task: Any, module: Any, data: Any, folder: Path) -> None:

@@ -1,13 +1,25 @@
 """The prepared form of an interaction log: flat arrays over all events, users one after the other."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.data import SOURCES, splits
+from components.data.arrow import open_table, read_manifest, view, write_manifest, write_table
 from components.data.events import Event
+from components.data.source import Recording
+
+if TYPE_CHECKING:
+    from components.data.population import EventColumns
+
+VERSION = 1
+"""Raised whenever the same recording is prepared differently."""
+
+KINDS = ("rated",)
 
 
 @dataclass(frozen=True)
@@ -56,9 +68,14 @@ class Interactions:
 
     def __reduce__(self) -> tuple[Callable[[Path], "Interactions"], tuple[Path]]:
         """Travel to another process as the folder, which is mapped there again."""
-        from components.data.store import open_interactions
-
         return open_interactions, (self.folder,)
+
+    def event_columns(self) -> "EventColumns":
+        """Return all events as they travel with a promoted model."""
+        from components.data.population import EventColumns, coded
+
+        content, kind = coded(self.content, self.item_ids), coded(self.kind, self.kinds)
+        return EventColumns(self.user_offsets, self.timestamp, content, kind, self.value)
 
     def events_of(self, user: int) -> Iterator[Event]:
         """Replay the log of the user with this index, in order, as events with stable ids."""
@@ -71,3 +88,107 @@ class Interactions:
                 kind=self.kinds[self.kind[row]],
                 value=float(self.value[row]),
             )
+
+
+def versions(settings: Any) -> Mapping[str, Any]:
+    """Name the versions of preparation, split and source."""
+    return {
+        "preparation": VERSION,
+        "split": splits.SPLIT_VERSION,
+        "source": [settings.source, SOURCES[settings.source].VERSION],
+    }
+
+
+def files(settings: Any) -> Mapping[str, Path]:
+    """Name the source's files."""
+    return SOURCES[settings.source].files(settings)
+
+
+def build(settings: Any, digest: str, folder: Path) -> None:
+    """Parse the source and write the log into `folder`."""
+    _write(SOURCES[settings.source].read(settings), settings.source, digest, folder)
+
+
+def open_interactions(folder: Path) -> Interactions:
+    """Map a prepared folder into memory; the big arrays are views of the files, not copies."""
+    manifest = read_manifest(folder, VERSION)
+    events, users, items = (open_table(folder / f"{name}.arrow") for name in ("events", "users", "items"))
+    fields: dict[str, list[str]] = manifest["profile_fields"]
+    columns = [view(users, f"profile.{name}") for name in fields]
+    return Interactions(
+        folder=folder,
+        digest=manifest["digest"],
+        name=manifest["source"],
+        user_offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(view(users, "events"))]),
+        content=view(events, "content"),
+        value=view(events, "value"),
+        timestamp=view(events, "timestamp"),
+        kind=view(events, "kind"),
+        like=view(events, "like").view(np.bool_),
+        part=view(events, "part"),
+        before=view(events, "before"),
+        oracle=view(events, "oracle") if "oracle" in events.schema.names else None,
+        kinds=tuple(manifest["kinds"]),
+        user_ids=users.column("id").to_pylist(),
+        unseen=view(users, "unseen").view(np.bool_),
+        profile=np.stack(columns, axis=1) if columns else np.zeros((users.num_rows, 0), np.int32),
+        profile_fields=fields,
+        item_ids=items.column("id").to_pylist(),
+        item_titles=items.column("title").to_pylist(),
+        item_genres=items.column("genres").to_pylist(),
+        genres=manifest["genres"],
+        item_years=view(items, "year"),
+    )
+
+
+def _write(recording: Recording, source: str, digest: str, folder: Path) -> None:
+    """Arrange the recording and write it as `events`, `users` and `items`, with the truth if there is one."""
+    import pyarrow as pa
+
+    # Users without events have nothing to train, test or ask about.
+    present, user = np.unique(recording.user, return_inverse=True)
+    user_ids = [recording.user_ids[index] for index in present]
+    order = splits.order_events(
+        user, recording.item, recording.value, recording.timestamp, user_ids, recording.item_ids
+    )
+    counts = np.bincount(user, minlength=len(user_ids)).astype(np.int64)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    timestamp = recording.timestamp[order]
+    events = {
+        "content": recording.item[order].astype(np.int32),
+        "value": recording.value[order].astype(np.float32),
+        "timestamp": timestamp.astype(np.int64),
+        "kind": np.zeros(len(order), np.int8),
+        "like": recording.like[order].view(np.int8),
+        "part": splits.temporal(offsets, timestamp),
+        "before": splits.count_before(offsets, timestamp),
+    }
+    if recording.oracle is not None:
+        events["oracle"] = recording.oracle[order].astype(np.float32)
+    users: dict[str, Any] = {
+        "id": pa.array(user_ids, pa.string()),
+        "events": counts,
+        "unseen": splits.unseen_users(user_ids).view(np.int8),
+    }
+    for column, name in enumerate(recording.profile_fields):
+        users[f"profile.{name}"] = np.ascontiguousarray(recording.profile[present, column], np.int32)
+    items = {
+        "id": pa.array(recording.item_ids, pa.string()),
+        "title": pa.array(recording.item_titles, pa.string()),
+        "genres": pa.array(recording.item_genres, pa.list_(pa.string())),
+        "year": recording.item_years.astype(np.int32),
+    }
+    tables = {"events": pa.table(events), "users": pa.table(users), "items": pa.table(items)}
+    for name, table in (tables | dict(recording.truth)).items():
+        write_table(folder / f"{name}.arrow", table)
+    manifest = {
+        "digest": digest,
+        "source": source,
+        "preparation": VERSION,
+        "split": splits.SPLIT_VERSION,
+        "kinds": KINDS,
+        "profile_fields": recording.profile_fields,
+        "genres": recording.genres,
+        "rows": {name: table.num_rows for name, table in tables.items()},
+    }
+    write_manifest(folder, manifest)

@@ -4,25 +4,65 @@ They make a version self-contained: serving and batch prediction know the known 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from components.data.events import Event
 from components.errors import DataError
-
-if TYPE_CHECKING:
-    from components.data.interactions import Interactions
 
 EVENTS_FILE = "population_events.arrow"
 USERS_FILE = "population_users.arrow"
 
 
-def write_population(data: "Interactions", folder: Path) -> None:
+@dataclass(frozen=True)
+class EventColumns:
+    """The E events of all users, one user after the other and each in order of time."""
+
+    offsets: NDArray[np.int64]
+    """[U + 1]; the events of user u are `offsets[u]:offsets[u + 1]`."""
+    timestamp: NDArray[np.int64]
+    content: pa.Array
+    """[E] texts, perhaps dictionary-encoded."""
+    kind: pa.Array
+    value: NDArray[np.float32]
+
+
+class Users(Protocol):
+    """What a prepared data set of any form says of its users."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of the data set."""
+
+    @property
+    def name(self) -> str:
+        """Name of its source."""
+
+    @property
+    def user_ids(self) -> list[str]:
+        """Ids of the U users."""
+
+    @property
+    def profile(self) -> NDArray[np.int32]:
+        """[U, F] category of each field; 0 is unknown."""
+
+    @property
+    def profile_fields(self) -> dict[str, list[str]]:
+        """Name of each field to its categories."""
+
+    def event_columns(self) -> EventColumns:
+        """Return all events."""
+
+
+def write_population(data: Users, folder: Path) -> None:
     """Write the users of `data`, their profiles and all their events, of every part, into `folder`."""
+    log = data.event_columns()
     fields = list(data.profile_fields.items())
     profiles = [
         {name: categories[code] for (name, categories), code in zip(fields, codes, strict=True) if code > 0}
@@ -31,8 +71,8 @@ def write_population(data: "Interactions", folder: Path) -> None:
     users = pa.table(
         {
             "user": pa.array(data.user_ids, pa.string()),
-            "first": pa.array(np.asarray(data.user_offsets[:-1], np.int64)),
-            "events": pa.array(np.diff(data.user_offsets).astype(np.int32)),
+            "first": pa.array(np.asarray(log.offsets[:-1], np.int64)),
+            "events": pa.array(np.diff(log.offsets).astype(np.int32)),
             "profile": pa.array(
                 [list(profile.items()) for profile in profiles], pa.map_(pa.string(), pa.string())
             ),
@@ -40,10 +80,10 @@ def write_population(data: "Interactions", folder: Path) -> None:
     ).replace_schema_metadata({"digest": data.digest, "name": data.name})
     events = pa.table(
         {
-            "timestamp": pa.array(np.asarray(data.timestamp, np.int64)),
-            "content": _coded(data.content, data.item_ids),
-            "kind": _coded(data.kind, data.kinds),
-            "value": pa.array(np.asarray(data.value, np.float32)),
+            "timestamp": pa.array(np.asarray(log.timestamp, np.int64)),
+            "content": log.content,
+            "kind": log.kind,
+            "value": pa.array(np.asarray(log.value, np.float32)),
         }
     )
     for name, table in ((USERS_FILE, users), (EVENTS_FILE, events)):
@@ -51,7 +91,8 @@ def write_population(data: "Interactions", folder: Path) -> None:
             writer.write_table(table)
 
 
-def _coded(codes: np.ndarray, names: Sequence[str]) -> pa.DictionaryArray:
+def coded(codes: NDArray[Any], names: Sequence[str]) -> pa.DictionaryArray:
+    """Return texts that are given by their index into `names`."""
     return pa.DictionaryArray.from_arrays(
         pa.array(np.asarray(codes, np.int32)), pa.array(list(names), pa.string())
     )

@@ -1,8 +1,9 @@
-"""Evaluation rows: what a model scored for each user, the raw material of every comparison.
+"""Evaluation rows: what a model scored for each user or passage, the raw material of every comparison.
 
-One row a user and slice. `group` is `seen` or `unseen` (in training), `history` the number of most recent
-earlier events that the model was shown (-1: all), `examples` how many predictions the row's metrics stand on.
-A metric is null where it is undefined for that user.
+One row a unit and slice. The unit is what a task's comparisons pair: a user, or content that several users are
+asked about; its id stands in the column `user`. `group` is one of the task's groups, such as `unseen` (in training),
+`history` the number of most recent earlier events that the model was shown (-1: all), `examples` how many predictions
+the row's metrics stand on. A metric is null where it is undefined for that unit.
 """
 
 import os
@@ -62,8 +63,8 @@ def concat_rows(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables, promote_options="default").combine_chunks()
 
 
-def select_slice(rows: pa.Table, group: str = "seen", history: int = FULL_HISTORY) -> pa.Table:
-    """Keep the rows of one user group and history length."""
+def select_slice(rows: pa.Table, group: str, history: int = FULL_HISTORY) -> pa.Table:
+    """Keep the rows of one group and history length."""
     chosen = (np.asarray(rows["group"]) == group) & (np.asarray(rows["history"]) == history)
     return rows.filter(pa.array(chosen))
 
@@ -73,13 +74,13 @@ def metric_values(rows: pa.Table, metric: str) -> NDArray[np.float64]:
     return rows[metric].to_numpy(zero_copy_only=False).astype(np.float64)
 
 
-def macro(rows: pa.Table, group: str = "seen", history: int = FULL_HISTORY) -> dict[str, float]:
-    """Mean of each metric over the users of a slice that have it, every user counting the same."""
+def macro(rows: pa.Table, group: str, history: int = FULL_HISTORY) -> dict[str, float]:
+    """Mean of each metric over the units of a slice that have it, every unit counting the same."""
     rows = select_slice(rows, group, history)
     return {name: _mean(metric_values(rows, name), np.ones(len(rows))) for name in metric_names(rows)}
 
 
-def micro(rows: pa.Table, group: str = "seen", history: int = FULL_HISTORY) -> dict[str, float]:
+def micro(rows: pa.Table, group: str, history: int = FULL_HISTORY) -> dict[str, float]:
     """Mean of each metric over a slice, every example counting the same (pooled, where it is a mean)."""
     rows = select_slice(rows, group, history)
     weight = np.asarray(rows["examples"], dtype=np.float64)

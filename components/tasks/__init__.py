@@ -10,7 +10,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Literal
 
-from components.config import RecommendationSettings, Settings
+from components.config import MODEL_SETTINGS, Settings
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,55 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Group:
+    """A group of evaluation rows, in words."""
+
+    title: str
+    """Short, such as `unseen users`."""
+    meaning: str
+    """Continues `the mean over 12 ...`."""
+
+
+@dataclass(frozen=True)
 class TaskInfo:
     """What planning, validation and reporting need to know of a task without importing it."""
 
     name: str
     module: str
+    form: str
+    """Form that its data is prepared in, a name in `components.data.store.FORMS`."""
     settings: type[Settings]
     metrics: Mapping[str, Metric]
+    """By name; the first one is the objective unless a sweep says otherwise."""
+    unit: str
+    """What an evaluation row stands for and what comparisons pair, such as `user`."""
+    groups: Mapping[str, Group]
+    """The groups of evaluation rows by name; the first one is the main group."""
     controls: tuple[str, ...]
     trivial: tuple[str, ...]
     sources: tuple[str, ...]
     oracles: Mapping[str, tuple[str, ...]]
-    """Further trivial rows for data sources whose truth is known."""
+    """Further trivial rows for data sources whose truth is known, and which are told of it."""
+    servable: str
+    """The method by which its models answer in serving, such as `recommend`."""
+
+    @property
+    def main_group(self) -> str:
+        """The group whose means choose, gate and head every result."""
+        return next(iter(self.groups))
+
+    def is_oracle(self, row: str) -> bool:
+        """Whether a trivial row is told of the truth: a ceiling, not a rival."""
+        return any(row in names for names in self.oracles.values())
+
+    def counted(self, count: int) -> str:
+        """Write a number of units: `1 user`, `1,024 users`."""
+        return f"{count:,} {self.unit}{'' if count == 1 else 's'}"
+
+    def counted_group(self, group: str, count: int) -> str:
+        """Write a group and how many units it has: `854 seen users`, `unseen users (120 passages)`."""
+        title = self.groups[group].title
+        return f"{count} {title}" if title.endswith(f"{self.unit}s") else f"{title} ({self.counted(count)})"
 
     def load(self) -> ModuleType:
         """Import the task's module, which fulfils the `Task` protocol of `components.tasks.protocol`."""
@@ -48,7 +85,8 @@ TASKS: dict[str, TaskInfo] = {
     "recommendation": TaskInfo(
         name="recommendation",
         module="components.tasks.recommendation",
-        settings=RecommendationSettings,
+        form="interactions",
+        settings=MODEL_SETTINGS["recommendation"],
         metrics={
             "accuracy": Metric(
                 "Accuracy", "max", "share of likes and dislikes told apart", percent=True, micro=True
@@ -65,6 +103,11 @@ TASKS: dict[str, TaskInfo] = {
                 "Satisfaction", "max", "the user's own held-out rating (1 to 5) of what the model puts on top"
             ),
         },
+        unit="user",
+        groups={
+            "seen": Group("seen users", "users that were seen in training"),
+            "unseen": Group("unseen users", "users that training never saw"),
+        },
         controls=("shuffled-users",),
         trivial=(
             "always-like",
@@ -77,5 +120,56 @@ TASKS: dict[str, TaskInfo] = {
         ),
         sources=("synthetic", "movielens", "table"),
         oracles={"synthetic": ("oracle",)},
+        servable="recommend",
+    ),
+    "question-answering": TaskInfo(
+        name="question-answering",
+        module="components.tasks.question_answering",
+        form="questions",
+        settings=MODEL_SETTINGS["question-answering"],
+        metrics={
+            "f1": Metric("F1", "max", "overlap of words with the answer that the user wanted", percent=True),
+            "em": Metric("EM", "max", "share of answers that are exactly what the user wanted", percent=True),
+            "official_f1": Metric(
+                "Official F1", "max", "largest overlap with a reference answer, whoever asked", percent=True
+            ),
+            "official_em": Metric(
+                "Official EM",
+                "max",
+                "share of answers that are a reference answer, whoever asked",
+                percent=True,
+            ),
+            "satisfaction": Metric(
+                "Satisfaction",
+                "max",
+                "simulated satisfaction (1 to 5) of the user with the answer's content and extent",
+            ),
+            "em_short": Metric(
+                "EM, short", "max", "EM where the user wanted the shortest reference", percent=True
+            ),
+            "em_long": Metric(
+                "EM, long", "max", "EM where the user wanted the longest reference", percent=True
+            ),
+            "em_clause": Metric(
+                "EM, clause", "max", "EM where the user wanted the whole clause", percent=True
+            ),
+        },
+        unit="passage",
+        groups={
+            "unseen": Group("unseen users", "passages, read for users that training never saw"),
+            "plain": Group(
+                "unseen users with one preference",
+                "passages, read for unseen users who always want the same style",
+            ),
+            "conditional": Group(
+                "unseen users whose preference depends on the question",
+                "passages, read for unseen users whose preference depends on the kind of question",
+            ),
+        },
+        controls=("shuffled-users",),
+        trivial=("lexical",),
+        sources=("squad",),
+        oracles={"squad": ("lexical-told", "style-short", "style-long", "style-clause")},
+        servable="answer",
     ),
 }

@@ -42,7 +42,10 @@ class Task(Protocol):
         """Return the evaluation rows of a trivial baseline, one of `TaskInfo.trivial`."""
 
     def export(self, module: lightning.LightningModule, data: Any, folder: Path) -> None:
-        """Write what serving needs beside weights and config."""
+        """Write what serving needs beside weights and config; each trial keeps it."""
+
+    def export_users(self, data: Any, folder: Path) -> None:
+        """Write the users of the data and all their events (`components.data.population`), once a promotion."""
 
     def load_servable(self, folder: Path) -> "Servable":
         """Load a model for serving from `config.json`, `model.safetensors` and what `export` wrote."""

@@ -8,7 +8,8 @@ import pyarrow as pa
 from components.baselines.trivial import trivial_rows
 from components.config import DataSettings, TrialConfig
 from components.data import store
-from components.data.interactions import Interactions
+from components.data.interactions import Interactions, open_interactions
+from components.data.population import write_population
 from components.tasks import recommendation_evaluation, recommendation_serving
 from components.tasks.recommendation_catalogue import Catalogue
 from components.tasks.recommendation_serving import RecommendationServable
@@ -22,7 +23,7 @@ def prepare(settings: DataSettings, root: Path) -> Path:
 
 def open_data(folder: Path) -> Interactions:
     """Map a prepared data set into memory."""
-    return store.open_interactions(folder)
+    return open_interactions(folder)
 
 
 def build(config: TrialConfig, data: Interactions) -> RecommendationTraining:
@@ -49,6 +50,11 @@ def trivial(name: str, data: Interactions, part: Literal["validation", "test"]) 
 def export(module: RecommendationTraining, data: Interactions, folder: Path) -> None:
     """Write `items.arrow` and `vocabulary.json`."""
     Catalogue.of(data).write(folder)
+
+
+def export_users(data: Interactions, folder: Path) -> None:
+    """Write the users and all their events, of every part."""
+    write_population(data, folder)
 
 
 def load_servable(folder: Path) -> RecommendationServable:

@@ -9,7 +9,7 @@ import numpy as np
 import safetensors.torch
 import torch
 
-from components.config import TrialConfig
+from components.config import RecommendationSettings, TrialConfig
 from components.data.events import Event
 from components.personalization.events import State, scaled_gap
 from components.tasks.recommendation_batches import History
@@ -151,6 +151,7 @@ def load_servable(folder: Path) -> RecommendationServable:
     """Load `config.json`, `model.safetensors` and what `Catalogue.write` left beside them."""
     config = TrialConfig.model_validate(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     catalogue = Catalogue.read(folder)
+    assert isinstance(config.model, RecommendationSettings), config.model
     model = RecommendationModel(config.model, catalogue)
     model.load_state_dict(safetensors.torch.load_file(folder / "model.safetensors"))
     return RecommendationServable(model, catalogue)

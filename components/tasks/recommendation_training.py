@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from components.config import TrialConfig
+from components.config import RecommendationSettings, TrialConfig
 from components.data.interactions import Interactions
 from components.personalization.initialization import initialize
 from components.tasks.recommendation_batches import Batch, TrainingBatches
@@ -32,13 +32,15 @@ class RecommendationTraining(lightning.LightningModule):
 
     def __init__(self, config: TrialConfig, data: Interactions) -> None:
         super().__init__()
+        assert isinstance(config.model, RecommendationSettings), config.model
         self.config = config
-        self.model = RecommendationModel(config.model, Catalogue.of(data))
+        self.settings = config.model
+        self.model = RecommendationModel(self.settings, Catalogue.of(data))
         initialize(self.model, config.training.seed)
         self.trained = copy.deepcopy(self.model)
         self.model.requires_grad_(False)
         training = config.training
-        self.batches = TrainingBatches(data, training.batch_size, config.model.negatives, training.seed)
+        self.batches = TrainingBatches(data, training.batch_size, self.settings.negatives, training.seed)
 
     def train_dataloader(self) -> "EpochLoader":
         """Return the batches of whichever epoch is current when iteration starts."""
@@ -65,8 +67,8 @@ class RecommendationTraining(lightning.LightningModule):
         base = self._base_without_own_vote(batch.item_BQ, like)
         logits = model.like_logits(table, source, reading, batch.item_BQ, batch.before_BQ, base)
         loss = _masked_mean(F.binary_cross_entropy_with_logits(logits, like, reduction="none"), batch.mask_BQ)
-        if self.config.model.ranking_weight > 0:
-            loss = loss + self.config.model.ranking_weight * self._ranking_loss(table, reading, batch)
+        if self.settings.ranking_weight > 0:
+            loss = loss + self.settings.ranking_weight * self._ranking_loss(table, reading, batch)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.item_BQ))
         return loss
 

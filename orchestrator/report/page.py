@@ -5,14 +5,15 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from components.tasks import Group
 from orchestrator import formatting
+from orchestrator.comparison import Comparison
 from orchestrator.report.data import ReportData
 from orchestrator.report.progress import cold_start, grid, learning
-from orchestrator.report.standings import all_metrics, contributions, leaderboard
+from orchestrator.report.standings import Drawn, all_metrics, contributions, leaderboard
 from orchestrator.verdict import caveats, findings, headline
 
 FOLDER = Path(__file__).parent
-UNSEEN = ("unseen", -1)
 
 
 def render_report(report: ReportData) -> str:
@@ -38,7 +39,7 @@ def render_report(report: ReportData) -> str:
         model=comparison.model,
         gain=comparison.model.against_baseline.get(comparison.metric),
         leaderboard=leaderboard(comparison),
-        unseen=leaderboard(comparison, UNSEEN) if UNSEEN in comparison.slices else None,
+        others=_other_groups(comparison),
         all_metrics=all_metrics(comparison),
         contributions=contributions(comparison),
         cold_start=cold_start(comparison),
@@ -46,6 +47,16 @@ def render_report(report: ReportData) -> str:
         grid=grid(comparison, report.grid),
         total_seconds=sum(cost.seconds for cost in report.costs),
     )
+
+
+def _other_groups(comparison: Comparison) -> list[tuple[str, Group, Drawn]]:
+    """Name, words and leaderboard of each group beside the main one."""
+    main, history = comparison.main
+    return [
+        (name, group, leaderboard(comparison, (name, history)))
+        for name, group in comparison.task.groups.items()
+        if name != main and (name, history) in comparison.slices
+    ]
 
 
 def _unbroken(sentence: str) -> str:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from components.tasks import Metric
 from orchestrator import formatting as write
-from orchestrator.comparison import MAIN, Comparison, Difference, Row, Slice
+from orchestrator.comparison import Comparison, Difference, Row, Slice
 from orchestrator.report.charts import Point, Series, line_chart, swatch
 from orchestrator.report.data import Curve, GridPoint
 
@@ -19,10 +19,11 @@ COLD_START = ("model", "baseline")
 
 @dataclass(frozen=True)
 class ColdStart:
-    """The objective by length of history for one group of users."""
+    """The objective by length of history for one group."""
 
-    group: str
-    users: int
+    title: str
+    counted: str
+    """How many units stand behind it."""
     chart: Markup
     histories: Sequence[str]
     rows: Sequence[tuple[str, str, Sequence[str]]]
@@ -33,11 +34,11 @@ def cold_start(comparison: Comparison) -> list[ColdStart]:
     """Draw model and baseline by the number of events that they were shown, for each group with cuts."""
     metric = comparison.task.metrics[comparison.metric]
     found = []
-    for group in ("seen", "unseen"):
+    for group, words in comparison.task.groups.items():
         cuts = sorted(history for name, history in comparison.slices if name == group and history >= 0)
         if not cuts:
             continue
-        histories = [*cuts, MAIN[1]]
+        histories = [*cuts, comparison.main[1]]
         names = [write.history_label(history) for history in histories]
         series, rows = [], []
         for role in COLD_START:
@@ -54,7 +55,7 @@ def cold_start(comparison: Comparison) -> list[ColdStart]:
         changes = [row.against_baseline.get(comparison.metric) if row is not None else None for row in model]
         rows.append(("difference", "", [_gain(metric, change) for change in changes]))
         chart = line_chart(
-            f"{metric.label} of {group} users",
+            f"{metric.label} of {words.title}",
             series,
             "events of history",
             metric.label,
@@ -62,7 +63,7 @@ def cold_start(comparison: Comparison) -> list[ColdStart]:
             x_names=names,
         )
         users = next((row.users for row in comparison.slices[(group, histories[0])]), 0)
-        found.append(ColdStart(group, users, chart, names, rows))
+        found.append(ColdStart(words.title, comparison.task.counted(users), chart, names, rows))
     return found
 
 

@@ -6,7 +6,7 @@ from math import isnan
 
 from components.tasks import Metric
 from orchestrator import formatting as write
-from orchestrator.comparison import MAIN, Comparison, Difference, Interval, Row, Slice
+from orchestrator.comparison import Comparison, Difference, Interval, Row, Slice
 from orchestrator.report.axis import Axis
 from orchestrator.verdict import ALPHA, is_better
 
@@ -60,12 +60,12 @@ class Drawn:
     """Position of the vertical line that the intervals are read against."""
 
 
-def leaderboard(comparison: Comparison, chosen: Slice = MAIN) -> Drawn:
-    """Order the rows by the objective; those without it come last."""
+def leaderboard(comparison: Comparison, chosen: Slice | None = None) -> Drawn:
+    """Order the rows of a slice, by default the main one, by the objective; those without it come last."""
     metric = comparison.task.metrics[comparison.metric]
     sign = -1 if comparison.mode == "max" else 1
     rows = sorted(
-        comparison.slices.get(chosen, ()),
+        comparison.slices.get(chosen or comparison.main, ()),
         key=lambda row: (
             sign * row.metrics[comparison.metric].mean if comparison.metric in row.metrics else 1e9
         ),
@@ -144,10 +144,10 @@ class Cell:
 
 
 def all_metrics(
-    comparison: Comparison, chosen: Slice = MAIN
+    comparison: Comparison, chosen: Slice | None = None
 ) -> tuple[Sequence[Metric], Sequence[tuple[Row, Sequence[Cell]]]]:
-    """Lay out every metric of every row of a slice; the best of a column, oracle aside, is marked."""
-    rows = comparison.slices.get(chosen, ())
+    """Lay out every metric of every row of a slice; the best of a column, oracles aside, is marked."""
+    rows = comparison.slices.get(chosen or comparison.main, ())
     metrics = {
         name: metric
         for name, metric in comparison.task.metrics.items()
@@ -155,7 +155,11 @@ def all_metrics(
     }
     best = {}
     for name, metric in metrics.items():
-        means = [row.metrics[name].mean for row in rows if name in row.metrics and row.name != "oracle"]
+        means = [
+            row.metrics[name].mean
+            for row in rows
+            if name in row.metrics and not comparison.task.is_oracle(row.name)
+        ]
         best[name] = (max if metric.mode == "max" else min)(means, default=None)
     table = [
         (row, [_cell(row, name, metric, best[name]) for name, metric in metrics.items()]) for row in rows

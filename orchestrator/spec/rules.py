@@ -19,6 +19,7 @@ def check_names(values: Mapping[str, Any], info: TaskInfo, node: Node) -> Iterat
     for index in range(len(_list(section(values, "promote"), "gates"))):
         place = ("promote", "gates", index, "metric")
         yield from _unknown(node, place, info.metrics, f"metric of {info.name}", values)
+    yield from _unknown(node, ("compare", "unit"), (info.unit,), f"unit of {info.name}", values)
     yield from _wrong_direction(values, info, node)
     if isinstance(values.get("ablations"), Mapping):
         completed = {"compare": {"against": BASELINE, **section(values, "compare")}}

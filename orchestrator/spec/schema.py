@@ -6,7 +6,7 @@ from typing import Any
 from components.tasks import TASKS, TaskInfo
 from orchestrator.spec.sweep import spec_class
 
-DERIVED = {"seeds", "objective", "ablations"}
+DERIVED = {"seeds", "objective", "ablations", "compare"}
 """Keys that a checked sweep always has and a file may leave out."""
 
 
@@ -15,8 +15,8 @@ def sweep_schema() -> dict[str, Any]:
     tasks = {name: spec_class(name).model_json_schema() for name in TASKS}
     first = next(iter(tasks.values()))
     definitions = {name: each for schema in tasks.values() for name, each in schema["$defs"].items()}
-    objective = definitions["Objective"]
-    definitions["Objective"] = {**objective, "required": ["metric"]}
+    definitions["Objective"] = {**definitions["Objective"], "required": ["metric"]}
+    definitions["CompareSettings"] = {**definitions["CompareSettings"], "required": []}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Adaptune sweep",
@@ -55,6 +55,7 @@ def _of_task(info: TaskInfo, schema: dict[str, Any]) -> dict[str, Any]:
                 },
                 "controls": {"items": {"enum": list(info.controls)}},
                 "objective": metric,
+                "compare": {"properties": {"unit": {"const": info.unit}}},
                 "promote": {"properties": {"gates": {"items": metric}}},
             }
         },

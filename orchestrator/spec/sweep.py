@@ -28,7 +28,7 @@ class Objective(Settings):
     """What the best grid point is chosen by: the mean over seeds of a validation metric."""
 
     metric: str
-    """One of the task's metrics, macro over users that were seen in training."""
+    """One of the task's metrics, as the mean over the task's main group."""
     mode: Literal["min", "max"]
     """Which direction is better; by default the metric's own."""
 
@@ -38,8 +38,8 @@ class CompareSettings(Settings):
 
     against: str = BASELINE
     """The ablation that every row is compared with."""
-    unit: Literal["user"] = "user"
-    """What is paired: the same user under both models, over the same seeds."""
+    unit: str
+    """What is paired: the same unit under both models, over the same seeds. The task says which it is."""
     correction: Literal["holm"] = "holm"
     """How p-values are corrected over the family of comparisons."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
@@ -91,7 +91,7 @@ class Gate(Settings):
     """A condition on validation results that must hold before the winner is promoted; at least one bound."""
 
     metric: str
-    """One of the task's metrics, macro over users that were seen in training."""
+    """One of the task's metrics, as the mean over the task's main group."""
     min: float | None = None
     """The value must be at least this."""
     max: float | None = None
@@ -145,7 +145,7 @@ class SweepSpec(Settings):
     """The task's controls to evaluate the model under, such as `shuffled-users`."""
     objective: Objective
     """What the best grid point is chosen by; by default the task's first metric."""
-    compare: CompareSettings = CompareSettings()
+    compare: CompareSettings
     """How differences are tested."""
     resources: Resources = Resources()
     """What one trial gets."""
@@ -220,7 +220,7 @@ def spec_class(task: str) -> type[SweepSpec]:
 def complete(values: Mapping[str, Any]) -> dict[str, Any]:
     """Fill in what a file may leave out because it follows from the rest; what is malformed is left alone.
 
-    That is `seeds`, the objective and its direction, and the ablation named `baseline`.
+    That is `seeds`, the objective and its direction, the unit of comparison, and the ablation named `baseline`.
     """
     filled = dict(values)
     info = TASKS.get(filled["task"]) if isinstance(filled.get("task"), str) else None
@@ -233,6 +233,10 @@ def complete(values: Mapping[str, Any]) -> dict[str, Any]:
         metric = info.metrics.get(str(objective.get("metric"))) if info else None
         objective = {**objective, "mode": metric.mode if metric else "max"}
     filled["objective"] = objective
+    compare = filled.get("compare", {})
+    filled["compare"] = (
+        {"unit": info.unit if info else "", **compare} if isinstance(compare, Mapping) else compare
+    )
     ablations = filled.get("ablations", {})
     if (
         isinstance(ablations, Mapping)

@@ -29,7 +29,14 @@ def fit(log, folder, epochs, stop_after=None):
             raise Interrupted
 
     training.fit(
-        recommendation, module, log, config.training, epochs, checkpoint_folder=folder, on_epoch=on_epoch
+        recommendation,
+        module,
+        log,
+        config.training,
+        epochs,
+        group="seen",
+        checkpoint_folder=folder,
+        on_epoch=on_epoch,
     )
     return module.state_dict(), reports
 

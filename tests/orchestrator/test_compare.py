@@ -60,13 +60,13 @@ def test_numbers_are_those_of_the_statistics_by_hand(entries, comparison):
 
     def per_user(name):
         tables = by_name[name].tables.values()
-        return np.mean([metric_values(select_slice(table), "accuracy") for table in tables], axis=0)
+        return np.mean([metric_values(select_slice(table, "seen"), "accuracy") for table in tables], axis=0)
 
     model = comparison.model
     assert model.users == 108
     assert model.metrics["accuracy"].mean == pytest.approx(per_user("model").mean())
     assert model.metrics["accuracy"].mean == pytest.approx(
-        np.mean([macro(table)["accuracy"] for table in by_name["model"].tables.values()])
+        np.mean([macro(table, "seen")["accuracy"] for table in by_name["model"].tables.values()])
     )
     expected = compare_paired(per_user("model")[:, None], per_user("baseline")[:, None], seed=0)
     found = model.against_baseline["accuracy"]
@@ -131,7 +131,7 @@ def test_a_row_with_missing_seeds_is_refused(entries):
 
 def test_rows_of_other_users_are_refused(entries):
     others = made_up_entries(users=130)
-    with pytest.raises(AdaptuneError, match=r"row 'no-feedback', seed 0, seen users: evaluated on 117 users"):
+    with pytest.raises(AdaptuneError, match=r"row 'no-feedback', seed 0, seen: evaluated on 117 users"):
         compare([*entries[:2], others[3]])
 
 

@@ -46,7 +46,7 @@ def test_the_papers_grid_costs_600_epochs_instead_of_840(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("ADAPTUNE_DATA", str(tmp_path))
-    monkeypatch.setattr("orchestrator.plan.data_digest", lambda settings: "digest")
+    monkeypatch.setattr("orchestrator.plan.data_digest", lambda settings, form: "digest")
     plan = make_plan(load_sweep(Path("sweeps/paper/recommendation.yaml")), None)
     assert plan.phases[0].to_json() == {
         "name": "grid",

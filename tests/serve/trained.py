@@ -35,6 +35,7 @@ def train_small(home: Path) -> None:
         data,
         SMALL.training,
         SMALL.training.epochs,
+        group="seen",
         checkpoint_folder=folder,
         on_epoch=lambda report, module: None,
     )

@@ -11,6 +11,7 @@ import pytest
 
 from components.config import MovieLensSettings
 from components.data import movielens, store
+from components.data.interactions import open_interactions
 from components.errors import DataError
 from tests.components.data.samples import ITEMS, USERS, edit, flags, write_movielens
 
@@ -51,12 +52,12 @@ def test_age_bands(age, band):
 
 
 def test_the_order_of_lines_does_not_matter(tmp_path):
-    one = store.open_interactions(store.prepare(settings(write_movielens(tmp_path / "a")), tmp_path))
+    one = open_interactions(store.prepare(settings(write_movielens(tmp_path / "a")), tmp_path))
     root = write_movielens(tmp_path / "b")
     for name in ("u.data", "u.item", "u.user"):
         lines = (root / name).read_text(encoding="latin-1").splitlines()
         (root / name).write_text("\n".join(reversed(lines)) + "\n", encoding="latin-1")
-    other = store.open_interactions(store.prepare(settings(root), tmp_path))
+    other = open_interactions(store.prepare(settings(root), tmp_path))
     assert one.digest != other.digest
     for name in ("content", "value", "timestamp", "part", "before", "unseen", "profile"):
         assert np.array_equal(getattr(one, name), getattr(other, name)), name
@@ -183,7 +184,7 @@ def test_the_wrong_folder_says_what_it_is(tmp_path):
 @needs_data
 def test_the_real_set_has_its_published_size_and_prepares_fast(tmp_path):
     begin = time.perf_counter()
-    data = store.open_interactions(store.prepare(settings(ROOT), tmp_path))
+    data = open_interactions(store.prepare(settings(ROOT), tmp_path))
     seconds = time.perf_counter() - begin
     assert (len(data.user_ids), len(data.item_ids), len(data.content)) == (943, 1682, 100_000)
     assert len(data.genres) == 19

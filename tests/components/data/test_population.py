@@ -1,8 +1,9 @@
 import pytest
 
 from components.config import SyntheticSettings
+from components.data.interactions import open_interactions
 from components.data.population import EVENTS_FILE, USERS_FILE, Population, write_population
-from components.data.store import open_interactions, prepare
+from components.data.store import prepare
 from components.errors import DataError
 
 

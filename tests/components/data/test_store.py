@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from components.config import DataSettings, MovieLensSettings, SyntheticSettings, TableSettings
 from components.data import store
+from components.data.interactions import open_interactions
 from components.errors import DataError
 from tests.components.data.samples import write_movielens
 
@@ -56,7 +57,7 @@ def test_a_raised_version_is_another_digest(monkeypatch):
 
 
 def test_the_arrays_are_read_only_views_of_the_files(tmp_path):
-    data = store.open_interactions(store.prepare(SMALL, tmp_path))
+    data = open_interactions(store.prepare(SMALL, tmp_path))
     for name in ("content", "value", "timestamp", "like", "part", "before", "oracle"):
         array = getattr(data, name)
         assert not array.flags.owndata and not array.flags.writeable, name
@@ -75,7 +76,7 @@ def test_the_arrays_are_read_only_views_of_the_files(tmp_path):
 
 def test_an_event_keeps_what_the_source_said(tmp_path):
     root = write_movielens(tmp_path / "source")
-    data = store.open_interactions(store.prepare(movielens(root), tmp_path))
+    data = open_interactions(store.prepare(movielens(root), tmp_path))
     events = [event for user in range(len(data.user_ids)) for event in data.events_of(user)]
     written = {f"{e.user}\t{e.content}\t{round(e.value * 2 + 3)}\t{int(e.timestamp)}" for e in events}
     assert written == set((root / "u.data").read_text().split("\n")) - {""}
@@ -95,7 +96,7 @@ def test_concurrent_preparers_agree_and_leave_nothing_behind(tmp_path):
         folders = pool.map(_prepare_together, [tmp_path] * 4, chunksize=1)
     assert len(set(folders)) == 1
     assert [path.name for path in tmp_path.iterdir()] == [store.data_digest(SMALL)]
-    store.open_interactions(folders[0])
+    open_interactions(folders[0])
 
 
 def _remember(start: object) -> None:
@@ -111,7 +112,7 @@ def test_a_failed_preparation_leaves_nothing_behind(tmp_path, monkeypatch):
     def fail(path: Path, table: pa.Table) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store, "_write_table", fail)
+    monkeypatch.setattr("components.data.interactions.write_table", fail)
     with pytest.raises(OSError, match="No space left"):
         store.prepare(SMALL, tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -126,27 +127,27 @@ def test_a_damaged_folder_is_refused(tmp_path, name, damage):
     if damage == "truncated":
         path.write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match=r"Delete .* folder and run again"):
-        store.open_interactions(path.parent)
+        open_interactions(path.parent)
 
 
 def test_a_folder_of_another_preparation_is_refused(tmp_path):
     path = store.prepare(SMALL, tmp_path) / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"preparation": 0}))
     with pytest.raises(DataError, match="prepared by another version"):
-        store.open_interactions(path.parent)
+        open_interactions(path.parent)
 
 
 def test_users_without_events_are_left_out(tmp_path):
     (tmp_path / "e.csv").write_text("user,item,timestamp,rating\nb,x,1,5\n")
     (tmp_path / "u.csv").write_text("user,team\na,red\nb,blue\n")
     source: DataSettings = TableSettings(source="table", events=tmp_path / "e.csv", users=tmp_path / "u.csv")
-    data = store.open_interactions(store.prepare(source, tmp_path / "store"))
+    data = open_interactions(store.prepare(source, tmp_path / "store"))
     assert data.user_ids == ["b"]
     assert data.profile_fields["team"][data.profile[0, 0]] == "blue"
 
 
 def test_interactions_travel_between_processes_as_their_folder(tmp_path):
-    data = store.open_interactions(store.prepare(SyntheticSettings(source="synthetic"), tmp_path))
+    data = open_interactions(store.prepare(SyntheticSettings(source="synthetic"), tmp_path))
     sent = pickle.dumps(data)
     assert len(sent) < 1000
     assert np.array_equal(pickle.loads(sent).content, data.content)

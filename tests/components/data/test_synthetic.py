@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from components.config import SyntheticSettings
 from components.data import store, synthetic
-from components.data.interactions import Interactions
+from components.data.interactions import Interactions, open_interactions
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def default(root) -> Interactions:
 
 def generate(root, **changes: float) -> Interactions:
     settings = SyntheticSettings.model_validate({"source": "synthetic", **changes})
-    return store.open_interactions(store.prepare(settings, root))
+    return open_interactions(store.prepare(settings, root))
 
 
 class Truth:

@@ -8,6 +8,7 @@ import pytest
 
 from components.config import TableColumns, TableSettings
 from components.data import store, table
+from components.data.interactions import open_interactions
 from components.data.source import Recording
 from components.errors import DataError
 
@@ -106,7 +107,7 @@ def test_the_order_of_rows_does_not_matter(tmp_path):
     for name, rows in (("a", lines), ("b", lines[::-1])):
         path = write(tmp_path / f"{name}.csv", "\n".join(["user,item,timestamp,rating", *rows]))
         folders.append(store.prepare(TableSettings(source="table", events=path), tmp_path / "store"))
-    one, other = map(store.open_interactions, folders)
+    one, other = map(open_interactions, folders)
     for name in ("content", "value", "timestamp", "part", "before", "user_offsets"):
         assert np.array_equal(getattr(one, name), getattr(other, name)), name
 

@@ -38,8 +38,8 @@ def test_schema_and_nulls():
 
 def test_macro_and_micro_of_a_slice():
     rows = example_rows()
-    assert macro(rows) == pytest.approx({"accuracy": 0.5, "auc": 0.2})
-    assert micro(rows) == pytest.approx({"accuracy": 0.25, "auc": 0.2})
+    assert macro(rows, "seen") == pytest.approx({"accuracy": 0.5, "auc": 0.2})
+    assert micro(rows, "seen") == pytest.approx({"accuracy": 0.25, "auc": 0.2})
     assert macro(rows, "unseen")["accuracy"] == 0.5
     assert macro(rows, "seen", 5)["accuracy"] == 0.5
     assert np.isnan(macro(rows, "seen", 5)["auc"])

@@ -31,6 +31,7 @@ def trained(log, tmp_path_factory):
         log,
         config.training,
         3,
+        group="seen",
         checkpoint_folder=tmp_path_factory.mktemp("checkpoint"),
         on_epoch=lambda report, module: None,
     )

@@ -71,13 +71,13 @@ def test_data_without_genres_titles_and_profiles_will_do(log, core):
     loss = module.training_step(next(module.batches.epoch(0)), 0)
     loss.backward()
     assert torch.isfinite(loss)
-    assert np.isfinite(macro(recommendation.evaluate(module, bare, "validation"))["accuracy"])
+    assert np.isfinite(macro(recommendation.evaluate(module, bare, "validation"), "seen")["accuracy"])
 
 
 def test_data_in_which_all_happens_at_once_will_do(log):
     at_once = dataclasses.replace(log, before=np.zeros_like(log.before))
     module = recommendation.build(tiny_config(), at_once)
-    assert np.isfinite(macro(recommendation.evaluate(module, at_once, "test"))["accuracy"])
+    assert np.isfinite(macro(recommendation.evaluate(module, at_once, "test"), "seen")["accuracy"])
 
 
 def test_batches_follow_from_seed_and_epoch(log):
@@ -167,7 +167,7 @@ def test_rows_have_the_tasks_metrics_and_slices(trained, log):
     assert seen + unseen == len(np.unique(Examples.of(log, "validation").user))
     quick = recommendation.evaluate(trained, log, "validation", slices=False)
     assert set(quick["history"].to_pylist()) == {-1}
-    assert macro(quick) == macro(rows)
+    assert macro(quick, "seen") == macro(rows, "seen")
 
 
 def test_a_long_cut_equals_the_full_history(trained, log):

@@ -1,0 +1,164 @@
+"""Preparing question answering: cuts the texts, simulates the users and writes what `questions.py` opens."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.data import passages, simulation, squad
+from components.data.arrow import matrix, write_manifest, write_table
+from components.data.passages import KINDS, Passage
+from components.data.questions import VERSION
+from components.data.splits import TEST, TRAIN, VALIDATION, keyed_hash
+from components.errors import DataError
+
+SOURCES = {"squad": squad}
+TEST_SHARE = 1 / 6
+"""Share of the training file's articles that are the test part."""
+
+
+def versions(settings: Any) -> Mapping[str, Any]:
+    """Name the versions of preparation, cutting, simulation and source."""
+    return {
+        "form": "questions",
+        "preparation": VERSION,
+        "passages": passages.VERSION,
+        "simulation": simulation.VERSION,
+        "source": [settings.source, SOURCES[settings.source].VERSION],
+    }
+
+
+def files(settings: Any) -> Mapping[str, Path]:
+    """Name the source's files."""
+    return SOURCES[settings.source].files(settings)
+
+
+def build(settings: Any, digest: str, folder: Path) -> None:
+    """Parse the source, simulate the users and write everything into `folder`."""
+    import pyarrow as pa
+
+    found = SOURCES[settings.source].read(settings)
+    texts = [passage for part in found.values() for passage in part]
+    titles = list(dict.fromkeys(passage.article for passage in texts))
+    asked = [(number, question) for number, passage in enumerate(texts) for question in passage.questions]
+    spans = np.array([_spans(texts[number], question) for number, question in asked], np.int32)  # [Q, S, 2]
+    part_of = _parts(settings, found)
+    known = simulation.Asked(
+        kind=np.array([passages.kind_of(question.text) for _, question in asked], np.int8),
+        part=np.array([part_of[texts[number].article] for number, _ in asked], np.int8),
+        article=np.array([titles.index(texts[number].article) for number, _ in asked]),
+        start=np.ascontiguousarray(spans[:, :, 0]),
+        end=np.ascontiguousarray(spans[:, :, 1]),
+    )
+    users = simulation.simulate(settings, known, titles)
+    for name, columns in (_text_tables(texts, asked, known) | _user_tables(users, known)).items():
+        write_table(folder / f"{name}.arrow", pa.table(columns))
+    manifest = {
+        **versions(settings),
+        "digest": digest,
+        "source": settings.source,
+        "kinds": KINDS,
+        "styles": simulation.STYLES,
+        "profile_fields": {"topic": ["unknown", *(titles[article] for article in users.topics)]},
+    }
+    write_manifest(folder, manifest)
+
+
+def _parts(settings: Any, found: Mapping[str, Sequence[Passage]]) -> dict[str, int]:
+    """Assign each article to a part: one in six of the training file, by keyed hash of the title, is the test."""
+    training = sorted({passage.article for passage in found["train"] if passage.questions})
+    if len(training) < 2:
+        message = (
+            f"{len(training)} article with questions; expected at least 2, as one in six is the test part"
+        )
+        raise DataError(settings.root / squad.FILES["train"], message)
+    order = np.argsort(keyed_hash("adaptune test article", training), kind="stable")
+    test = {training[place] for place in order[: max(1, round(len(training) * TEST_SHARE))]}
+    parts = {passage.article: TEST if passage.article in test else TRAIN for passage in found["train"]}
+    return parts | {passage.article: VALIDATION for passage in found["validation"]}
+
+
+def _spans(passage: Passage, question: passages.Question) -> list[tuple[int, int]]:
+    """Return the tokens (first, after the last) of the acceptable answer in each style: short, long and clause."""
+    tokens = passage.tokens
+    located = [tokens.locate(*answer) for answer in question.answers]
+    spans = sorted({span for span in located if span}, key=lambda span: (_length(tokens, span), span))
+    return [spans[0], spans[-1], tokens.clause_around(*spans[0])]
+
+
+def _length(tokens: passages.Tokens, span: tuple[int, int]) -> int:
+    return int(tokens.end[span[1] - 1] - tokens.start[span[0]])
+
+
+def _text_tables(
+    texts: Sequence[Passage], asked: Sequence[tuple[int, passages.Question]], known: simulation.Asked
+) -> dict[str, dict[str, Any]]:
+    """Arrange passages, questions, their tokens and the words as columns."""
+    import pyarrow as pa
+
+    words: dict[str, int] = {}
+    tokens = [passage.tokens for passage in texts]
+    questions = [passages.Tokens(question.text) for _, question in asked]
+    references = [[text for text, _ in question.answers] for _, question in asked]
+    tables = {
+        "tokens": {
+            "word": _numbered(tokens, words),
+            "start": np.concatenate([each.start for each in tokens]),
+            "end": np.concatenate([each.end for each in tokens]),
+            "sentence": np.concatenate([each.sentence for each in tokens]),
+            "clause_start": np.concatenate([each.clauses[0] for each in tokens]).view(np.int8),
+            "clause_end": np.concatenate([each.clauses[1] for each in tokens]).view(np.int8),
+        },
+        "passages": {
+            "article": pa.array([passage.article for passage in texts], pa.string()),
+            "text": pa.array([passage.text for passage in texts], pa.string()),
+            "tokens": np.array([len(each) for each in tokens], np.int64),
+        },
+        "question_tokens": {"word": _numbered(questions, words)},
+        "questions": {
+            "id": pa.array([question.id for _, question in asked], pa.string()),
+            "text": pa.array([question.text for _, question in asked], pa.string()),
+            "tokens": np.array([len(each) for each in questions], np.int64),
+            "passage": np.array([number for number, _ in asked], np.int32),
+            "kind": known.kind,
+            "part": known.part,
+            "references": pa.array(references, pa.list_(pa.string())),
+            "answer_start": matrix(known.start),
+            "answer_end": matrix(known.end),
+        },
+    }
+    return {**tables, "words": {"word": pa.array(list(words), pa.string())}}
+
+
+def _numbered(texts: Sequence[passages.Tokens], words: dict[str, int]) -> NDArray[np.int32]:
+    """Number the words of texts one after the other; new ones are added to `words`."""
+    return np.array([words.setdefault(word, len(words)) for text in texts for word in text.words], np.int32)
+
+
+def _user_tables(users: simulation.Simulated, asked: simulation.Asked) -> dict[str, dict[str, Any]]:
+    """Arrange users, events, pairs and the truth as columns."""
+    import pyarrow as pa
+
+    style = users.event_style.astype(np.int64)
+    wanted = users.preference[users.event_user, asked.kind[users.event_question]]
+    return {
+        "users": {
+            "id": pa.array(users.user_ids, pa.string()),
+            "unseen": users.unseen.view(np.int8),
+            "conditional": users.conditional.view(np.int8),
+            "preference": matrix(users.preference),
+            "profile": matrix(users.topic[:, None]),
+            "events": np.bincount(users.event_user, minlength=len(users.user_ids)).astype(np.int64),
+        },
+        "events": {
+            "question": users.event_question,
+            "start": asked.start[users.event_question, style],
+            "end": asked.end[users.event_question, style],
+            "value": users.event_value,
+            "timestamp": users.event_timestamp,
+        },
+        "pairs": {"user": users.pair_user, "question": users.pair_question},
+        "truth": {"style": users.event_style, "wanted": wanted},
+    }

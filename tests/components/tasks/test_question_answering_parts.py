@@ -1,0 +1,161 @@
+"""The parts that the reader stands on: word tables, overlap features, extents of answers, recurrence, batches."""
+
+import numpy as np
+import pytest
+import torch
+
+from components.tasks.question_answering_batches import Library, TrainingBatches
+from components.tasks.question_answering_extents import ExtentScale, extent_of
+from components.tasks.question_answering_features import Passage, overlap_features
+from components.tasks.question_answering_recurrence import Bidirectional, LinearRecurrence
+from components.tasks.question_answering_vocabulary import Vocabulary, stem
+from tests.components.tasks.question_answering_fixtures import tiny_data
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    data = tiny_data(tmp_path_factory.mktemp("squad"))
+    return Library.of(data, Vocabulary.of(data))
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [("invented", "inventor"), ("Cities", "city"), ("walks", "walking"), ("Normans", "norman")],
+)
+def test_words_of_one_stem(one, two):
+    assert stem(one) == stem(two)
+
+
+def test_numbers_and_short_words_keep_their_letters():
+    assert stem("1990s") == "1990s"
+    assert stem("is") == "is"
+    assert stem("east") != stem("easy")
+
+
+def test_overlap_features_by_hand():
+    vocabulary = Vocabulary([], {"the": 0.0}, ("who",), {}, ExtentScale({"who": 0.0}, (0.0,) * 6, (1.0,) * 6))
+    words = ["Who", "founded", "the", "club", "Anna", "clubs", "."]
+    lexicon = vocabulary.lexicon(words)
+    number = {word: place for place, word in enumerate(words)}
+    passage = [number[word] for word in ("the", "clubs", ".", "Anna", "founded")]
+    features = overlap_features(
+        lexicon,
+        np.array([number[word] for word in ("Who", "founded", "the", "club")]),
+        Passage(
+            np.array(passage),
+            np.array([0, 0, 0, 1, 1]),
+            np.array([True, False, False, True, False]),
+            np.array([False, True, False, False, True]),
+        ),
+    )
+    exact, shared, rare = features[:, 0], features[:, 1], features[:, 2]
+    assert exact.tolist() == [1, 0, 0, 0, 1]
+    assert shared.tolist() == [1, 1, 0, 0, 1]
+    assert rare.tolist() == [0, 1, 0, 0, 1]
+    third = 1 / 3.001  # of the question's rarity: who, founded, club
+    assert features[:, 6] == pytest.approx([third] * 5, abs=1e-4)
+    assert features[3, 9] == pytest.approx(np.exp(-2 / 6))
+    assert features[0, 10] == pytest.approx(np.exp(-1 / 6))
+    assert features[:, 12].tolist() == [1, 0, 0, 1, 0]
+
+
+def test_extents_by_hand():
+    sentence = np.array([0, 0, 0, 0, 1, 1])
+    begins = np.array([True, False, True, False, True, False])
+    ends = np.array([False, True, False, True, False, True])
+    whole = extent_of(2, 4, sentence, begins, ends, 0.0)
+    assert whole == pytest.approx([np.log(2), 1, 1, 0.5, 0, 1])
+    part = extent_of(3, 4, sentence, begins, ends, 1.0)
+    assert part == pytest.approx([-1, 0, 1, 0.25, np.log(0.5), 0])
+
+
+def test_the_extents_of_training_are_centred_and_tell_styles_apart(library):
+    data, scale = library.data, library.vocabulary.extent_scale
+    training = np.flatnonzero(data.part == 0)
+    by_style = [
+        scale.extents(data, training, data.answer_start[training, style], data.answer_end[training, style])
+        for style in range(3)
+    ]
+    assert np.concatenate(by_style).mean(axis=0) == pytest.approx(np.zeros(6), abs=1e-4)
+    means = [extents.mean(axis=0) for extents in by_style]
+    assert means[0][0] < means[1][0] < means[2][0]
+    assert means[2][5] > means[0][5] + 1
+
+
+def test_the_recurrence_and_its_gradient():
+    generator = torch.Generator().manual_seed(0)
+    keep = torch.rand(5, 3, 2, generator=generator, dtype=torch.float64, requires_grad=True)
+    added = torch.randn(5, 3, 2, generator=generator, dtype=torch.float64, requires_grad=True)
+    state, expected = torch.zeros(3, 2, dtype=torch.float64), []
+    for step in range(5):
+        state = keep[step] * state + added[step]
+        expected.append(state)
+    torch.testing.assert_close(LinearRecurrence.apply(keep, added), torch.stack(expected))
+    assert torch.autograd.gradcheck(LinearRecurrence.apply, (keep, added))
+
+
+def test_both_directions_and_no_trace_of_padding():
+    layer = Bidirectional(8, 0.0)
+    tokens = torch.randn(1, 6, 8, generator=torch.Generator().manual_seed(0))
+    full = torch.ones(1, 6, dtype=torch.bool)
+    with torch.inference_mode():
+        short = layer(tokens[:, :4], full[:, :4])
+        padded = layer(tokens, torch.arange(6)[None] < 4)[:, :4]
+        torch.testing.assert_close(short, padded)
+        changed = tokens.clone()
+        changed[:, 3] += 1
+        moved = (layer(changed, full) - layer(tokens, full)).abs().amax(0) > 1e-7
+    assert moved[:3, 4:].any() and not moved[:3, :4].any()
+    assert moved[4:, :4].any() and not moved[4:, 4:].any()
+
+
+def test_every_training_question_is_met_once_an_epoch(library):
+    data = library.data
+    batches = TrainingBatches(library, 16, 2, seed=0)
+    for epoch in range(2):
+        lengths = [length for batch in batches.epoch(epoch) for length in batch.texts.length_B.tolist()]
+        assert sorted(lengths) == sorted(library.lengths(np.flatnonzero(data.part == 0)).tolist())
+    assert len(batches) == len(list(batches.epoch(0)))
+
+
+def test_batches_follow_from_seed_and_epoch(library):
+    def starts(seed, epoch):
+        return [batch.start_BU.tolist() for batch in TrainingBatches(library, 16, 2, seed).epoch(epoch)]
+
+    assert starts(0, 1) == starts(0, 1)
+    assert starts(0, 1) != starts(0, 2)
+    assert starts(0, 1) != starts(1, 1)
+
+
+def test_no_history_holds_an_event_about_the_passage_at_hand(library):
+    data, log = library.data, library.log
+    batches = TrainingBatches(library, 16, 4, seed=0)
+    owner = np.repeat(np.arange(len(data.user_ids)), np.diff(data.event_offsets))
+    generator = np.random.default_rng(0)
+    empty, full = 0, 0
+    for _ in range(30):
+        user = generator.choice(batches.users, 50)
+        passage = data.passage_of[generator.choice(batches.questions, 50)]
+        row, wanted = batches._histories(user, passage, generator)
+        real = np.arange(row.shape[1]) < wanted[:, None]
+        assert not (real & (log.passage_E[row] == passage[:, None])).any()
+        assert (owner[row] == user[:, None])[real].all()
+        assert (np.diff(row, axis=1) > 0)[real[:, 1:]].all()  # oldest first, none twice
+        of_user = log.passage_E.reshape(-1, 8)[user]
+        most = (of_user != passage[:, None]).sum(axis=1)
+        assert (wanted <= most).all()
+        empty += (wanted == 0).sum()
+        full += ((wanted == most) & (most > 0)).sum()
+    assert min(empty, full) > 100
+
+
+def test_only_seen_users_ask_in_training_and_want_what_they_prefer(library):
+    data = library.data
+    assert not data.unseen[TrainingBatches(library, 16, 2, seed=0).users].any()
+    length = data.answer_end - data.answer_start
+    wanted = np.concatenate([
+        (batch.end_BU - batch.start_BU + 1).flatten().numpy()
+        for batch in TrainingBatches(library, 16, 4, 0).epoch(0)
+    ])  # fmt: skip
+    assert set(wanted) <= set(length[data.part == 0].flatten())
+    assert len(set(wanted)) > 2
