@@ -104,9 +104,9 @@ def files(settings: Any) -> Mapping[str, Path]:
     return SOURCES[settings.source].files(settings)
 
 
-def build(settings: Any, digest: str, folder: Path) -> None:
-    """Parse the source and write the log into `folder`."""
-    _write(SOURCES[settings.source].read(settings), settings.source, digest, folder)
+def read(settings: Any) -> Recording:
+    """Parse the source."""
+    return SOURCES[settings.source].read(settings)
 
 
 def open_interactions(folder: Path) -> Interactions:
@@ -141,7 +141,7 @@ def open_interactions(folder: Path) -> Interactions:
     )
 
 
-def _write(recording: Recording, source: str, digest: str, folder: Path) -> None:
+def write(recording: Recording, settings: Any, digest: str, folder: Path) -> None:
     """Arrange the recording and write it as `events`, `users` and `items`, with the truth if there is one."""
     import pyarrow as pa
 
@@ -183,7 +183,7 @@ def _write(recording: Recording, source: str, digest: str, folder: Path) -> None
         write_table(folder / f"{name}.arrow", table)
     manifest = {
         "digest": digest,
-        "source": source,
+        "source": settings.source,
         "preparation": VERSION,
         "split": splits.SPLIT_VERSION,
         "kinds": KINDS,

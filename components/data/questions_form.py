@@ -1,6 +1,7 @@
 """Preparing question answering: cuts the texts, simulates the users and writes what `questions.py` opens."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +36,31 @@ def files(settings: Any) -> Mapping[str, Path]:
     return SOURCES[settings.source].files(settings)
 
 
-def build(settings: Any, digest: str, folder: Path) -> None:
-    """Parse the source, simulate the users and write everything into `folder`."""
+@dataclass(frozen=True)
+class Content:
+    """What a source holds: passages, and the part of each article."""
+
+    texts: Sequence[Passage]
+    parts: Mapping[str, int]
+
+
+def read(settings: Any) -> Content:
+    """Parse the source and divide its articles."""
+    found = SOURCES[settings.source].read(settings)
+    return Content([passage for part in found.values() for passage in part], _parts(settings, found))
+
+
+def write(content: Content, settings: Any, digest: str, folder: Path) -> None:
+    """Simulate the users and write everything into `folder`."""
     import pyarrow as pa
 
-    found = SOURCES[settings.source].read(settings)
-    texts = [passage for part in found.values() for passage in part]
+    texts = content.texts
     titles = list(dict.fromkeys(passage.article for passage in texts))
     asked = [(number, question) for number, passage in enumerate(texts) for question in passage.questions]
     spans = np.array([_spans(texts[number], question) for number, question in asked], np.int32)  # [Q, S, 2]
-    part_of = _parts(settings, found)
     known = simulation.Asked(
         kind=np.array([passages.kind_of(question.text) for _, question in asked], np.int8),
-        part=np.array([part_of[texts[number].article] for number, _ in asked], np.int8),
+        part=np.array([content.parts[texts[number].article] for number, _ in asked], np.int8),
         article=np.array([titles.index(texts[number].article) for number, _ in asked]),
         start=np.ascontiguousarray(spans[:, :, 0]),
         end=np.ascontiguousarray(spans[:, :, 1]),

@@ -31,8 +31,11 @@ class Form(Protocol):
     def files(self, settings: Any) -> Mapping[str, Path]:
         """Name the files whose bytes decide the data, by their role; a missing one is a `DataError`."""
 
-    def build(self, settings: Any, digest: str, folder: Path) -> None:
-        """Parse the source and write the form into the empty `folder`. Raises `DataError`."""
+    def read(self, settings: Any) -> Any:
+        """Parse the source; whatever is wrong with it is a `DataError`, and nothing has been written yet."""
+
+    def write(self, content: Any, settings: Any, digest: str, folder: Path) -> None:
+        """Write what `read` returned into the empty `folder`."""
 
 
 def data_digest(settings: DataSettings, form: str = "interactions") -> str:
@@ -58,12 +61,13 @@ def prepare(settings: DataSettings, root: Path, form: str = "interactions") -> P
     folder = root / digest
     if folder.exists():
         return folder
+    content = _load(form).read(settings)
     root.mkdir(parents=True, exist_ok=True)
     # A folder inside a private temporary one: rename keeps the permissions that this process's umask gives.
     with tempfile.TemporaryDirectory(prefix=f".{digest}-", dir=root, ignore_cleanup_errors=True) as temporary:
         built = Path(temporary) / digest
         built.mkdir()
-        _load(form).build(settings, digest, built)
+        _load(form).write(content, settings, digest, built)
         try:
             built.rename(folder)
         except OSError:

@@ -1,6 +1,6 @@
 """The form that the toy task's data is prepared in, as a module of its own."""
 
-from tests.orchestrator.toy_task import build_form as build
-from tests.orchestrator.toy_task import files, versions
+from components.data.synthetic import read
+from tests.orchestrator.toy_task import files, versions, write
 
-__all__ = ["build", "files", "versions"]
+__all__ = ["files", "read", "versions", "write"]

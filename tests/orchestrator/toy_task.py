@@ -19,6 +19,7 @@ from torch import nn
 
 from components.config import Settings, TrialConfig
 from components.data import synthetic
+from components.data.source import Recording
 from components.metrics.rows import FULL_HISTORY, evaluation_rows
 from components.tasks import Group, Metric, TaskInfo
 
@@ -70,8 +71,7 @@ def files(settings: Any) -> Mapping[str, Path]:
     return synthetic.files(settings)
 
 
-def build_form(settings: Any, digest: str, folder: Path) -> None:
-    recording = synthetic.read(settings)
+def write(recording: Recording, settings: Any, digest: str, folder: Path) -> None:
     values = [recording.value[recording.item == item] for item in range(len(recording.item_ids))]
     means = [
         [float(each[:EVENTS].mean()), float(each[EVENTS:].mean())] for each in values if len(each) > EVENTS

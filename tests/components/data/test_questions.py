@@ -178,7 +178,7 @@ def test_users_travel_with_a_promoted_model(data, tmp_path):
 def test_one_article_is_too_few(tmp_path):
     with pytest.raises(DataError, match="1 article with questions; expected at least 2"):
         prepared(write_squad(tmp_path / "squad", articles=1), tmp_path / "store")
-    assert list((tmp_path / "store").iterdir()) == []
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_folder_of_another_form_is_refused(data, tmp_path):
