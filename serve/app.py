@@ -18,6 +18,7 @@ from ray import serve as ray_serve
 from ray.serve.schema import LoggingConfig
 
 from components.errors import AdaptuneError
+from components.tasks import TASKS
 from orchestrator.registry import Registry
 from serve.api import create_api
 from serve.engine import Engine
@@ -108,7 +109,10 @@ def _check_health(url: str) -> None:
 
 
 def check_promoted(home: Path, alias: str, task: str) -> str:
-    """Return the name of the version under the alias; raise `AdaptuneError` without a sound one."""
+    """Return the name of the version under the alias; raise `AdaptuneError` without a sound one that can be served."""
+    if (info := TASKS.get(task)) is None or info.servable != "recommend":
+        able = ", ".join(name for name, each in TASKS.items() if each.servable == "recommend")
+        raise AdaptuneError(f"models of {task!r} cannot be served yet; those of {able} can")
     version = Registry(home / "registry").alias(task, alias)
     if version is None:
         raise AdaptuneError(

@@ -65,7 +65,7 @@ def made_up_report(seeds=(0, 1)):
             best = number == 1
             reached = {seed: top - 0.004 * abs(number - 1) + 0.001 * seed for seed in seeds}
             settings = {"training.learning_rate": rate, "training.batch_size": size, "training.epochs": 20}
-            grid.append(GridPoint(role, settings, reached, {}, 412_345, 312.0, best))
+            grid.append(GridPoint(role, settings, reached, 412_345, 312.0, best))
             for seed in seeds:
                 points = [
                     {

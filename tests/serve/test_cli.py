@@ -34,6 +34,13 @@ def test_without_a_promoted_model_it_says_what_to_do(app, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("task", ["question-answering", "weather"])
+def test_a_task_that_cannot_be_served_is_refused(app, tmp_path, task):
+    assert f"models of '{task}' cannot be served yet; those of recommendation can" == refused(
+        app, "--home", tmp_path, "--task", task
+    )
+
+
 def test_a_damaged_model_is_refused(app, champion, registry):
     (champion.folder / "config.json").unlink()
     assert "config.json: missing" in refused(app, "--home", registry.root.parent)
