@@ -109,7 +109,7 @@ def _check_health(url: str) -> None:
 
 
 def check_promoted(home: Path, alias: str, task: str) -> str:
-    """Return the name of the version under the alias; raise `AdaptuneError` without a sound one that can be served."""
+    """Return the name of the version under the alias; raise `AdaptuneError` without a sound, servable one."""
     if (info := TASKS.get(task)) is None or info.servable != "recommend":
         able = ", ".join(name for name, each in TASKS.items() if each.servable == "recommend")
         raise AdaptuneError(f"models of {task!r} cannot be served yet; those of {able} can")
