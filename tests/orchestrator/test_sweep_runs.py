@@ -179,11 +179,13 @@ def test_what_was_deleted_or_damaged_is_trained_again_to_the_same_end(
     trivial = [workspace.trial(member.trial_id) for member in ledger.members("tiny", "trivial")]
     (trivial[0] / "test.arrow").unlink()
     os.truncate(trivial[1] / "validation.arrow", 100)
-    baseline = next(member.trial_id for member in ledger.members("tiny", FINAL) if member.name == "baseline")
-    os.truncate(workspace.trial(baseline) / "test.arrow", 100)
-
     refused = adaptune("compare", "tiny", "--home", home)
     assert refused.code == 2 and "never evaluated" in refused.err
+    baseline = next(member.trial_id for member in ledger.members("tiny", FINAL) if member.name == "baseline")
+    os.truncate(workspace.trial(baseline) / "test.arrow", 100)
+    refused = adaptune("compare", "tiny", "--home", home)
+    assert refused.code == 2 and "test.arrow: damaged" in refused.err and "run the sweep again" in refused.err
+
     call = adaptune("run", finished.sweep, "--home", home, "--json")
     assert (call.code, call.document["finished"]) == (0, 4), call.err
     assert results(home) == results(finished.home)
