@@ -50,6 +50,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Say which of a sweep's rows differ from the baseline, and how sure that is."""
+    from orchestrator.paper import paper_tables
     from orchestrator.results import compare_sweep
     from orchestrator.tables import comparison_view
 
@@ -57,7 +58,9 @@ def compare(
     part: Part = "validation" if validation else "test"
     spec = _last_run(sweep, ledger)
     comparison = compare_sweep(spec, ledger, workspace, part, all_slices=False)
-    emit(comparison.to_json(), as_json, lambda console: console.print(comparison_view(comparison)))
+    paper = paper_tables(comparison)
+    document = {**comparison.to_json(), "paper": paper.to_json() if paper else None}
+    emit(document, as_json, lambda console: console.print(comparison_view(comparison)))
 
 
 def report(
