@@ -68,7 +68,7 @@ def axis_tick(metric: Metric, value: float, sign: str = "") -> str:
 
 def share(value: float | None) -> str:
     """Write a share of something as a whole percentage."""
-    return MISSING if value is None or isnan(value) else f"{value * 100:.0f} %"
+    return MISSING if value is None or isnan(value) else f"{round(value * 100) + 0:d} %"
 
 
 def duration(seconds: float | None) -> str:
