@@ -64,20 +64,41 @@ def compare(
 
 
 def report(
-    sweep: FinishedArgument,
+    sweep: Annotated[
+        str,
+        typer.Argument(
+            metavar="SWEEP",
+            help="A sweep that was run, its file or its name; or a folder of sweep files.",
+            show_default=False,
+        ),
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", help="Where to write it; by default in the home.")
     ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a sweep's report: one HTML file that needs nothing else."""
-    from orchestrator.reporting import write_report
+    """Write the report of a sweep, or of all sweeps of a folder: one HTML file that needs nothing else."""
+    from orchestrator.reporting import write_report, write_study_report
+    from orchestrator.study import is_folder, load_study
 
     workspace, ledger = open_ledger(home)
+    if sweep not in ledger.sweep_names() and is_folder(sweep):
+        study = load_study(Path(sweep))
+        names = [spec.name for spec in study.sweeps.values()]
+        path, unfinished = write_study_report(study.name, names, ledger, workspace, out)
+        document = {"study": study.name, "report": path, "unfinished": unfinished}
+        emit(document, as_json, lambda console: _print_study_report(console, document))
+        return
     spec = _last_run(sweep, ledger)
     path = write_report(spec, ledger, workspace, out)
     emit({"sweep": spec.name, "report": path}, as_json, lambda console: console.print(f"report: {path}"))
+
+
+def _print_study_report(console: "Console", document: dict[str, Any]) -> None:
+    for reason in document["unfinished"].values():
+        console.print(f"not on it: {reason}", markup=False)
+    console.print(f"report: {document['report']}", markup=False)
 
 
 def promote(
