@@ -168,8 +168,11 @@ TASKS: dict[str, TaskInfo] = {
         },
         controls=("shuffled-users",),
         trivial=("lexical",),
-        sources=("squad",),
-        oracles={"squad": ("lexical-told", "style-short", "style-long", "style-clause")},
+        sources=("squad", "synthetic"),
+        oracles={
+            source: ("lexical-told", "style-short", "style-long", "style-clause")
+            for source in ("squad", "synthetic")
+        },
         servable="answer",
     ),
 }
