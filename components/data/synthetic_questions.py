@@ -1,7 +1,8 @@
 """Generated passages and questions of the embedded data set: towns, what was built there, by whom, when and why.
 
 A passage tells of several things in the same pattern, and of one of them in a further one, so only the question says
-which is meant; it asks in other words than the passage. The sizes come from the settings, everything else from `synthetic_grammar`.
+which is meant; it asks in other words than the passage. The sizes come from the settings, everything else from
+`synthetic_grammar`.
 """
 
 import re
@@ -82,7 +83,7 @@ def _passage(town: str, number: int, generator: np.random.Generator) -> Passage:
 def _tell(
     pattern: Pattern, thing: str, town: str, generator: np.random.Generator
 ) -> tuple[str, dict[str, list[tuple[int, int]]], dict[str, str]]:
-    """Write a sentence; return it, the spans of core and whole phrase of each fact, and the words it used of groups."""
+    """Write a sentence; return it, the spans of core and phrase of each fact, and the words it used of groups."""
     template = str(generator.choice(pattern.sentences))
     used = {group: str(generator.choice(words)) for group, words in GROUPS.items()}
     text, spans = "", {}
