@@ -15,7 +15,11 @@ from typing import Any, Protocol, cast
 
 from components.config import DataSettings
 
-FORMS = {"interactions": "components.data.interactions", "questions": "components.data.questions_form"}
+FORMS = {
+    "interactions": "components.data.interactions",
+    "questions": "components.data.questions_form",
+    "captions": "components.data.captions_form",
+}
 """The forms that a data set can be prepared in, each a module that fulfils `Form`.
 
 By name, so that the code of one form is no part of what the tasks on another depend on.
