@@ -128,7 +128,9 @@ class SquadSettings(Settings):
     noise: float = Field(default=0.1, ge=0, le=1)
     """Chance that an answer that a user likes is not in the style that the user prefers."""
     conditional: float = Field(default=0.5, ge=0, le=1)
-    """Share of users whose preferred style depends on the kind of question."""
+    """Share of users whose preferred style depends on the kind of question, among those who do not drift."""
+    drift: float = Field(default=0.1, ge=0, le=1)
+    """Share of users who change from one preferred style to another in mid-history."""
     seed: int = Field(default=0, ge=0)
     """Seed of the simulation; the trial's own seed has no part in it."""
 
