@@ -74,21 +74,25 @@ class CaptioningTraining(lightning.LightningModule):
         user = model.users(picture, batch.viewers)
         state = model.decoder(model.decoder.look(picture.region_BRH, user), batch.word_BUT)
         real = batch.next_BUT != PADDING
-        words = F.cross_entropy(
-            model.decoder.logits(state[real]), batch.next_BUT[real], label_smoothing=SMOOTHING
-        )
-        loss = words + TAG_WEIGHT * tag_loss(picture.tag_BG, batch.share_BG)
+        losses = {
+            "word": F.cross_entropy(
+                model.decoder.logits(state[real]), batch.next_BUT[real], label_smoothing=SMOOTHING
+            ),
+            "tag": TAG_WEIGHT * tag_loss(picture.tag_BG, batch.share_BG),
+        }
         if model.events is not None and model.taste is not None and user is not None:
             manner = model.events.manner(batch.candidate_BSL)
             choice = torch.einsum("bum,bsm->bus", model.taste(user), manner)
-            loss = loss + CHOICE_WEIGHT * F.cross_entropy(choice.flatten(0, 1), batch.style_BU.flatten())
+            losses["choice"] = CHOICE_WEIGHT * F.cross_entropy(choice.flatten(0, 1), batch.style_BU.flatten())
             seen = model.events.topic_of_tags(picture.tag_BG.detach())
             read = model.events.topic_of_words(batch.candidate_BSL[:, 0])
-            for topic in (seen, read):
+            for name, topic in (("kind_seen", seen), ("kind_read", read)):
                 kind = F.cross_entropy(model.events.kind_logits(topic), batch.kind_B)
-                loss = loss + KIND_WEIGHT * kind
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.pixels))
-        return loss
+                losses[name] = KIND_WEIGHT * kind
+        losses["train"] = torch.stack(list(losses.values())).sum()
+        for name, loss in losses.items():
+            self.log(f"{name}_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.pixels))
+        return losses["train"]
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_index: int) -> None:
         """Move the averaged weights towards the trained ones; fast at first, so that the start is forgotten."""
