@@ -42,13 +42,26 @@ class SyntheticSettings(Settings):
     choice: float = Field(default=0.15, ge=0)
     """How strongly taste decides what a user picks at all: readable from the history without feedback."""
     drift: float = Field(default=0.25, ge=0, le=1)
-    """Share of users whose taste is replaced by another one in mid-history."""
+    """Share of users whose taste, or preferred style, is replaced by another one in mid-history."""
     profile: float = Field(default=1.0, ge=0)
     """Strength of what a user's profile says about taste: which of the many moods in the titles are liked."""
     seed: int = Field(default=0, ge=0)
     """Seed of the generator; the trial's own seed has no part in it."""
     like_threshold: float = Field(default=4.0, gt=1, le=5)
     """A rating (1 to 5) of at least this is a like."""
+    articles: int = Field(default=40, ge=6, le=120)
+    """Question answering: articles, a third of them to evaluate on."""
+    passages: int = Field(default=8, ge=1, le=1000)
+    """Question answering: passages an article."""
+    images: int = Field(default=900, ge=12, le=100_000)
+    """Captioning: pictures, a third of them to evaluate on."""
+    history: int = Field(default=20, ge=1, le=1000)
+    """Question answering and captioning: outputs that each user was shown, with the user's feedback."""
+    noise: float = Field(default=0.1, ge=0, le=1)
+    """Question answering and captioning: chance that an output that a user likes is not in the preferred style."""
+    conditional: float = Field(default=0.5, ge=0, le=1)
+    """Question answering and captioning: share of users whose preferred style depends on the content, among those
+    who do not drift."""
 
     @model_validator(mode="after")
     def _enough_items(self) -> Self:
@@ -128,13 +141,40 @@ class SquadSettings(Settings):
     noise: float = Field(default=0.1, ge=0, le=1)
     """Chance that an answer that a user likes is not in the style that the user prefers."""
     conditional: float = Field(default=0.5, ge=0, le=1)
-    """Share of users whose preferred style depends on the kind of question."""
+    """Share of users whose preferred style depends on the kind of question, among those who do not drift."""
+    drift: float = Field(default=0.1, ge=0, le=1)
+    """Share of users who change from one preferred style to another in mid-history."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the simulation; the trial's own seed has no part in it."""
+
+
+class FlickrSettings(Settings):
+    """Flickr8k, or with `source: flickr30k` Flickr30k, captioned for simulated users whose preferences are known."""
+
+    source: Literal["flickr8k", "flickr30k"]
+    root: Path
+    """Folder that holds the captions, the lists of training, validation and test pictures, and the pictures."""
+    image_size: int = Field(default=64, ge=8, le=1024)
+    """Pictures are cut to their central square and scaled to this many pixels a side, once."""
+    damaged: float = Field(default=0.01, ge=0, le=1)
+    """Largest share of pictures that may be missing or damaged; they are left out and counted."""
+    users: int = Field(default=6000, ge=30, le=1_000_000)
+    """Number of simulated users; one in five is unseen in training."""
+    history: int = Field(default=20, ge=1, le=1000)
+    """Events a user: captions that the user was shown, with the user's feedback."""
+    noise: float = Field(default=0.1, ge=0, le=1)
+    """Chance that a caption that a user likes is not in the style that the user prefers."""
+    conditional: float = Field(default=0.5, ge=0, le=1)
+    """Share of users whose preferred style depends on what the picture shows."""
+    drift: float = Field(default=0.1, ge=0, le=1)
+    """Share of users whose preferred style changes in mid-history; they are evaluated apart."""
     seed: int = Field(default=0, ge=0)
     """Seed of the simulation; the trial's own seed has no part in it."""
 
 
 DataSettings = Annotated[
-    SyntheticSettings | MovieLensSettings | TableSettings | SquadSettings, Field(discriminator="source")
+    SyntheticSettings | MovieLensSettings | TableSettings | SquadSettings | FlickrSettings,
+    Field(discriminator="source"),
 ]
 
 
@@ -229,9 +269,45 @@ class QuestionAnsweringSettings(Settings):
         return self
 
 
+class CaptioningSettings(Settings):
+    """The captioning model."""
+
+    personalization: PersonalizationSettings | None = PersonalizationSettings()
+    """The personalisation core; `null` is the non-personalised baseline."""
+    hidden: int = Field(default=192, ge=8, le=4096)
+    """Size of the vectors of words and picture regions."""
+    layers: int = Field(default=2, ge=1, le=24)
+    """Layers of the decoder."""
+    heads: int = Field(default=4, ge=1, le=64)
+    """Attention heads of the decoder; must divide `hidden`."""
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    """Dropout in the decoder."""
+    vocabulary: int = Field(default=3, ge=1)
+    """Times that a word must occur in the training captions to be one of the model's words."""
+    users_per_image: int = Field(default=3, ge=1, le=64)
+    """Users that a picture is captioned for each time it is seen in training."""
+    beam: int = Field(default=3, ge=1, le=64)
+    """Beginnings of a caption that are followed up when one is written."""
+    guidance: float = Field(default=2.0, ge=1, le=10)
+    """How far captions are pushed from what an unknown user would get towards this user's; 1 is not at all."""
+    told: bool = False
+    """Tell the model the style that the user wants, in place of the history: an oracle, the ceiling of the others."""
+
+    @model_validator(mode="after")
+    def _heads_divide_hidden(self) -> Self:
+        if self.hidden % self.heads:
+            nearest = max(self.hidden - self.hidden % self.heads, self.heads)
+            raise ValueError(
+                f"`heads` {self.heads} does not divide `hidden` {self.hidden}: "
+                f"change `heads`, or make `hidden` a multiple of it such as {nearest}"
+            )
+        return self
+
+
 MODEL_SETTINGS: dict[str, type[Settings]] = {
     "recommendation": RecommendationSettings,
     "question-answering": QuestionAnsweringSettings,
+    "captioning": CaptioningSettings,
 }
 """The model settings of each task."""
 
@@ -244,7 +320,8 @@ class TrainingSettings(Settings):
     weight_decay: float = Field(default=0.01, ge=0)
     """AdamW's decoupled weight decay."""
     batch_size: int = Field(default=32, ge=1)
-    """Users a step, each with all of the user's events, in recommendation; questions a step in question answering."""
+    """Users a step, each with all of the user's events, in recommendation; questions a step in
+    question answering, pictures in captioning."""
     epochs: int = Field(default=20, ge=1)
     """Passes over the training data; the result is the model's state after exactly this many."""
     seed: int = Field(default=0, ge=0)

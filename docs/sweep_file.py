@@ -18,6 +18,7 @@ SOURCES = {
     "MovieLensSettings": "movielens",
     "TableSettings": "table",
     "SquadSettings": "squad",
+    "FlickrSettings": "flickr8k",
 }
 """The data sources in the order of the page."""
 

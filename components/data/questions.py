@@ -20,7 +20,7 @@ from components.data.events import Event
 if TYPE_CHECKING:
     from components.data.population import EventColumns
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same passages and users are prepared differently."""
 
 EVENT_KIND = "answered"
@@ -84,6 +84,10 @@ class Questions:
     """[U] whether the user's preference depends on the kind of question."""
     preference: NDArray[np.int8]
     """[U, K] truth: index into `styles` of what the user wants. No model may read it except as a target."""
+    preference_before: NDArray[np.int8]
+    """[U, K] truth: what the user wanted at first; another style for users who drift, else the same."""
+    drift_at: NDArray[np.int32]
+    """[U] truth: the number of the user's events before the preference changed; -1 where it never did."""
     profile: NDArray[np.int32]
     """[U, F] category of each field; 0 is unknown."""
     profile_fields: dict[str, list[str]]
@@ -204,6 +208,8 @@ def open_questions(folder: Path) -> Questions:
         unseen=view(users, "unseen").view(np.bool_),
         conditional=view(users, "conditional").view(np.bool_),
         preference=view(users, "preference"),
+        preference_before=view(users, "preference_before"),
+        drift_at=view(users, "drift_at"),
         profile=view(users, "profile"),
         profile_fields=manifest["profile_fields"],
         event_offsets=_offsets(view(users, "events")),

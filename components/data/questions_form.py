@@ -2,22 +2,30 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.data import passages, simulation, squad
+from components.data import passages, simulation, squad, synthetic, synthetic_questions
 from components.data.arrow import matrix, write_manifest, write_table
 from components.data.passages import KINDS, Passage
 from components.data.questions import VERSION
 from components.data.splits import TEST, TRAIN, VALIDATION, keyed_hash
 from components.errors import DataError
 
-SOURCES = {"squad": squad}
+SOURCES = {"squad": squad, "synthetic": synthetic_questions}
 TEST_SHARE = 1 / 6
 """Share of the training file's articles that are the test part."""
+STYLES = ("short", "long", "clause")
+"""Styles of an answer: the shortest reference, the longest one, the whole clause around the shortest."""
+MOST_TOPICS = 40
+FACT_TO_EXPLANATION = ("how many", "when", "who", "where", "which", "what", "how", "why", "other")
+"""Kinds of question from those that ask for a fact to those that ask for an explanation."""
+BORDERS = (3, 4, 5)
+"""How many of these are facts to a conditional user, who wants one style there and another one for the rest."""
 
 
 def versions(settings: Any) -> Mapping[str, Any]:
@@ -55,26 +63,29 @@ def write(content: Content, settings: Any, digest: str, folder: Path) -> None:
     import pyarrow as pa
 
     texts = content.texts
-    titles = list(dict.fromkeys(passage.article for passage in texts))
     asked = [(number, question) for number, passage in enumerate(texts) for question in passage.questions]
     spans = np.array([_spans(texts[number], question) for number, question in asked], np.int32)  # [Q, S, 2]
-    known = simulation.Asked(
+    article_Q = [texts[number].article for number, _ in asked]
+    part = np.array([content.parts[article] for article in article_Q], np.int8)
+    topics = _topics(article_Q, part)
+    known = simulation.Content(
         kind=np.array([passages.kind_of(question.text) for _, question in asked], np.int8),
-        part=np.array([content.parts[texts[number].article] for number, _ in asked], np.int8),
-        article=np.array([titles.index(texts[number].article) for number, _ in asked]),
-        start=np.ascontiguousarray(spans[:, :, 0]),
-        end=np.ascontiguousarray(spans[:, :, 1]),
+        part=part,
+        topic=np.array([1 + topics.index(article) if article in topics else 0 for article in article_Q]),
+        alike=(spans[:, :, None] == spans[:, None, :]).all(axis=-1),
+        mixed=_mixed_preferences(),
     )
-    users = simulation.simulate(settings, known, titles)
-    for name, columns in (_text_tables(texts, asked, known) | _user_tables(users, known)).items():
+    users = simulation.simulate(settings, known, synthetic.unseen(settings))
+    tables = _text_tables(texts, asked, known, spans) | _user_tables(users, spans)
+    for name, columns in tables.items():
         write_table(folder / f"{name}.arrow", pa.table(columns))
     manifest = {
         **versions(settings),
         "digest": digest,
         "source": settings.source,
         "kinds": KINDS,
-        "styles": simulation.STYLES,
-        "profile_fields": {"topic": ["unknown", *(titles[article] for article in users.topics)]},
+        "styles": STYLES,
+        "profile_fields": {"topic": ["unknown", *topics]},
     }
     write_manifest(folder, manifest)
 
@@ -93,6 +104,23 @@ def _parts(settings: Any, found: Mapping[str, Sequence[Passage]]) -> dict[str, i
     return parts | {passage.article: VALIDATION for passage in found["validation"]}
 
 
+def _topics(article_Q: Sequence[str], part_Q: NDArray[np.integer]) -> list[str]:
+    """Choose the training articles that are topics, by keyed hash of the title; they keep their order."""
+    pairs = zip(article_Q, part_Q, strict=True)
+    articles = list(dict.fromkeys(article for article, part in pairs if part == TRAIN))
+    order = np.argsort(keyed_hash("adaptune topic", articles), kind="stable")
+    return [articles[place] for place in sorted(order[:MOST_TOPICS])]
+
+
+def _mixed_preferences() -> NDArray[np.int8]:
+    """Tabulate what conditional users want, [M, K]: one style for facts, another one for explanations."""
+    tables = [
+        [fact if FACT_TO_EXPLANATION.index(kind) < border else explanation for kind in KINDS]
+        for (fact, explanation), border in product(permutations(range(len(STYLES)), 2), BORDERS)
+    ]
+    return np.array(tables, np.int8)
+
+
 def _spans(passage: Passage, question: passages.Question) -> list[tuple[int, int]]:
     """Return the tokens (first, after the last) of the acceptable answer in each style: short, long and clause."""
     tokens = passage.tokens
@@ -106,7 +134,10 @@ def _length(tokens: passages.Tokens, span: tuple[int, int]) -> int:
 
 
 def _text_tables(
-    texts: Sequence[Passage], asked: Sequence[tuple[int, passages.Question]], known: simulation.Asked
+    texts: Sequence[Passage],
+    asked: Sequence[tuple[int, passages.Question]],
+    known: simulation.Content,
+    spans: NDArray[np.int32],
 ) -> dict[str, dict[str, Any]]:
     """Arrange passages, questions, their tokens and the words as columns."""
     import pyarrow as pa
@@ -138,8 +169,8 @@ def _text_tables(
             "kind": known.kind,
             "part": known.part,
             "references": pa.array(references, pa.list_(pa.string())),
-            "answer_start": matrix(known.start),
-            "answer_end": matrix(known.end),
+            "answer_start": matrix(spans[:, :, 0]),
+            "answer_end": matrix(spans[:, :, 1]),
         },
     }
     return {**tables, "words": {"word": pa.array(list(words), pa.string())}}
@@ -150,28 +181,29 @@ def _numbered(texts: Sequence[passages.Tokens], words: dict[str, int]) -> NDArra
     return np.array([words.setdefault(word, len(words)) for text in texts for word in text.words], np.int32)
 
 
-def _user_tables(users: simulation.Simulated, asked: simulation.Asked) -> dict[str, dict[str, Any]]:
+def _user_tables(users: simulation.Simulated, spans: NDArray[np.int32]) -> dict[str, dict[str, Any]]:
     """Arrange users, events, pairs and the truth as columns."""
     import pyarrow as pa
 
-    style = users.event_style.astype(np.int64)
-    wanted = users.preference[users.event_user, asked.kind[users.event_question]]
+    shown = spans[users.event_content, users.event_style.astype(np.int64)]
     return {
         "users": {
             "id": pa.array(users.user_ids, pa.string()),
             "unseen": users.unseen.view(np.int8),
             "conditional": users.conditional.view(np.int8),
             "preference": matrix(users.preference),
+            "preference_before": matrix(users.preference_before),
+            "drift_at": users.drift_at,
             "profile": matrix(users.topic[:, None]),
             "events": np.bincount(users.event_user, minlength=len(users.user_ids)).astype(np.int64),
         },
         "events": {
-            "question": users.event_question,
-            "start": asked.start[users.event_question, style],
-            "end": asked.end[users.event_question, style],
+            "question": users.event_content,
+            "start": np.ascontiguousarray(shown[:, 0]),
+            "end": np.ascontiguousarray(shown[:, 1]),
             "value": users.event_value,
             "timestamp": users.event_timestamp,
         },
-        "pairs": {"user": users.pair_user, "question": users.pair_question},
-        "truth": {"style": users.event_style, "wanted": wanted},
+        "pairs": {"user": users.pair_user, "question": users.pair_content},
+        "truth": {"style": users.event_style, "wanted": users.event_wanted},
     }

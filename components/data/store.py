@@ -15,7 +15,11 @@ from typing import Any, Protocol, cast
 
 from components.config import DataSettings
 
-FORMS = {"interactions": "components.data.interactions", "questions": "components.data.questions_form"}
+FORMS = {
+    "interactions": "components.data.interactions",
+    "questions": "components.data.questions_form",
+    "captions": "components.data.captions_form",
+}
 """The forms that a data set can be prepared in, each a module that fulfils `Form`.
 
 By name, so that the code of one form is no part of what the tasks on another depend on.
@@ -29,7 +33,10 @@ class Form(Protocol):
         """Name the versions of all that turns the source into this form; they enter the digest."""
 
     def files(self, settings: Any) -> Mapping[str, Path]:
-        """Name the files whose bytes decide the data, by their role; a missing one is a `DataError`."""
+        """Name the files whose bytes decide the data, by their role; a missing one is a `DataError`.
+
+        A folder of files may stand among them.
+        """
 
     def read(self, settings: Any) -> Any:
         """Parse the source; whatever is wrong with it is a `DataError`, and nothing has been written yet."""
@@ -41,8 +48,9 @@ class Form(Protocol):
 def data_digest(settings: DataSettings, form: str = "interactions") -> str:
     """Hash what decides the prepared data: source bytes, settings that differ from their defaults, versions.
 
-    Paths do not enter, so the same files elsewhere are the same data. A changed default must come with a
-    raised version. Nothing is parsed. Raises `DataError` where a file is missing.
+    Paths do not enter, so the same files elsewhere are the same data. Of a folder among the files, names and sizes
+    enter instead of bytes. A changed default must come with a raised version. Nothing is parsed. Raises `DataError`
+    where a file is missing.
     """
     module = _load(form)
     files = module.files(settings)
@@ -82,5 +90,9 @@ def _load(form: str) -> Form:
 
 
 def _hash_file(path: Path) -> str:
+    """Hash a file's bytes; of a folder of pictures the names and sizes, as its bytes may be gigabytes."""
+    if path.is_dir():
+        listing = sorted((each.name, each.stat().st_size) for each in path.iterdir() if each.is_file())
+        return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

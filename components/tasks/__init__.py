@@ -185,9 +185,104 @@ TASKS: dict[str, TaskInfo] = {
         },
         controls=("shuffled-users",),
         trivial=("lexical",),
-        sources=("squad",),
-        oracles={"squad": ("lexical-told", "style-short", "style-long", "style-clause")},
+        sources=("squad", "synthetic"),
+        oracles={
+            source: ("lexical-told", "style-short", "style-long", "style-clause")
+            for source in ("squad", "synthetic")
+        },
         servable="answer",
         claims=QUESTION_ANSWERING,
+    ),
+    "captioning": TaskInfo(
+        name="captioning",
+        module="components.tasks.captioning",
+        form="captions",
+        settings=MODEL_SETTINGS["captioning"],
+        metrics={
+            "style_match": Metric(
+                "Style match",
+                "max",
+                "share of captions that a classifier of styles puts in the style that the user wanted",
+                percent=True,
+            ),
+            "satisfaction": Metric(
+                "Satisfaction",
+                "max",
+                "simulated satisfaction (1 to 5) of the user with style, length and content",
+            ),
+            "length_match": Metric(
+                "Length match",
+                "max",
+                "share of captions as long as training captions in the wanted style are",
+                percent=True,
+            ),
+            "content_match": Metric(
+                "Content match",
+                "max",
+                "share of captions that name what most people name in the picture",
+                percent=True,
+            ),
+            "cider": Metric("CIDEr", "max", "CIDEr-D against captions of the picture in the wanted style"),
+            "cider_factual": Metric(
+                "CIDEr, factual", "max", "CIDEr-D where the user wanted a factual caption"
+            ),
+            "rouge_l": Metric(
+                "ROUGE-L", "max", "ROUGE-L against captions of the picture in the wanted style", percent=True
+            ),
+            "bleu1": Metric(
+                "BLEU-1", "max", "corpus BLEU-1 against captions in the wanted style", percent=True
+            ),
+            "bleu2": Metric(
+                "BLEU-2", "max", "corpus BLEU-2 against captions in the wanted style", percent=True
+            ),
+            "bleu3": Metric(
+                "BLEU-3", "max", "corpus BLEU-3 against captions in the wanted style", percent=True
+            ),
+            "bleu4": Metric(
+                "BLEU-4", "max", "corpus BLEU-4 against captions in the wanted style", percent=True
+            ),
+            "bleu4_factual": Metric(
+                "BLEU-4, factual", "max", "BLEU-4 where the user wanted a factual caption", percent=True
+            ),
+            "bleu4_humorous": Metric(
+                "BLEU-4, humorous", "max", "BLEU-4 where the user wanted a humorous caption", percent=True
+            ),
+            "bleu4_romantic": Metric(
+                "BLEU-4, romantic", "max", "BLEU-4 where the user wanted a romantic caption", percent=True
+            ),
+            "distinct": Metric(
+                "Distinct",
+                "max",
+                "diversity: 1 divided by the number of pictures that are given the same caption",
+                percent=True,
+            ),
+            "adapted": Metric(
+                "Adapted",
+                "max",
+                "share of captions nearer to the user's new preference than to the old one, after a change",
+                percent=True,
+            ),
+        },
+        unit="image",
+        groups={
+            "unseen": Group("unseen users", "images, captioned for users that training never saw"),
+            "plain": Group(
+                "unseen users with one preference",
+                "images, captioned for unseen users who always want the same style",
+            ),
+            "conditional": Group(
+                "unseen users whose preference depends on the picture",
+                "images, captioned for unseen users whose preference depends on what the picture shows",
+            ),
+            "drifting": Group(
+                "unseen users whose preference changed",
+                "images, captioned for unseen users who have changed their preference in mid-history",
+            ),
+        },
+        controls=("shuffled-users", "shuffled-images"),
+        trivial=("constant-caption", "nearest-picture"),
+        sources=("flickr8k", "flickr30k", "synthetic"),
+        oracles={source: ("constant-told", "human") for source in ("flickr8k", "flickr30k", "synthetic")},
+        servable="caption",
     ),
 }

@@ -2,21 +2,17 @@
 
 import json
 import pickle
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from components.config import SquadSettings
 from components.data import store
 from components.data.arrow import open_table, view
-from components.data.passages import KINDS
 from components.data.population import Population, write_population
 from components.data.questions import Questions, open_questions
-from components.data.simulation import STYLES, Asked, simulate
+from components.data.questions_form import STYLES
 from components.errors import DataError
 from tests.components.tasks.question_answering_fixtures import write_squad
 
@@ -58,20 +54,36 @@ def test_only_unseen_users_are_asked_each_question_by_each_sort(data):
     assert set(data.part[data.pair_question]) == {1, 2}
     for question in np.flatnonzero(data.part > 0):
         users = data.pair_user[data.pair_question == question]
-        assert len(set(users)) == 6 and data.conditional[users].sum() == 3
-        assert sorted(data.preference[users[~data.conditional[users]], 0]) == [0, 1, 2]
+        assert len(set(users)) == 7 and data.conditional[users].sum() == 3
+        drifting = data.drift_at[users] >= 0
+        assert drifting.sum() == 1 and not data.conditional[users[drifting]].any()
+        assert sorted(data.preference[users[~data.conditional[users] & ~drifting], 0]) == [0, 1, 2]
 
 
 def test_only_conditional_users_change_their_preference_with_the_kind(data):
-    varies = (data.preference != data.preference[:, :1]).any(axis=1)
-    assert (varies == data.conditional).all() and data.conditional.sum() == 30
+    for table in (data.preference, data.preference_before):
+        varies = (table != table[:, :1]).any(axis=1)
+        assert (varies == data.conditional).all()
+    drifting = data.drift_at >= 0
+    assert drifting.sum() == 6 and data.conditional.sum() == 28  # half of those who do not drift: 22 + 6
     assert len({row.tobytes() for row in data.preference[data.conditional]}) > 10
+
+
+def test_only_drifting_users_change_their_preference_with_time(data):
+    changed = (data.preference != data.preference_before).all(axis=1)
+    assert (changed == (data.drift_at >= 0)).all()
+    assert set(data.drift_at[changed]) <= set(range(8, 13)) and set(data.drift_at[~changed]) == {-1}
 
 
 def test_events_show_what_the_user_wants_but_for_noise(data):
     style = view(open_table(data.folder / "truth.arrow"), "style")
     user = np.repeat(np.arange(len(data.user_ids)), np.diff(data.event_offsets))
-    wanted = data.preference[user, data.kind[data.event_question]]
+    place = np.arange(len(user)) - data.event_offsets[user]
+    table = np.where(
+        (place < data.drift_at[user])[:, None], data.preference_before[user], data.preference[user]
+    )
+    wanted = table[np.arange(len(user)), data.kind[data.event_question]]
+    assert (wanted == view(open_table(data.folder / "truth.arrow"), "wanted")).all()
     liked = data.event_value > 0
     assert 0.25 < (~liked).mean() < 0.4
     assert 0.03 < (style != wanted)[liked].mean() < 0.2
@@ -99,43 +111,6 @@ def test_topics_carry_no_preference(data):
     assert list(data.profile_fields) == ["topic"] and data.profile.shape == (60, 1)
     assert data.profile.min() >= 1 and data.profile.max() < len(data.profile_fields["topic"])
     assert set(data.profile_fields["topic"][1:]) <= set(data.article)
-
-
-@given(
-    seed=st.integers(0, 5),
-    users=st.integers(30, 80),
-    conditional=st.sampled_from([0.0, 0.3, 0.5, 1.0]),
-    noise=st.sampled_from([0.0, 0.1, 1.0]),
-    history=st.integers(1, 8),
-)
-@settings(max_examples=30, deadline=None)
-def test_any_simulation_keeps_its_promises(seed, users, conditional, noise, history):
-    chosen = SquadSettings(
-        source="squad",
-        root=Path(),
-        users=users,
-        conditional=conditional,
-        noise=noise,
-        history=history,
-        seed=seed,
-    )
-    generator = np.random.default_rng(seed)
-    start = generator.integers(0, 5, (40, 3)).astype(np.int32)
-    part = np.repeat([0, 0, 1, 2], 10).astype(np.int8)
-    kind = generator.integers(0, len(KINDS), 40).astype(np.int8)
-    asked = Asked(kind, part, np.repeat(np.arange(8), 5), start, start + 1)
-    titles = [f"article {number}" for number in range(8)]
-    one, other = (simulate(chosen, asked, titles) for _ in range(2))
-    for field in fields(one):
-        assert np.array_equal(getattr(one, field.name), getattr(other, field.name)), field.name
-    assert (part[one.event_question] == 0).all() and len(one.event_user) == users * history
-    assert one.unseen[one.pair_user].all() and one.unseen.sum() == round(users / 5)
-    assert len(set(zip(one.pair_user, one.pair_question, strict=True))) == len(one.pair_user)
-    wanted = one.preference[one.event_user, kind[one.event_question]]
-    same = start[one.event_question, one.event_style] == start[one.event_question, wanted]
-    assert not (same & (one.event_value < 0)).any()
-    if noise == 0:
-        assert (one.event_style == wanted)[one.event_value > 0].all()
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_one_others(root, data, tmp_path):

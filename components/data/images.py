@@ -1,0 +1,45 @@
+"""Pictures from files: JPEG or PNG, decoded, cut to their central square and scaled once."""
+
+import struct
+import zlib
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+VERSION = 1
+"""Raised whenever the same file gives other pixels."""
+
+FORMATS = ("JPEG", "PNG")
+MOST_PIXELS = 50_000_000
+"""Larger pictures are refused before they are decoded: a small file can claim any size."""
+
+
+class UnusablePicture(ValueError):
+    """A file that holds no whole picture; the message says why."""
+
+
+def decode_picture(file: Path | IO[bytes], size: int) -> NDArray[np.uint8]:
+    """Return a picture's red, green and blue, [size, size, 3]; raise `UnusablePicture` where there is none.
+
+    Transparency is ignored. A truncated file is unusable: half a picture would be trained on as a whole one.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MOST_PIXELS:
+                raise UnusablePicture(f"{width} x {height} pixels; at most {MOST_PIXELS:,} are decoded")
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+            scaled = ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS)
+            return np.asarray(scaled, np.uint8)
+    except UnusablePicture:
+        raise
+    except FileNotFoundError as error:
+        raise UnusablePicture("no such file") from error
+    except Image.DecompressionBombError as error:
+        raise UnusablePicture(f"more than {MOST_PIXELS:,} pixels") from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
+        raise UnusablePicture(str(error) or type(error).__name__) from error
