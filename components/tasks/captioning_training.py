@@ -91,7 +91,9 @@ class CaptioningTraining(lightning.LightningModule):
                 losses[name] = KIND_WEIGHT * kind
         losses["train"] = torch.stack(list(losses.values())).sum()
         for name, loss in losses.items():
-            self.log(f"{name}_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.pixels))
+            self.log(
+                f"{name}_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.pixels)
+            )
         return losses["train"]
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_index: int) -> None:
