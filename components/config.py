@@ -53,6 +53,8 @@ class SyntheticSettings(Settings):
     """Question answering: articles, a third of them to evaluate on."""
     passages: int = Field(default=8, ge=1, le=1000)
     """Question answering: passages an article."""
+    images: int = Field(default=900, ge=12, le=100_000)
+    """Captioning: pictures, a third of them to evaluate on."""
     history: int = Field(default=20, ge=1, le=1000)
     """Question answering and captioning: outputs that each user was shown, with the user's feedback."""
     noise: float = Field(default=0.1, ge=0, le=1)
@@ -299,6 +301,8 @@ class CaptioningSettings(Settings):
     """Beginnings of a caption that are followed up when one is written."""
     guidance: float = Field(default=2.0, ge=1, le=10)
     """How far captions are pushed from what an unknown user would get towards this user's; 1 is not at all."""
+    told: bool = False
+    """Tell the model the style that the user wants, in place of the history: an oracle, the ceiling of the others."""
 
     @model_validator(mode="after")
     def _heads_divide_hidden(self) -> Self:

@@ -1,8 +1,7 @@
 """A classifier of caption styles, fitted on training captions: the judge of whether an output is in a style.
 
 Multinomial logistic regression over tf-idf of words and pairs of words (scikit-learn), each style weighing the same.
-It travels as Arrow beside the prepared data, and is applied without scikit-learn. Where styles are lengths, their
-number of words is a feature as well, as words alone would hide it.
+It travels as Arrow beside the prepared data, and is applied without scikit-learn.
 
 C captions, F features, S styles.
 """

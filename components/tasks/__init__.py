@@ -286,8 +286,8 @@ TASKS: dict[str, TaskInfo] = {
         },
         controls=("shuffled-users", "shuffled-images"),
         trivial=("constant-caption", "nearest-picture"),
-        sources=("flickr8k", "flickr30k"),
-        oracles={source: ("constant-told", "human") for source in ("flickr8k", "flickr30k")},
+        sources=("flickr8k", "flickr30k", "synthetic"),
+        oracles={source: ("constant-told", "human") for source in ("flickr8k", "flickr30k", "synthetic")},
         servable="caption",
     ),
 }
