@@ -3,7 +3,8 @@
 Pre-norm layers (Xiong et al., ICML 2020), each of which fuses three modalities: the text so far (self-attention), the
 picture (cross-attention over its regions) and the user.
 
-Dimensions: B pictures, Q captions of each, T words, R regions, H units, N heads, V user vector, W vocabulary.
+Dimensions: B pictures, Q captions of each, T words, M words of all captions without padding, R regions, H units,
+N heads, D = H / N, V user vector, W vocabulary.
 """
 
 from typing import NamedTuple
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from components.personalization.modulation import AttentionBias, FusionGate
-from components.tasks.captioning_vocabulary import MOST_WORDS
+from components.tasks.captioning_vocabulary import MOST_WORDS, PADDING
 
 MODALITIES = 3
 MOST_STEPS = MOST_WORDS + 1
@@ -31,8 +32,70 @@ class Seen(NamedTuple):
     user_BQH: Tensor | None
 
 
+class Layout(NamedTuple):
+    """Where the M words of a padded batch of captions are; all but attention works on these alone."""
+
+    batch: int
+    captions: int
+    length: int
+    caption_M: Tensor
+    """Number of the caption that each word is of, from 0 to B * Q."""
+    place_M: Tensor
+    """Place of each word in its caption."""
+
+    @classmethod
+    def of(cls, real_BQT: Tensor) -> "Layout":
+        """Find the words, which are true."""
+        batch, captions, length = real_BQT.shape
+        caption, place = real_BQT.flatten(0, 1).nonzero(as_tuple=True)
+        return cls(batch, captions, length, caption, place)
+
+    @classmethod
+    def one_each(cls, batch: int, captions: int, place: int, device: torch.device) -> "Layout":
+        """One word a caption, the one at `place`."""
+        number = torch.arange(batch * captions, device=device)
+        return cls(batch, captions, 1, number, torch.full_like(number, place))
+
+    def spread(self, state_MX: Tensor) -> Tensor:
+        """Put words where they are: (B, Q, T, X), 0 at padding."""
+        shape = (self.batch, self.captions, self.length)
+        if self.length == 1:
+            return state_MX.unflatten(0, shape)
+        empty = state_MX.new_zeros(self.batch * self.captions * self.length, state_MX.shape[1])
+        return empty.index_copy(0, self._row_M, state_MX).unflatten(0, shape)
+
+    def pick(self, state_BQTX: Tensor) -> Tensor:
+        """Take words from where they are: (M, X)."""
+        flat = state_BQTX.flatten(0, 2)
+        return flat if self.length == 1 else flat.index_select(0, self._row_M)
+
+    def each(self, of_caption_BQX: Tensor) -> Tensor:
+        """Give each word what belongs to its caption: (M, X); 1 in place of Q serves all captions of a picture."""
+        flat = of_caption_BQX.expand(-1, self.captions, -1).flatten(0, 1)
+        return flat if self.length == 1 else flat.index_select(0, self.caption_M)
+
+    @property
+    def _row_M(self) -> Tensor:
+        return self.caption_M * self.length + self.place_M
+
+
+class CaptionDropout(nn.Module):
+    """Dropout of the same units at every word of a caption (Gal and Ghahramani, NeurIPS 2016): few random numbers."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, state_MH: Tensor, layout: Layout) -> Tensor:
+        """Drop units while training."""
+        if not self.training or self.share == 0:
+            return state_MH
+        captions = state_MH.new_ones(layout.batch * layout.captions, state_MH.shape[1])
+        return state_MH * F.dropout(captions, self.share).index_select(0, layout.caption_M)
+
+
 class Cache(NamedTuple):
-    """Keys and values of the words so far, of one layer: (B, Q, N, T, H / N)."""
+    """Keys and values of the words so far, of one layer: (B, Q, N, T, D)."""
 
     key: Tensor
     value: Tensor
@@ -62,38 +125,40 @@ class Decoder(nn.Module):
         )
         self.norm = nn.LayerNorm(hidden)
         self.output_bias = WordBias(words)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = CaptionDropout(dropout)
 
     def look(self, region_BRH: Tensor, user_BQV: Tensor | None) -> list[Seen]:
         """Prepare pictures and users for `forward` and `step`; one user in place of Q serves all captions."""
         return [layer.look(region_BRH, user_BQV) for layer in self.layers]
 
     def forward(self, seen: list[Seen], word_BQT: Tensor) -> Tensor:
-        """Read whole captions, each from its beginning: (B, Q, T, H), of which `logits` makes the next words."""
-        place = torch.arange(word_BQT.shape[2], device=word_BQT.device)
-        state = self._embed(word_BQT, place)
+        """Read whole captions, each from its beginning: (M, H), of which `logits` makes the next words."""
+        real_BQT = word_BQT != PADDING
+        layout = Layout.of(real_BQT)
+        state = self._embed(word_BQT[real_BQT], layout)
         for layer, look in zip(self.layers, seen, strict=True):
-            state, _ = layer(state, look, None)
-        return self.dropout(self.norm(state))
+            state, _ = layer(state, look, layout, None)
+        return self.dropout(self.norm(state), layout)
 
     def step(
         self, seen: list[Seen], word_BQ: Tensor, caches: list[Cache] | None
     ) -> tuple[Tensor, list[Cache]]:
         """Read one more word of each caption: (B, Q, H), and what the next step needs."""
         steps = 0 if caches is None else caches[0].key.shape[3]
-        state = self._embed(word_BQ[..., None], torch.tensor([steps], device=word_BQ.device))
+        layout = Layout.one_each(*word_BQ.shape, steps, word_BQ.device)
+        state = self._embed(word_BQ.flatten(), layout)
         after = []
         for place, (layer, look) in enumerate(zip(self.layers, seen, strict=True)):
-            state, cache = layer(state, look, None if caches is None else caches[place])
+            state, cache = layer(state, look, layout, None if caches is None else caches[place])
             after.append(cache)
-        return self.norm(state)[:, :, 0], after
+        return self.norm(state).unflatten(0, word_BQ.shape), after
 
     def logits(self, state: Tensor) -> Tensor:
         """Logits of the next word, from states (..., H); words are written by the vectors they are read by."""
         return F.linear(state, self.word.weight, self.output_bias.bias) * self.hidden**-0.5
 
-    def _embed(self, word: Tensor, place: Tensor) -> Tensor:
-        return self.dropout(self.word(word) + self.place(place))
+    def _embed(self, word_M: Tensor, layout: Layout) -> Tensor:
+        return self.dropout(self.word(word_M) + self.place(layout.place_M), layout)
 
 
 class WordBias(nn.Module):
@@ -133,7 +198,7 @@ class DecoderLayer(nn.Module):
         self.forward_norm = nn.LayerNorm(hidden)
         self.widen = nn.Linear(hidden, WIDENING * hidden)
         self.narrow = nn.Linear(WIDENING * hidden, hidden)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = CaptionDropout(dropout)
         self.user: nn.Linear | None = None
         self.bias: AttentionBias | None = None
         self.gate: FusionGate | None = None
@@ -153,37 +218,42 @@ class DecoderLayer(nn.Module):
         gate = None if self.gate is None else self.gate(user_BQV)
         return Seen(key, value, bias, gate, self.user(user_BQV))
 
-    def forward(self, state_BQTH: Tensor, seen: Seen, cache: Cache | None) -> tuple[Tensor, Cache]:
-        """Read words after those in the cache; T is 1 where there is one."""
-        modality = [0, 0, 0] if seen.gate_BQM is None else seen.gate_BQM[..., None, None, :].unbind(-1)
-        gated = seen.gate_BQM is not None
-        text, after = self._read_text(self.text_norm(state_BQTH), cache)
-        text = self.dropout(text)
-        state = state_BQTH + (modality[0] * text if gated else text)
-        image = self.dropout(self._read_image(self.image_norm(state), seen))
-        state = state + (modality[1] * image if gated else image)
+    def forward(
+        self, state_MH: Tensor, seen: Seen, layout: Layout, cache: Cache | None
+    ) -> tuple[Tensor, Cache]:
+        """Read words after those in the cache, one a caption, or from the beginning on without one."""
+        text, after = self._read_text(self.text_norm(state_MH), layout, cache)
+        gate_MM = None if seen.gate_BQM is None else layout.each(seen.gate_BQM)
+        state = state_MH + self._gated(self.dropout(text, layout), gate_MM, 0)
+        image = self._read_image(self.image_norm(state), seen, layout)
+        state = state + self._gated(self.dropout(image, layout), gate_MM, 1)
         if seen.user_BQH is not None:
-            user = seen.user_BQH[:, :, None]
-            state = state + (modality[2] * user if gated else user)
+            state = state + self._gated(layout.each(seen.user_BQH), gate_MM, 2)
         wide = F.gelu(self.widen(self.forward_norm(state)))
-        return state + self.dropout(self.narrow(wide)), after
+        return state + self.dropout(self.narrow(wide), layout), after
 
-    def _read_text(self, state_BQTH: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
-        query, key, value = (self._split(part) for part in self.text(state_BQTH).chunk(3, dim=-1))
+    @staticmethod
+    def _gated(state_MH: Tensor, gate_MM: Tensor | None, modality: int) -> Tensor:
+        return state_MH if gate_MM is None else gate_MM[:, modality, None] * state_MH
+
+    def _read_text(self, state_MH: Tensor, layout: Layout, cache: Cache | None) -> tuple[Tensor, Cache]:
+        spread = layout.spread(self.text(state_MH))
+        query, key, value = (self._split(part) for part in spread.chunk(3, dim=-1))
         if cache is not None:
             key, value = torch.cat([cache.key, key], dim=3), torch.cat([cache.value, value], dim=3)
+        # Padding follows the words, so that no word can look at it.
         read = F.scaled_dot_product_attention(query, key, value, is_causal=cache is None)
-        return self.from_text(self._merge(read)), Cache(key, value)
+        return self.from_text(layout.pick(self._merge(read))), Cache(key, value)
 
-    def _read_image(self, state_BQTH: Tensor, seen: Seen) -> Tensor:
-        batch, captions, words, _ = state_BQTH.shape
+    def _read_image(self, state_MH: Tensor, seen: Seen, layout: Layout) -> Tensor:
         # All captions of a picture look at the same regions: one product a picture.
-        query = self._split(self.image_query(state_BQTH).flatten(1, 2))
+        query = self._split(layout.spread(self.image_query(state_MH)).flatten(1, 2))
         bias = None
         if seen.bias_BQR is not None:
-            bias = seen.bias_BQR.expand(-1, captions, -1).repeat_interleave(words, dim=1)[:, None]
+            bias = seen.bias_BQR.expand(-1, layout.captions, -1)
+            bias = bias.repeat_interleave(layout.length, dim=1)[:, None]
         read = F.scaled_dot_product_attention(query, seen.key_BNRD, seen.value_BNRD, attn_mask=bias)
-        return self.from_image(self._merge(read)).unflatten(1, (captions, words))
+        return self.from_image(layout.pick(self._merge(read).unflatten(1, (layout.captions, -1))))
 
     def _split(self, state: Tensor) -> Tensor:
         """(..., T, H) to (..., N, T, H / N)."""

@@ -115,7 +115,9 @@ class Sight(nn.Module):
         surprise = tag.detach().sigmoid() - self.log_odds_G.sigmoid()
         slots = self.slot(region) + self.place.weight
         slots = torch.cat([slots, self.tag_slot(surprise)[:, None]], dim=1)
-        return Picture(self.dropout(self.norm(slots)), tag)
+        # The same units of all regions are dropped.
+        kept = self.dropout(torch.ones_like(slots[:, :1]))
+        return Picture(self.norm(slots) * kept, tag)
 
 
 def tag_loss(tag_BG: Tensor, share_BG: Tensor) -> Tensor:

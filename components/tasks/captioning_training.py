@@ -73,10 +73,10 @@ class CaptioningTraining(lightning.LightningModule):
         picture = model.see(batch.pixels)
         user = model.users(picture, batch.viewers)
         state = model.decoder(model.decoder.look(picture.region_BRH, user), batch.word_BUT)
-        real = batch.next_BUT != PADDING
+        following = batch.next_BUT[batch.next_BUT != PADDING]
         losses = {
             "word": F.cross_entropy(
-                model.decoder.logits(state[real]), batch.next_BUT[real], label_smoothing=SMOOTHING
+                model.decoder.logits(state), following, label_smoothing=SMOOTHING
             ),
             "tag": TAG_WEIGHT * tag_loss(picture.tag_BG, batch.share_BG),
         }
