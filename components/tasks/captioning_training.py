@@ -24,6 +24,7 @@ AVERAGING = 0.995
 """Share of the averaged weights that a step keeps (exponential moving average)."""
 TAG_WEIGHT = 0.2
 CHOICE_WEIGHT = 1.0
+STYLE_WEIGHT = 0.5
 KIND_WEIGHT = 0.5
 SMOOTHING = 0.05
 """Share of the probability that the target of a word leaves to the other words."""
@@ -84,6 +85,9 @@ class CaptioningTraining(lightning.LightningModule):
             manner = model.events.manner(batch.candidate_BSL)
             choice = torch.einsum("bum,bsm->bus", model.taste(user), manner)
             losses["choice"] = CHOICE_WEIGHT * F.cross_entropy(choice.flatten(0, 1), batch.style_BU.flatten())
+            style = model.events.style_logits(manner)
+            target = torch.arange(style.shape[1], device=style.device).expand(len(style), -1)
+            losses["style"] = STYLE_WEIGHT * F.cross_entropy(style.flatten(0, 1), target.flatten())
             seen = model.events.topic_of_tags(picture.tag_BG.detach())
             read = model.events.topic_of_words(batch.candidate_BSL[:, 0])
             for name, topic in (("kind_seen", seen), ("kind_read", read)):
