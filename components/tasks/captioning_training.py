@@ -24,6 +24,7 @@ AVERAGING = 0.995
 """Share of the averaged weights that a step keeps (exponential moving average)."""
 TAG_WEIGHT = 0.2
 CHOICE_WEIGHT = 1.0
+STYLE_WEIGHT = 0.5
 KIND_WEIGHT = 0.5
 SMOOTHING = 0.05
 """Share of the probability that the target of a word leaves to the other words."""
@@ -75,13 +76,18 @@ class CaptioningTraining(lightning.LightningModule):
         state = model.decoder(model.decoder.look(picture.region_BRH, user), batch.word_BUT)
         following = batch.next_BUT[batch.next_BUT != PADDING]
         losses = {
-            "word": F.cross_entropy(model.decoder.logits(state), following, label_smoothing=SMOOTHING),
+            "word": F.cross_entropy(
+                model.decoder.logits(state), following, label_smoothing=SMOOTHING
+            ),
             "tag": TAG_WEIGHT * tag_loss(picture.tag_BG, batch.share_BG),
         }
         if model.events is not None and model.taste is not None and user is not None:
             manner = model.events.manner(batch.candidate_BSL)
             choice = torch.einsum("bum,bsm->bus", model.taste(user), manner)
             losses["choice"] = CHOICE_WEIGHT * F.cross_entropy(choice.flatten(0, 1), batch.style_BU.flatten())
+            style = model.events.style_logits(manner)
+            target = torch.arange(style.shape[1], device=style.device).expand(len(style), -1)
+            losses["style"] = STYLE_WEIGHT * F.cross_entropy(style.flatten(0, 1), target.flatten())
             seen = model.events.topic_of_tags(picture.tag_BG.detach())
             read = model.events.topic_of_words(batch.candidate_BSL[:, 0])
             for name, topic in (("kind_seen", seen), ("kind_read", read)):
@@ -89,9 +95,7 @@ class CaptioningTraining(lightning.LightningModule):
                 losses[name] = KIND_WEIGHT * kind
         losses["train"] = torch.stack(list(losses.values())).sum()
         for name, loss in losses.items():
-            self.log(
-                f"{name}_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.pixels)
-            )
+            self.log(f"{name}_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.pixels))
         return losses["train"]
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_index: int) -> None:
