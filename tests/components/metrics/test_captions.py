@@ -1,6 +1,5 @@
 """Rows of captioning: which captions count for whom, and that their means are the scores of the whole."""
 
-
 import numpy as np
 import pyarrow.compute as pc
 import pytest
