@@ -42,13 +42,26 @@ class SyntheticSettings(Settings):
     choice: float = Field(default=0.15, ge=0)
     """How strongly taste decides what a user picks at all: readable from the history without feedback."""
     drift: float = Field(default=0.25, ge=0, le=1)
-    """Share of users whose taste is replaced by another one in mid-history."""
+    """Share of users whose taste, or preferred style, is replaced by another one in mid-history."""
     profile: float = Field(default=1.0, ge=0)
     """Strength of what a user's profile says about taste: which of the many moods in the titles are liked."""
     seed: int = Field(default=0, ge=0)
     """Seed of the generator; the trial's own seed has no part in it."""
     like_threshold: float = Field(default=4.0, gt=1, le=5)
     """A rating (1 to 5) of at least this is a like."""
+    articles: int = Field(default=40, ge=6, le=120)
+    """Question answering: articles, a third of them to evaluate on."""
+    passages: int = Field(default=8, ge=1, le=1000)
+    """Question answering: passages an article."""
+    images: int = Field(default=900, ge=12, le=100_000)
+    """Captioning: pictures, a third of them to evaluate on."""
+    history: int = Field(default=20, ge=1, le=1000)
+    """Question answering and captioning: outputs that each user was shown, with the user's feedback."""
+    noise: float = Field(default=0.1, ge=0, le=1)
+    """Question answering and captioning: chance that an output that a user likes is not in the preferred style."""
+    conditional: float = Field(default=0.5, ge=0, le=1)
+    """Question answering and captioning: share of users whose preferred style depends on the content, among those
+    who do not drift."""
 
     @model_validator(mode="after")
     def _enough_items(self) -> Self:
@@ -277,6 +290,8 @@ class CaptioningSettings(Settings):
     """Beginnings of a caption that are followed up when one is written."""
     guidance: float = Field(default=2.0, ge=1, le=10)
     """How far captions are pushed from what an unknown user would get towards this user's; 1 is not at all."""
+    told: bool = False
+    """Tell the model the style that the user wants, in place of the history: an oracle, the ceiling of the others."""
 
     @model_validator(mode="after")
     def _heads_divide_hidden(self) -> Self:

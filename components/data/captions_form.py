@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from components.data import caption_styles, flickr, simulation
+from components.data import caption_styles, flickr, simulation, synthetic, synthetic_captions
 from components.data.album import Album, Picture
 from components.data.arrow import matrix, write_manifest, write_table
 from components.data.captions import VERSION, split_words
 from components.data.splits import TRAIN
 
-SOURCES = {"flickr8k": flickr, "flickr30k": flickr}
+SOURCES = {"flickr8k": flickr, "flickr30k": flickr, "synthetic": synthetic_captions}
 
 
 def versions(settings: Any) -> Mapping[str, Any]:
@@ -47,7 +47,7 @@ def write(content: Album, settings: Any, digest: str, folder: Path) -> None:
         for text in texts
     ]
     style = np.array([each for each, _ in captions], np.int8)
-    users = simulation.simulate(settings, _known(content))
+    users = simulation.simulate(settings, _known(content), synthetic.unseen(settings))
     generator = np.random.default_rng([settings.seed, VERSION])
     tables = _caption_tables(content, captions, style) | _user_tables(content, users, generator)
     for name, columns in tables.items():

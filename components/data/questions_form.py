@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.data import passages, simulation, squad
+from components.data import passages, simulation, squad, synthetic, synthetic_questions
 from components.data.arrow import matrix, write_manifest, write_table
 from components.data.passages import KINDS, Passage
 from components.data.questions import VERSION
 from components.data.splits import TEST, TRAIN, VALIDATION, keyed_hash
 from components.errors import DataError
 
-SOURCES = {"squad": squad}
+SOURCES = {"squad": squad, "synthetic": synthetic_questions}
 TEST_SHARE = 1 / 6
 """Share of the training file's articles that are the test part."""
 STYLES = ("short", "long", "clause")
@@ -75,7 +75,7 @@ def write(content: Content, settings: Any, digest: str, folder: Path) -> None:
         alike=(spans[:, :, None] == spans[:, None, :]).all(axis=-1),
         mixed=_mixed_preferences(),
     )
-    users = simulation.simulate(settings, known)
+    users = simulation.simulate(settings, known, synthetic.unseen(settings))
     tables = _text_tables(texts, asked, known, spans) | _user_tables(users, spans)
     for name, columns in tables.items():
         write_table(folder / f"{name}.arrow", pa.table(columns))

@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from components.config import SyntheticSettings
+from components.config import DataSettings, SyntheticSettings
 from components.data.source import Recording
+from components.data.splits import unseen_users
 from components.randomness import derive_seed
 
 VERSION = 3
@@ -91,7 +92,7 @@ def read(settings: SyntheticSettings) -> Recording:
     rating = 1 + np.searchsorted(cuts, felt)
     lowest_like = int(np.ceil(settings.like_threshold))
 
-    user_ids = [f"user-{number}" for number in range(settings.users)]
+    user_ids = _user_ids(settings)
     item_ids = [f"item-{number}" for number in range(settings.items)]
     genres = [*GENRES, *(f"Genre {number}" for number in range(len(GENRES), 64))][: settings.genres]
     users_truth = {
@@ -119,6 +120,15 @@ def read(settings: SyntheticSettings) -> Recording:
         oracle=ndtr(utility - cuts[lowest_like - 2]).astype(np.float32),
         truth={"truth": pa.table(users_truth), "truth_items": pa.table(items_truth)},
     )
+
+
+def unseen(settings: DataSettings) -> NDArray[np.bool_] | None:
+    """Tell which users are unseen, [U], the same ones in every task; nothing where the population is another one."""
+    return unseen_users(_user_ids(settings)) if isinstance(settings, SyntheticSettings) else None
+
+
+def _user_ids(settings: SyntheticSettings) -> list[str]:
+    return [f"user-{number}" for number in range(settings.users)]
 
 
 def _draw_genres(settings: SyntheticSettings, rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -168,8 +168,11 @@ TASKS: dict[str, TaskInfo] = {
         },
         controls=("shuffled-users",),
         trivial=("lexical",),
-        sources=("squad",),
-        oracles={"squad": ("lexical-told", "style-short", "style-long", "style-clause")},
+        sources=("squad", "synthetic"),
+        oracles={
+            source: ("lexical-told", "style-short", "style-long", "style-clause")
+            for source in ("squad", "synthetic")
+        },
         servable="answer",
     ),
     "captioning": TaskInfo(
@@ -260,8 +263,8 @@ TASKS: dict[str, TaskInfo] = {
         },
         controls=("shuffled-users", "shuffled-images"),
         trivial=("constant-caption", "nearest-picture"),
-        sources=("flickr8k", "flickr30k"),
-        oracles={source: ("constant-told", "human") for source in ("flickr8k", "flickr30k")},
+        sources=("flickr8k", "flickr30k", "synthetic"),
+        oracles={source: ("constant-told", "human") for source in ("flickr8k", "flickr30k", "synthetic")},
         servable="caption",
     ),
 }

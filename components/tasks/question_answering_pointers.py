@@ -10,6 +10,7 @@ question that the user's attention finds it related to. The user gates their fus
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from components.personalization.modulation import AttentionBias, FusionGate, NeutralLinear
@@ -78,32 +79,47 @@ class Pointers(nn.Module):
 
     def focus(self, reading: Reading, user_BUV: Tensor | None) -> Focus:
         """See a passage as its users do."""
-        logit_BUTL = reading.likeness_BTL[:, None]
+        unmasked_B1L = reading.mask_BL[:, None]
+        logit_BUTL = reading.likeness_BTL.masked_fill(~unmasked_B1L, float("-inf"))[:, None]
         if self.question_bias is not None and user_BUV is not None:
             bias_BUL = self.question_bias(user_BUV, reading.question_BLH[:, None])
             logit_BUTL = logit_BUTL + bias_BUL[:, :, None]
-        weight = logit_BUTL.masked_fill(~reading.mask_BL[:, None, None], float("-inf")).softmax(-1)
-        context_BTH, feature_BTH = self.context(reading.token_BTH), self.feature(reading.feature_BTF)
-        relation_BUTH = weight @ self.relation(reading.question_BLH)[:, None] * context_BTH[:, None]
-        if self.gate is not None and user_BUV is not None:
-            gate_BUM = self.gate(user_BUV)
-            both_BMTH = torch.stack([context_BTH, feature_BTH], dim=1)
-            fused = torch.einsum("bum,bmth->buth", gate_BUM[..., :2], both_BMTH)
-            fused = fused + gate_BUM[..., 2, None, None] * relation_BUTH
-        else:
-            fused = (context_BTH + feature_BTH)[:, None] + relation_BUTH
-        if user_BUV is not None:
-            fused = fused + self.user(user_BUV)[:, :, None]
-        fused = torch.tanh(fused)
+        fused_BUTH = self._fuse(reading, logit_BUTL.softmax(-1), user_BUV)
         slot_BTG = token_slots(reading)
-        start = self.start(fused)[..., 0] + self.start_slots(slot_BTG)[..., 0][:, None]
+        start = self.start(fused_BUTH)[..., 0] + self.start_slots(slot_BTG)[..., 0][:, None]
         end_bias = self.end_slots(slot_BTG)[..., 0][:, None]
         if user_BUV is not None:
             end_bias = end_bias + self.end_bias(user_BUV, slot_BTG[:, None])
             if self.start_bias is not None:
                 start = start + self.start_bias(user_BUV, slot_BTG[:, None])
         start = start.masked_fill(~reading.mask_BT[:, None], IMPOSSIBLE).log_softmax(-1)
-        return Focus(fused, start, end_bias)
+        return Focus(fused_BUTH, start, end_bias)
+
+    def _fuse(self, reading: Reading, weight_BUTL: Tensor, user_BUV: Tensor | None) -> Tensor:
+        """Fuse the modalities as tanh(gated context + gated features + gated relation * context + user).
+
+        What is the same at every token of a user's passage enters as one more column of the matrix products.
+        """
+        users = 1 if user_BUV is None else user_BUV.shape[1]
+        weight_BUTL = weight_BUTL.expand(-1, users, -1, -1)
+        batch, _, tokens, _ = weight_BUTL.shape
+        constant, of_feature = self.feature.bias, self.feature.weight.t()
+        of_context = weight_BUTL.new_ones(())
+        if self.gate is not None and user_BUV is not None:
+            of_context, gate, of_relation = self.gate(user_BUV)[..., None, None].unbind(2)
+            constant, of_feature, weight_BUTL = gate * constant, gate * of_feature, of_relation * weight_BUTL
+        if user_BUV is not None:
+            constant = constant + self.user(user_BUV)[:, :, None]
+        hidden = of_feature.shape[-1]
+        weight_BUTX = torch.cat([weight_BUTL, of_context.expand(batch, users, tokens, 1)], dim=-1)
+        relation_BLH = self.relation(reading.question_BLH)
+        relation_BXH = torch.cat([relation_BLH, torch.ones_like(relation_BLH[:, :1])], dim=1)
+        factor_BUTH = (weight_BUTX.flatten(1, 2) @ relation_BXH).unflatten(1, (users, tokens))
+        of_feature_BUFH = of_feature.expand(batch, users, -1, -1)
+        column_BUXH = torch.cat([of_feature_BUFH, constant.expand(batch, users, 1, hidden)], dim=2)
+        added_BUTH = F.pad(reading.feature_BTF, (0, 1), value=1)[:, None] @ column_BUXH
+        context_BTH = self.context(reading.token_BTH)
+        return torch.tanh(torch.addcmul(added_BUTH, factor_BUTH, context_BTH[:, None]))
 
     def end(self, reading: Reading, focus: Focus, user_BUV: Tensor | None, start_BUS: Tensor) -> Tensor:
         """Log-probability of each end, given starts: (B, U, S, T)."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from components.tasks.question_answering_batches import Texts
 from components.tasks.question_answering_features import FEATURES
-from components.tasks.question_answering_recurrence import Bidirectional, SharedDropout
+from components.tasks.question_answering_recurrence import BidirectionalLayers, SharedDropout
 
 CHARACTER_SIZE = 16
 CHARACTER_FILTERS = 32
@@ -70,15 +70,15 @@ class Reader(nn.Module):
         self.words = WordEncoder(words, characters, embedding, dropout)
         self.kind = nn.Embedding(kinds, hidden)
         self.enter_question = nn.Linear(embedding, hidden)
-        self.question = _layers(hidden, dropout)
+        self.question = BidirectionalLayers(LAYERS, hidden, dropout)
         self.pooling = nn.Linear(hidden, 1)
         self.asked = nn.Linear(hidden, hidden)
         self.align = nn.Linear(embedding, hidden)
         self.enter_passage = nn.Linear(2 * embedding + FEATURES, hidden)
-        self.passage = _layers(hidden, dropout)
+        self.passage = BidirectionalLayers(LAYERS, hidden, dropout)
         self.likeness = nn.Linear(hidden, hidden, bias=False)
         self.meet = nn.Linear(4 * hidden + FEATURES, hidden)
-        self.deliberation = _layers(hidden, dropout)
+        self.deliberation = BidirectionalLayers(LAYERS, hidden, dropout)
         self.place = nn.Linear(hidden, 1)
         self.dropout = SharedDropout(dropout)
 
@@ -86,45 +86,58 @@ class Reader(nn.Module):
         """Read a batch of questions and passages."""
         mask_BT, mask_BL = texts.mask_BT(), texts.mask_BL()
         vector_WE = self.words(texts.word_W, texts.character_WC)
-        asked_BLE, seen_BTE = vector_WE[texts.question_BL], vector_WE[texts.passage_BT]
-
-        question_BLH = self.enter_question(asked_BLE)
-        for layer in self.question:
-            question_BLH = layer(question_BLH, mask_BL)
+        asked_BLE = F.embedding(texts.question_BL, vector_WE)
+        question_BLH = self.question(self.enter_question(asked_BLE), mask_BL)
         weight_BL = self.pooling(question_BLH)[..., 0].masked_fill(~mask_BL, float("-inf")).softmax(-1)
         whole_BH = self.asked((weight_BL[..., None] * question_BLH).sum(1)) + self.kind(texts.kind_B)
-
-        # Which words of the question is this token like, before any context?
-        key_WH = F.relu(self.align(vector_WE))
-        alike_BTL = key_WH[texts.passage_BT] @ key_WH[texts.question_BL].transpose(1, 2)
-        aligned_BTE = _attend(alike_BTL, mask_BL) @ asked_BLE
-        entered = torch.cat([seen_BTE, aligned_BTE, texts.feature_BTF], dim=-1)
-        passage_BTH = F.relu(self.enter_passage(entered) + whole_BH[:, None])
-        for layer in self.passage:
-            passage_BTH = layer(passage_BTH, mask_BT)
-
-        size = passage_BTH.shape[-1]
-        likeness_BTL = self.likeness(passage_BTH) @ question_BLH.transpose(1, 2) / size**0.5
-        found_BTH = _attend(likeness_BTL, mask_BL) @ question_BLH
-        met = torch.cat(
-            [passage_BTH, found_BTH, passage_BTH * found_BTH, passage_BTH * whole_BH[:, None],
-             texts.feature_BTF], dim=-1
-        )  # fmt: skip
-        token_BTH = F.relu(self.meet(met))
-        for layer in self.deliberation:
-            token_BTH = layer(token_BTH, mask_BT)
+        passage_BTH = self.passage(self._enter(texts, vector_WE, asked_BLE, whole_BH, mask_BL), mask_BT)
+        likeness_BTL = (
+            self.likeness(passage_BTH) @ question_BLH.transpose(1, 2) / passage_BTH.shape[-1] ** 0.5
+        )
+        met_BTH = self._meet(texts, passage_BTH, question_BLH, whole_BH, _weights(likeness_BTL, mask_BL))
+        token_BTH = self.deliberation(met_BTH, mask_BT)
         token_BTH = self.dropout(token_BTH)
         place_BT = self.place(token_BTH)[..., 0].masked_fill(~mask_BT, float("-inf")).softmax(-1)
         return Reading(
             token_BTH, question_BLH, likeness_BTL, texts.feature_BTF, place_BT, mask_BT, mask_BL, texts
         )
 
+    def _enter(
+        self, texts: Texts, vector_WE: Tensor, asked_BLE: Tensor, whole_BH: Tensor, mask_BL: Tensor
+    ) -> Tensor:
+        """Map (token, the words of the question that it is like before any context, features), (B, T, H).
 
-def _layers(hidden: int, dropout: float) -> nn.ModuleList:
-    return nn.ModuleList(Bidirectional(hidden, dropout) for _ in range(LAYERS))
+        Products with the parts of the weights come before words are looked up and before attention, as there are
+        fewer words than tokens. Attention adds up to 1: what every word of the question has, every token gets.
+        """
+        of_seen, of_aligned, of_feature = self.enter_passage.weight.split(
+            [vector_WE.shape[-1], vector_WE.shape[-1], FEATURES], dim=1
+        )
+        key_WH = F.relu(self.align(vector_WE))
+        both_BTX = F.embedding(texts.passage_BT, torch.cat([key_WH, F.linear(vector_WE, of_seen)], dim=-1))
+        key_BTH, seen_BTH = both_BTX.chunk(2, dim=-1)
+        alike_BTL = key_BTH @ F.embedding(texts.question_BL, key_WH).transpose(1, 2)
+        aligned_BLH = F.linear(asked_BLE, of_aligned, self.enter_passage.bias) + whole_BH[:, None]
+        entered_BTH = torch.baddbmm(seen_BTH, _weights(alike_BTL, mask_BL), aligned_BLH)
+        return F.relu(entered_BTH + F.linear(texts.feature_BTF, of_feature))
+
+    def _meet(
+        self, texts: Texts, passage_BTH: Tensor, question_BLH: Tensor, whole_BH: Tensor, weight_BTL: Tensor
+    ) -> Tensor:
+        """Map (token, what it found in the question, token * found, token * whole question, features), (B, T, H)."""
+        hidden = passage_BTH.shape[-1]
+        of_token, of_found, of_both, of_whole, of_feature = self.meet.weight.split(
+            [hidden, hidden, hidden, hidden, FEATURES], dim=1
+        )
+        found_BTX = weight_BTL @ torch.cat([question_BLH, F.linear(question_BLH, of_found)], dim=-1)
+        found_BTH, mapped_BTH = found_BTX.chunk(2, dim=-1)
+        of_token_BHH = (of_token + of_whole * whole_BH[:, None]).transpose(1, 2)
+        met_BTH = torch.baddbmm(mapped_BTH, passage_BTH, of_token_BHH)
+        met_BTH = met_BTH + F.linear(passage_BTH * found_BTH, of_both, self.meet.bias)
+        return F.relu(met_BTH + F.linear(texts.feature_BTF, of_feature))
 
 
-def _attend(logit_BTL: Tensor, mask_BL: Tensor) -> Tensor:
+def _weights(logit_BTL: Tensor, mask_BL: Tensor) -> Tensor:
     return logit_BTL.masked_fill(~mask_BL[:, None], float("-inf")).softmax(-1)
 
 

@@ -20,19 +20,12 @@ from components.tasks.question_answering_extents import extent_of
 from components.tasks.question_answering_features import Passage
 from components.tasks.question_answering_model import QuestionAnsweringModel
 from components.tasks.question_answering_vocabulary import Vocabulary
+from components.tasks.servable import UnknownKind, UnusableContent, dump_state, load_state
 
 LAST_TIME = "last_time"
 """Key of a state's newest timestamp, beside what the core keeps."""
 MOST_CHARACTERS = 20_000
 """No longer question or passage is read."""
-
-
-class UnusableContent(ValueError):
-    """An event's content, a question or a passage is not what this model can read."""
-
-
-class UnknownKind(ValueError):
-    """An event is of a kind that the model has never heard of."""
 
 
 @dataclass(frozen=True)
@@ -93,20 +86,22 @@ class QuestionAnsweringServable:
         state = {} if core is None else core.initial_state()
         return state | {LAST_TIME: torch.full((1,), float("nan"), dtype=torch.float64)}
 
+    def check(self, event: Event) -> None:
+        """Raise `UnknownKind` or `UnusableContent` unless the model can read the event."""
+        self._read(event)
+
     def step(self, state: State, event: Event) -> State:
-        """Return the state after one more event. Raises `UnusableContent` or `UnknownKind`.
+        """Return the state after one more event. Raises what `check` does.
 
         The event's content is the JSON text that `AnswerShown.parse` reads.
         """
-        if event.kind not in self.kinds:
-            raise UnknownKind(f"kind {event.kind!r} is not one of {', '.join(self.kinds)}")
-        shown = AnswerShown.parse(event.content)
+        shown = self._read(event)
         time = torch.tensor([event.timestamp], dtype=torch.float64)
         core, events = self.model.core, self.model.events
         if core is None or events is None:
             return {LAST_TIME: time}
         seconds = torch.nan_to_num(time - state[LAST_TIME], nan=0.0).float()
-        history = self._history(shown, float(event.value), scaled_gap(seconds)[:, None])
+        history = self._history(*shown, float(event.value), scaled_gap(seconds)[:, None])
         with torch.inference_mode():
             encoded = events(history)
             after = core.step(state, type(encoded)(*(field[:, 0] for field in encoded)))
@@ -126,20 +121,12 @@ class QuestionAnsweringServable:
         return Answered(passage[start:end], start, end, float(spans.score))
 
     def dump_state(self, state: State) -> bytes:
-        """Write a state in the safetensors format."""
-        return safetensors.torch.save({name: tensor.contiguous() for name, tensor in state.items()})
+        """Write a state as bytes that hold no code."""
+        return dump_state(state)
 
     def load_state(self, data: bytes) -> State:
         """Read what `dump_state` wrote. Raises `ValueError` where it does not fit this model."""
-        try:
-            state = safetensors.torch.load(data)
-        except safetensors.SafetensorError as error:
-            raise ValueError(f"not a state: {error}") from error
-        expected = {name: (tensor.shape, tensor.dtype) for name, tensor in self.initial_state().items()}
-        found = {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()}
-        if found != expected:
-            raise ValueError(f"a state of another model: expected {expected}, got {found}")
-        return state
+        return load_state(data, like=self.initial_state())
 
     def _texts(self, question: str, tokens: Tokens) -> Texts:
         if max(len(question), len(tokens.text)) > MOST_CHARACTERS:
@@ -156,16 +143,25 @@ class QuestionAnsweringServable:
         )
         return texts_of(self.vocabulary.lexicon(forms), [one])
 
-    def _history(self, shown: AnswerShown, value: float, gap: torch.Tensor) -> History:
+    def _read(self, event: Event) -> tuple[str, Tokens, int, int]:
+        """Return the question, the passage, and the first and after-last token of the answer."""
+        if event.kind not in self.kinds:
+            raise UnknownKind(f"kind {event.kind!r} is not one of {', '.join(self.kinds)}")
+        shown = AnswerShown.parse(event.content)
+        if max(len(shown.question), len(shown.passage)) > MOST_CHARACTERS:
+            raise UnusableContent(f"a question or passage of more than {MOST_CHARACTERS} characters")
         tokens = Tokens(shown.passage)
-        if len(shown.passage) > MOST_CHARACTERS:
-            raise UnusableContent(f"a passage of more than {MOST_CHARACTERS} characters")
         first = int(np.searchsorted(tokens.end, shown.start, side="right"))
         last = int(np.searchsorted(tokens.start, shown.end, side="left"))
         if first >= last:
             raise UnusableContent("the answer of an event holds no word")
-        kind = kind_of(shown.question)
-        words = self.vocabulary.lexicon(Tokens(shown.question).words[:MOST_WORDS]).word_W
+        return shown.question, tokens, first, last
+
+    def _history(
+        self, question: str, tokens: Tokens, first: int, last: int, value: float, gap: torch.Tensor
+    ) -> History:
+        kind = kind_of(question)
+        words = self.vocabulary.lexicon(Tokens(question).words[:MOST_WORDS]).word_W
         scale = self.vocabulary.extent_scale
         usual = scale.log_length[self.vocabulary.kinds[kind]]
         extent = extent_of(first, last, tokens.sentence, *tokens.clauses, usual)

@@ -16,17 +16,10 @@ from components.tasks.recommendation_batches import History
 from components.tasks.recommendation_catalogue import Catalogue
 from components.tasks.recommendation_model import RecommendationModel
 from components.tasks.recommendation_ranking import rank
+from components.tasks.servable import UnknownKind, UnusableContent, dump_state, load_state
 
 LAST_TIME = "last_time"
 """Key of a state's newest timestamp, beside what the core keeps."""
-
-
-class UnknownContent(ValueError):
-    """An event is about content that the model has never heard of."""
-
-
-class UnknownKind(ValueError):
-    """An event is of a kind that the model has never heard of."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +58,15 @@ class RecommendationServable:
         state = {} if core is None else core.initial_state()
         return state | {LAST_TIME: torch.full((1,), float("nan"), dtype=torch.float64)}
 
-    def step(self, state: State, event: Event) -> State:
-        """Return the state after one more event. Raises `UnknownContent` or `UnknownKind`."""
-        if event.content not in self._item:
-            raise UnknownContent(f"content {event.content!r} is not among the {len(self._item)} known items")
+    def check(self, event: Event) -> None:
+        """Raise `UnknownKind` or `UnusableContent` unless the model can read the event."""
         if event.kind not in self._kind:
             raise UnknownKind(f"kind {event.kind!r} is not one of {', '.join(self._kind)}")
+        self._check_content(event.content)
+
+    def step(self, state: State, event: Event) -> State:
+        """Return the state after one more event. Raises what `check` does."""
+        self.check(event)
         time = torch.tensor([event.timestamp], dtype=torch.float64)
         core = self.model.core
         if core is None or not core.history:
@@ -116,10 +112,9 @@ class RecommendationServable:
     def like_probability(
         self, state: State, profile: Mapping[str, str], contents: Sequence[str]
     ) -> list[float]:
-        """Return the probability that the user likes each of `contents`. Raises `UnknownContent`."""
-        unknown = [name for name in contents if name not in self._item]
-        if unknown:
-            raise UnknownContent(f"content {unknown[0]!r} is not among the {len(self._item)} known items")
+        """Return the probability that the user likes each of `contents`. Raises `UnusableContent`."""
+        for name in contents:
+            self._check_content(name)
         item = torch.tensor([[self._item[name] for name in contents]])
         with torch.inference_mode():
             reading = self.model.read(state, self._profile(profile))
@@ -127,20 +122,18 @@ class RecommendationServable:
             return logits.expand(item.shape)[0].sigmoid().tolist()
 
     def dump_state(self, state: State) -> bytes:
-        """Write a state in the safetensors format."""
-        return safetensors.torch.save({name: tensor.contiguous() for name, tensor in state.items()})
+        """Write a state as bytes that hold no code."""
+        return dump_state(state)
 
     def load_state(self, data: bytes) -> State:
         """Read what `dump_state` wrote. Raises `ValueError` where it does not fit this model."""
-        try:
-            state = safetensors.torch.load(data)
-        except safetensors.SafetensorError as error:
-            raise ValueError(f"not a state: {error}") from error
-        expected = {name: (tensor.shape, tensor.dtype) for name, tensor in self.initial_state().items()}
-        found = {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()}
-        if found != expected:
-            raise ValueError(f"a state of another model: expected {expected}, got {found}")
-        return state
+        return load_state(data, like=self.initial_state())
+
+    def _check_content(self, content: str) -> None:
+        if content not in self._item:
+            raise UnusableContent(
+                f"{content[:80]!r} is not among the {len(self._item)} items that the model knows"
+            )
 
     def _profile(self, profile: Mapping[str, str]) -> torch.Tensor:
         indices = [categories.get(profile.get(field, ""), 0) for field, categories in self._category.items()]

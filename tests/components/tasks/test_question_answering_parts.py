@@ -7,7 +7,7 @@ import torch
 from components.tasks.question_answering_batches import Library, TrainingBatches
 from components.tasks.question_answering_extents import ExtentScale, extent_of
 from components.tasks.question_answering_features import Passage, overlap_features
-from components.tasks.question_answering_recurrence import Bidirectional, LinearRecurrence
+from components.tasks.question_answering_recurrence import BidirectionalLayers, GatedRecurrence
 from components.tasks.question_answering_vocabulary import Vocabulary, stem
 from tests.components.tasks.question_answering_fixtures import tiny_data
 
@@ -84,29 +84,41 @@ def test_the_extents_of_training_are_centred_and_tell_styles_apart(library):
 
 def test_the_recurrence_and_its_gradient():
     generator = torch.Generator().manual_seed(0)
-    keep = torch.rand(5, 3, 2, generator=generator, dtype=torch.float64, requires_grad=True)
-    added = torch.randn(5, 3, 2, generator=generator, dtype=torch.float64, requires_grad=True)
-    state, expected = torch.zeros(3, 2, dtype=torch.float64), []
-    for step in range(5):
-        state = keep[step] * state + added[step]
-        expected.append(state)
-    torch.testing.assert_close(LinearRecurrence.apply(keep, added), torch.stack(expected))
-    assert torch.autograd.gradcheck(LinearRecurrence.apply, (keep, added))
+    given, logit = (
+        torch.randn(5, 3, units, generator=generator, dtype=torch.float64, requires_grad=True)
+        for units in (4, 12)
+    )
+    padding = torch.tensor(
+        [4 * 3 + 1, 3 * 3 + 1, 4 * 3 + 2]
+    )  # two tokens of the second sequence, one of the third
+    real = torch.ones(15, 1, dtype=torch.float64).index_fill(0, padding, 0).view(5, 3, 1)
+    new, keep, gate = logit.chunk(3, dim=-1)
+    keep, gate = keep.sigmoid(), gate.sigmoid()
+    state = torch.zeros(5, 3, 4, dtype=torch.float64)
+    for units, times in ((slice(0, 2), range(5)), (slice(2, 4), range(4, -1, -1))):
+        before = torch.zeros(3, 2, dtype=torch.float64)
+        for time in times:
+            fresh = (1 - keep[time, :, units]) * new[time, :, units] * real[time]
+            before = keep[time, :, units] * before + fresh
+            state[time, :, units] = before.detach()
+    expected = given + gate * (state.tanh() - given)
+    torch.testing.assert_close(GatedRecurrence.apply(given, logit, padding), expected)
+    assert torch.autograd.gradcheck(lambda *both: GatedRecurrence.apply(*both, padding), (given, logit))
 
 
 def test_both_directions_and_no_trace_of_padding():
-    layer = Bidirectional(8, 0.0)
+    layers = BidirectionalLayers(1, 8, 0.0)
     tokens = torch.randn(1, 6, 8, generator=torch.Generator().manual_seed(0))
     full = torch.ones(1, 6, dtype=torch.bool)
     with torch.inference_mode():
-        short = layer(tokens[:, :4], full[:, :4])
-        padded = layer(tokens, torch.arange(6)[None] < 4)[:, :4]
+        short = layers(tokens[:, :4], full[:, :4])
+        padded = layers(tokens, torch.arange(6)[None] < 4)[:, :4]
         torch.testing.assert_close(short, padded)
         changed = tokens.clone()
         changed[:, 3] += 1
-        moved = (layer(changed, full) - layer(tokens, full)).abs().amax(0) > 1e-7
-    assert moved[:3, 4:].any() and not moved[:3, :4].any()
+        moved = (layers(changed, full) - layers(tokens, full)).abs()[0] > 1e-7
     assert moved[4:, :4].any() and not moved[4:, 4:].any()
+    assert moved[:3, 4:].any() and not moved[:3, :4].any()
 
 
 def test_every_training_question_is_met_once_an_epoch(library):

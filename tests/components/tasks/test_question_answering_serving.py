@@ -8,7 +8,7 @@ import torch
 from components.data.events import Event
 from components.tasks import question_answering
 from components.tasks.question_answering_evaluation import predict
-from components.tasks.question_answering_serving import UnknownKind, UnusableContent
+from components.tasks.servable import UnknownKind, UnusableContent
 from tests.components.tasks.question_answering_fixtures import tiny_config, tiny_data
 
 

@@ -8,7 +8,7 @@ import torch
 from components.data.events import Event
 from components.tasks import recommendation
 from components.tasks.recommendation_evaluation import Examples, predict
-from components.tasks.recommendation_serving import UnknownContent, UnknownKind
+from components.tasks.servable import UnknownKind, UnusableContent
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +71,11 @@ def test_states_of_another_model_are_refused(servable):
 
 def test_unknown_contents_and_kinds_are_named(servable, log):
     state = servable.initial_state()
-    with pytest.raises(UnknownContent, match="'x'"):
+    with pytest.raises(UnusableContent, match="'x'"):
         servable.step(state, Event("1", "u", 0.0, "x", log.kinds[0], 1.0))
     with pytest.raises(UnknownKind, match="'sniffed'"):
         servable.step(state, Event("1", "u", 0.0, log.item_ids[0], "sniffed", 1.0))
-    with pytest.raises(UnknownContent, match="'x'"):
+    with pytest.raises(UnusableContent, match="'x'"):
         servable.like_probability(state, {}, ["x"])
 
 

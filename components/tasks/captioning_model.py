@@ -1,0 +1,183 @@
+"""The captioning model: an image encoder, a decoder, and a user who steers the decoder's attention and fusion.
+
+Dimensions: B pictures, U users of each, N = B * U histories, V user vector, C content of an event, S styles, T words.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from components.config import CaptioningSettings
+from components.personalization.core import PersonalizationCore
+from components.personalization.events import Encoded, State
+from components.tasks.captioning_beam import Written, beam_search, guided
+from components.tasks.captioning_decoder import Cache, Decoder, Seen
+from components.tasks.captioning_events import EVENT_KINDS, MANNER_SIZE, CaptionEvents, History
+from components.tasks.captioning_image import ConvolutionalEncoder, ImageEncoder, Picture, Sight
+from components.tasks.captioning_vocabulary import MOST_WORDS, Vocabulary
+
+
+class Viewers(NamedTuple):
+    """Who looks at pictures: U users of each, what is known of them, in the order of the pictures."""
+
+    history: History
+    before_N: Tensor
+    """How many events of each history are real."""
+    profile_NF: Tensor
+    style_N: Tensor
+    """The style that each wants; read only by a model that is told, and -1 where even that one is not."""
+
+
+class CaptioningModel(nn.Module):
+    """Writes the caption of a picture that this user would like."""
+
+    def __init__(
+        self, settings: CaptioningSettings, vocabulary: Vocabulary, encoder: ImageEncoder | None = None
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.see = Sight(
+            ConvolutionalEncoder(vocabulary.picture_size) if encoder is None else encoder,
+            vocabulary.tag_share,
+            settings.hidden,
+            settings.dropout,
+        )
+        chosen = settings.personalization
+        profile_sizes = [len(categories) for categories in vocabulary.profile_fields.values()]
+        self.core: PersonalizationCore | None = None
+        self.events: CaptionEvents | None = None
+        self.told: nn.Embedding | None = None
+        self.taste: nn.Linear | None = None
+        user_size = 0
+        if chosen is not None and settings.told:
+            self.told = nn.Embedding(len(vocabulary.styles) + 1, chosen.hidden)
+            user_size = chosen.hidden
+        elif chosen is not None and (chosen.history or (chosen.profile and profile_sizes)):
+            events = CaptionEvents(vocabulary)
+            self.core = PersonalizationCore(
+                chosen,
+                events.content_size,
+                len(EVENT_KINDS),
+                profile_sizes,
+                residuals=MANNER_SIZE,
+                dropout=settings.dropout,
+            )
+            user_size = self.core.user_size
+            if self.core.history:
+                self.events = events
+                self.taste = nn.Linear(user_size, MANNER_SIZE, bias=False)
+        self.decoder = Decoder(
+            vocabulary.size,
+            settings.hidden,
+            settings.layers,
+            settings.heads,
+            settings.dropout,
+            user_size,
+            chosen is not None and chosen.attention_modulation,
+            chosen is not None and chosen.fusion_modulation,
+        )
+
+    @property
+    def guides(self) -> bool:
+        """Whether a user of whom nothing is known is another one, from whom captions can be pushed away."""
+        return self.events is not None or self.told is not None
+
+    def users(self, picture: Picture, viewers: Viewers) -> Tensor | None:
+        """Describe the users of each picture: (B, U, V), or None without personalisation."""
+        if self.told is not None:
+            return self.told(viewers.style_N + 1).unflatten(0, (len(picture.tag_BG), -1))
+        if self.core is None:
+            return None
+        if self.events is None:
+            return self.user_of({}, picture, viewers.profile_NF)
+        encoded = self.core.encode(self.events(viewers.history))
+        return self.user_of(encoded, picture, viewers.profile_NF, viewers.before_N)
+
+    def user_of(
+        self, source: State | Encoded, picture: Picture, profile_NF: Tensor, before_N: Tensor | None = None
+    ) -> Tensor:
+        """Describe users, from states or from encoded histories, in view of the pictures: (B, U, V).
+
+        What users want may depend on the picture, so that attention looks for captions of pictures like it.
+        """
+        core = self.core
+        assert core is not None
+        batch = len(picture.tag_BG)
+        users = len(profile_NF) // batch
+        if self.events is None:
+            return core.user_vector({}, None, profile_NF).unflatten(0, (batch, users))[:, :, 0]
+        before_N1 = None if before_N is None else before_N[:, None]
+        context = None
+        if core.attention is not None:
+            query_BC = self.events.query(picture.tag_BG.detach())
+            query_N1C = query_BC.repeat_interleave(users, dim=0)[:, None]
+            context = core.attend(source, query_N1C, before_N1)
+        vector_N1V = core.user_vector(core.summary(source, before_N1), context, profile_NF)
+        return vector_N1V[:, 0].unflatten(0, (batch, users))
+
+    def nobody(self, picture: Picture, profile_NF: Tensor) -> Tensor | None:
+        """Describe users of whom nothing but the profile is known: (B, U, V), or None where all are such."""
+        if self.told is not None:
+            unknown = torch.zeros(len(profile_NF), dtype=torch.long, device=profile_NF.device)
+            return self.told(unknown).unflatten(0, (len(picture.tag_BG), -1))
+        if self.core is None or self.events is None:
+            return None
+        return self.user_of(self.core.initial_state(len(profile_NF)), picture, profile_NF)
+
+    def write(self, picture: Picture, user_BUV: Tensor | None, nobody_BUV: Tensor | None) -> Written:
+        """Write captions by beam search: one a user, or one a picture where there are no users.
+
+        With `nobody_BUV`, captions are guided away from what those users would get.
+        """
+        users = 1 if user_BUV is None else user_BUV.shape[1]
+        search = Search(self.decoder, picture, user_BUV, nobody_BUV, self.settings.guidance)
+        shape = (len(picture.tag_BG), users)
+        return beam_search(search, shape, self.settings.beam, MOST_WORDS, picture.tag_BG.device)
+
+
+class Search:
+    """Drives the decoder for beam search: the users' streams and, behind them, nobody's; keys and values are kept."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        picture: Picture,
+        user_BUV: Tensor | None,
+        nobody_BUV: Tensor | None,
+        guidance: float,
+    ) -> None:
+        self.decoder = decoder
+        self.picture = picture
+        self.guidance = guidance
+        self.streams = 1 if nobody_BUV is None else 2
+        self.user_BQV = user_BUV
+        if user_BUV is not None and nobody_BUV is not None:
+            self.user_BQV = torch.cat([user_BUV, nobody_BUV], dim=1)
+        self.seen: list[Seen] = []
+        self.caches: list[Cache] | None = None
+
+    def step(self, word_BUK: Tensor, parent_BUK: Tensor | None) -> Tensor:
+        """Log-probabilities (B, U, K, W) of the next words."""
+        beam = word_BUK.shape[2]
+        if not self.seen:
+            user = None if self.user_BQV is None else self.user_BQV.repeat_interleave(beam, dim=1)
+            self.seen = self.decoder.look(self.picture.region_BRH, user)
+        if parent_BUK is not None and self.caches is not None:
+            self.caches = [self._inherit(cache, parent_BUK) for cache in self.caches]
+        word_BQ = word_BUK.flatten(1).repeat(1, self.streams)
+        state, self.caches = self.decoder.step(self.seen, word_BQ, self.caches)
+        log_BQW = self.decoder.logits(state).log_softmax(-1)
+        if self.streams == 1:
+            return log_BQW.unflatten(1, (-1, beam))
+        log_user, log_nobody = log_BQW.unflatten(1, (2, -1, beam)).unbind(1)
+        return guided(log_user, log_nobody, self.guidance)
+
+    def _inherit(self, cache: Cache, parent_BUK: Tensor) -> Cache:
+        """Give every hypothesis what its parent has read."""
+        batch, users, beam = parent_BUK.shape
+        first = torch.arange(users, device=parent_BUK.device)[:, None] * beam
+        row = (first + parent_BUK).flatten(1)
+        row = torch.cat([row + stream * users * beam for stream in range(self.streams)], dim=1)
+        picture = torch.arange(batch, device=row.device)[:, None]
+        return Cache(cache.key[picture, row], cache.value[picture, row])

@@ -1,0 +1,120 @@
+"""Losses, optimiser and batches of the captioning model.
+
+The caption loss alone teaches a decoder to ignore who is asking. What teaches the core to read users is a contrastive
+loss: which of the captions of this picture, one in each style, is this user's?
+"""
+
+import copy
+from collections.abc import Iterator
+
+import lightning.pytorch as lightning
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from components.config import CaptioningSettings, TrialConfig
+from components.data.captions import Captions
+from components.personalization.initialization import initialize
+from components.tasks.captioning_batches import Batch, Library, TrainingBatches
+from components.tasks.captioning_image import tag_loss
+from components.tasks.captioning_model import CaptioningModel
+from components.tasks.captioning_vocabulary import PADDING, Vocabulary
+
+AVERAGING = 0.995
+"""Share of the averaged weights that a step keeps (exponential moving average)."""
+TAG_WEIGHT = 0.2
+CHOICE_WEIGHT = 1.0
+KIND_WEIGHT = 0.5
+SMOOTHING = 0.05
+"""Share of the probability that the target of a word leaves to the other words."""
+
+
+class CaptioningTraining(lightning.LightningModule):
+    """Trains on pictures that several users look at, each of whom wants the caption in another style.
+
+    `trained` holds the weights that the optimiser moves, `model` their moving average: the one that is evaluated,
+    saved and served. Averaging, unlike a falling learning rate, does not depend on the number of epochs.
+    """
+
+    def __init__(self, config: TrialConfig, data: Captions) -> None:
+        super().__init__()
+        assert isinstance(config.model, CaptioningSettings), config.model
+        self.config = config
+        self.vocabulary = Vocabulary.of(data, config.model.vocabulary)
+        self.model = CaptioningModel(config.model, self.vocabulary)
+        initialize(self.model, config.training.seed)
+        self.trained = copy.deepcopy(self.model)
+        self.model.requires_grad_(False)
+        self.library = Library.of(data, self.vocabulary)
+        self.batches = TrainingBatches(
+            self.library, config.training.batch_size, config.model.users_per_image, config.training.seed
+        )
+
+    def train_dataloader(self) -> "EpochLoader":
+        """Return the batches of whichever epoch is current when iteration starts."""
+        return EpochLoader(self)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW at a constant rate; vectors and biases are not decayed."""
+        training = self.config.training
+        matrices = [parameter for parameter in self.trained.parameters() if parameter.ndim > 1]
+        vectors = [parameter for parameter in self.trained.parameters() if parameter.ndim <= 1]
+        groups = [
+            {"params": matrices, "weight_decay": training.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        # The fused form is fast; with a gradient scaler Lightning cannot clip gradients before it.
+        fused = training.precision != "16-mixed"
+        return torch.optim.AdamW(groups, lr=training.learning_rate, fused=fused)
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Return the caption loss plus the weighted losses of tags, of the user's choice and of kinds."""
+        model = self.trained
+        picture = model.see(batch.pixels)
+        user = model.users(picture, batch.viewers)
+        state = model.decoder(model.decoder.look(picture.region_BRH, user), batch.word_BUT)
+        following = batch.next_BUT[batch.next_BUT != PADDING]
+        losses = {
+            "word": F.cross_entropy(
+                model.decoder.logits(state), following, label_smoothing=SMOOTHING
+            ),
+            "tag": TAG_WEIGHT * tag_loss(picture.tag_BG, batch.share_BG),
+        }
+        if model.events is not None and model.taste is not None and user is not None:
+            manner = model.events.manner(batch.candidate_BSL)
+            choice = torch.einsum("bum,bsm->bus", model.taste(user), manner)
+            losses["choice"] = CHOICE_WEIGHT * F.cross_entropy(choice.flatten(0, 1), batch.style_BU.flatten())
+            seen = model.events.topic_of_tags(picture.tag_BG.detach())
+            read = model.events.topic_of_words(batch.candidate_BSL[:, 0])
+            for name, topic in (("kind_seen", seen), ("kind_read", read)):
+                kind = F.cross_entropy(model.events.kind_logits(topic), batch.kind_B)
+                losses[name] = KIND_WEIGHT * kind
+        losses["train"] = torch.stack(list(losses.values())).sum()
+        for name, loss in losses.items():
+            self.log(f"{name}_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.pixels))
+        return losses["train"]
+
+    def on_train_batch_end(self, outputs: object, batch: Batch, batch_index: int) -> None:
+        """Move the averaged weights towards the trained ones; fast at first, so that the start is forgotten."""
+        step = self.global_step
+        kept = min(AVERAGING, (1 + step) / (10 + step))
+        with torch.no_grad():
+            torch._foreach_lerp_(_floating(self.model), _floating(self.trained), 1 - kept)
+
+
+def _floating(model: CaptioningModel) -> list[Tensor]:
+    """Everything that is averaged: the weights, and the means and variances of normalised channels."""
+    return [value for value in model.state_dict().values() if value.is_floating_point()]
+
+
+class EpochLoader:
+    """Iterates over the batches of the module's current epoch, which is counted by optimiser steps."""
+
+    def __init__(self, module: CaptioningTraining) -> None:
+        self.module = module
+
+    def __len__(self) -> int:
+        return len(self.module.batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.module.batches.epoch(self.module.global_step // len(self))
