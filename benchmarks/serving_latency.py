@@ -1,6 +1,6 @@
 """How long the endpoint takes to answer one client: `python benchmarks/serving_latency.py --home runs`.
 
-Serves the champion of the home folder as `adaptune serve` does. `recommend_first` includes the replay of each
+Serves the recommendation champion of the home folder as `adaptune serve` does. `recommend_first` includes the replay of each
 known user's history, if the home folder has not served the version before. Events are posted for made-up users.
 """
 
@@ -32,7 +32,7 @@ def main() -> None:
     run = uuid.uuid4().hex[:8]
     start = time.perf_counter()
     with (
-        local_endpoint(options.home, options.alias, "recommendation", free_port()) as url,
+        local_endpoint(options.home, options.alias, ["recommendation"], free_port()) as url,
         httpx.Client(base_url=url, timeout=60) as client,
     ):
         up = time.perf_counter() - start

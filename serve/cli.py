@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -16,9 +17,14 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     alias: Annotated[
-        str, typer.Option(help="Which promoted model answers; the endpoint follows the alias when it moves.")
+        str, typer.Option(help="Which promoted models answer; the endpoint follows the alias when it moves.")
     ] = "champion",
-    task: Annotated[str, typer.Option(help="The model's task.")] = "recommendation",
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Serve this task only; may be repeated.", show_default="every task that is promoted"
+        ),
+    ] = None,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")
     ] = 8000,
@@ -26,29 +32,30 @@ def serve(
         Path, typer.Option(envvar="ADAPTUNE_HOME", help="Folder of the registry and the users' events.")
     ] = Path("runs"),
     demo: Annotated[
-        bool, typer.Option("--demo", help="Show that it adapts to a new user, then stop. Takes a free port.")
+        bool, typer.Option("--demo", help="Show that it adapts to new users, then stop. Takes a free port.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document: the URL, or the demonstration's result.")
     ] = False,
 ) -> None:
-    """Answer requests with a promoted model on http://127.0.0.1, adapting to each user, until Ctrl-C."""
+    """Answer requests with the promoted models on http://127.0.0.1, adapting to each user, until Ctrl-C."""
     from serve.app import check_port, check_promoted, free_port, local_endpoint
 
-    version = check_promoted(home, alias, task)
+    tasks = task or []
+    versions = check_promoted(home, alias, tasks)
     chosen = free_port() if demo or port == 0 else port
     check_port(chosen)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    typer.echo(f"starting {version} (`{alias}`) …", err=True)
+    typer.echo(f"starting {', '.join(versions.values())} (`{alias}`) …", err=True)
     try:
-        with local_endpoint(home, alias, task, chosen) as url:
+        with local_endpoint(home, alias, tasks, chosen) as url:
             if demo:
                 from serve.demo import show
 
                 show(url, home, as_json)
             else:
-                _announce(url, version, alias, as_json)
+                _announce(url, versions, alias, as_json)
                 signal.pause()
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
@@ -61,18 +68,26 @@ def _interrupt(signal_number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _announce(url: str, version: str, alias: str, as_json: bool) -> None:
+_REQUESTS = {
+    "recommendation": """curl {url}/v1/recommend {json} -d '{{"user": "ada", "k": 5}}'
+
+  curl {url}/v1/events {json} -d '{{"user": "ada", "events": [
+    {{"id": "1", "timestamp": '$(date +%s)', "content": "ITEM", "kind": "rated", "value": 1.0}}]}}'""",
+    "question-answering": """curl {url}/v1/answer {json} -d '{{"user": "ada",
+    "question": "Who built the mill?", "passage": "The mill was built by Anna, a young baker, in 1777."}}'""",
+    "captioning": "curl {url}/v1/caption -F user=ada -F image=@photo.jpg",
+}
+"""Requests to try, by task."""
+
+
+def _announce(url: str, versions: Mapping[str, str], alias: str, as_json: bool) -> None:
+    first = next(iter(versions.values()))
     if as_json:
-        typer.echo(json.dumps({"url": url, "model": version, "alias": alias}))
+        typer.echo(json.dumps({"url": url, "model": first, "alias": alias, "models": versions}))
         return
-    typer.echo(
-        f"""{version} (`{alias}`) answers on {url}  (Ctrl-C stops it; {url}/openapi.json describes it)
-
-  curl {url}/v1/recommend -H 'content-type: application/json' -d '{{"user": "ada", "k": 5}}'
-
-  curl {url}/v1/events -H 'content-type: application/json' -d '{{"user": "ada", "events": [
-    {{"id": "1", "timestamp": '$(date +%s)', "content": "ITEM", "kind": "rated", "value": 1.0}}]}}'
-
-  curl {url}/v1/models
-  curl {url}/healthz"""
-    )
+    names = " and ".join(versions.values())
+    verb = "answers" if len(versions) == 1 else "answer"
+    typer.echo(f"{names} (`{alias}`) {verb} on {url}  (Ctrl-C stops it; {url}/openapi.json describes it)")
+    requests = [_REQUESTS[task] for task in versions if task in _REQUESTS]
+    for request in [*requests, "curl {url}/v1/models", "curl {url}/healthz"]:
+        typer.echo("\n  " + request.format(url=url, json="-H 'content-type: application/json'"))

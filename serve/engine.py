@@ -1,53 +1,30 @@
-"""Answers for one task: loads the promoted model, follows its alias, and keeps each user's state up to date.
+"""One task in service: loads the promoted model, follows its alias, and keeps each user's state up to date.
 
-A user's state always equals a replay of the user's log in order. Where new events simply follow the old ones,
-the state takes one step an event; where one arrives late, or the model is new, the log is replayed.
+A user's history is what the user did in the model's data set, and everything in the log since. A state always
+equals a replay of it in order. Where new events simply follow the old ones, the state takes one step an event;
+where one arrives late, or the model is new, the history is replayed.
 """
 
 import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from heapq import merge
+from typing import Any
 
 from components.data.events import Event
 from components.data.population import Population
 from components.errors import AdaptuneError
+from components.tasks.servable import UnknownKind, UnusableContent
 from orchestrator.registry import Registry, Version, load_servable
 from serve.events import EventLog, LoggedEvent, StoredState
 
 FOLLOW_SECONDS = 0.5
 """How often, at most, the alias is looked at."""
-CLOCK_SKEW_SECONDS = 86_400.0
-"""How far in the future an event's timestamp may lie."""
 
 logger = logging.getLogger(__name__)
-
-
-class Servable(Protocol):
-    """What the engine needs of a model; see `components.tasks.recommendation_serving`."""
-
-    kinds: Sequence[str]
-    item_ids: Sequence[str]
-
-    def initial_state(self) -> Any:
-        """Return the state of a user who has done nothing."""
-
-    def step(self, state: Any, event: Event) -> Any:
-        """Return the state after one more event, in time that does not depend on the history's length."""
-
-    def recommend(
-        self, state: Any, profile: Mapping[str, str], k: int, exclude: Collection[str]
-    ) -> Sequence[Any]:
-        """Return the best k items that are not excluded."""
-
-    def dump_state(self, state: Any) -> bytes:
-        """Serialise a state, without pickle."""
-
-    def load_state(self, data: bytes) -> Any:
-        """Read a state back; raise `ValueError` if it is no state of this model."""
 
 
 class NotPromoted(AdaptuneError):
@@ -55,52 +32,26 @@ class NotPromoted(AdaptuneError):
 
 
 @dataclass(frozen=True)
-class FieldError:
-    """What is wrong with one field of one event."""
-
-    index: int
-    field: str
-    message: str
-    value: object
-
-
-class InvalidEvents(AdaptuneError):
-    """Events that contradict the model's vocabulary or the calendar; none of them was taken."""
-
-    def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__("; ".join(f"events[{e.index}].{e.field}: {e.message}" for e in errors))
-        self.errors = tuple(errors)
-
-
-@dataclass(frozen=True)
 class Model:
     """A loaded version. Requests hold on to one, so an alias that moves disturbs none of them."""
 
     version: Version
-    servable: Servable
-    contents: frozenset[str]
-    source: str
-    """Digest of the prepared data set whose users it knows."""
+    servable: Any
+    """A servable of the protocols in `components.tasks.protocol`."""
+    population: Population
+    """The users of the data set that it was trained on, and what they did there."""
 
 
 @dataclass(frozen=True)
-class Recommendations:
-    """An answer, and what it rests on."""
+class Known:
+    """What a model knows of a user."""
 
-    model: str
+    model: Model
+    state: Any
+    """After everything that the user did."""
+    profile: Mapping[str, str]
     known: bool
     """Whether the user has events or stands in the model's data set."""
-    items: Sequence[Any]
-
-
-@dataclass(frozen=True)
-class Ingested:
-    """What became of posted events."""
-
-    model: str
-    accepted: int
-    duplicates: int
-    """Events that the log had already."""
 
 
 class Engine:
@@ -112,12 +63,11 @@ class Engine:
         task: str,
         alias: str,
         events: EventLog,
-        load: Callable[[Version], Servable] = load_servable,
-        clock: Callable[[], float] = time.time,
+        load: Callable[[Version], Any] = load_servable,
     ) -> None:
         """Load the model that the alias points at, if any; `load` turns a version into a model."""
         self.registry, self.task, self.alias = registry, task, alias
-        self._events, self._load, self._clock = events, load, clock
+        self._events, self._load = events, load
         self._model: Model | None = None
         self._refreshing = threading.Lock()
         self._seen: tuple[int, int] | None = None
@@ -129,17 +79,20 @@ class Engine:
     @property
     def model(self) -> Model:
         """The model in service. Raises `NotPromoted` if there is none."""
-        self._follow()
-        if self._model is None:
-            advice = self.problem or f"promote one with `adaptune promote SWEEP --alias {self.alias}`"
-            raise NotPromoted(f"{self.task}/{self.alias}: no model in service; {advice}")
-        return self._model
+        model = self.current()
+        if model is None:
+            raise NotPromoted(self.missing())
+        return model
 
-    @property
-    def serving(self) -> str | None:
-        """Name of the version in service, or None."""
+    def missing(self) -> str:
+        """Say that there is no model in service, and what to do."""
+        advice = self.problem or f"promote one with `adaptune promote SWEEP --alias {self.alias}`"
+        return f"{self.task}/{self.alias}: no model in service; {advice}"
+
+    def current(self) -> Model | None:
+        """Return the model in service, if there is one."""
         self._follow()
-        return None if self._model is None else self._model.version.name
+        return self._model
 
     def refresh(self) -> None:
         """Load the version that the alias points at, unless it is the one in service.
@@ -152,7 +105,7 @@ class Engine:
                 version = self.registry.alias(self.task, self.alias)
                 served = self._model.version.digest if self._model else None
                 if version is not None and version.digest != served:
-                    self._model = self._open(version)
+                    self._model = Model(version, self._load(version), Population(version.folder))
                 self.problem = None
             except Exception as error:  # noqa: BLE001 - a version broken in whatever way must not end the service
                 self.problem = str(error)
@@ -178,59 +131,37 @@ class Engine:
             return None
         return status.st_ino, status.st_mtime_ns
 
-    def _open(self, version: Version) -> Model:
-        servable = self._load(version)
-        population = Population(version.folder)
-        self._events.import_population(population)
-        return Model(version, servable, frozenset(servable.item_ids), population.digest)
-
-    def recommend(self, user: str, k: int) -> Recommendations:
-        """Return the k items that suit the user best among those the user has no event about."""
+    def user(self, user: str) -> Known:
+        """Return what the model in service knows of a user. Raises `NotPromoted`."""
         model = self.model
-        state = self._state(model, user)
-        profile = self._events.profile(user, model.source)
-        seen = self._events.contents(user, model.source)
-        items = model.servable.recommend(state, profile or {}, k, seen & model.contents)
-        return Recommendations(model.version.name, profile is not None or bool(seen), items)
+        known = user in model.population or self._events.has(user)
+        return Known(model, self.state(model, user), model.population.profile(user), known)
 
-    def ingest(self, user: str, events: Sequence[Event]) -> Ingested:
-        """Log events of one user and take them into the user's state.
+    def contents(self, model: Model, user: str) -> set[str]:
+        """Return everything that the user has an event about."""
+        return {event.content for event in model.population.history(user)} | self._events.contents(user)
 
-        Raises `InvalidEvents` naming every wrong field; then nothing was logged.
-        """
-        model = self.model
-        errors = [error for index, event in enumerate(events) for error in self._check(model, index, event)]
-        if errors:
-            raise InvalidEvents(errors)
+    def take(self, model: Model, user: str, events: Sequence[Event]) -> int:
+        """Log events of a user and take them into the user's state; return how many of them are new."""
         assert all(event.user == user for event in events)
         accepted = self._events.append(events)
-        self._state(model, user)
-        return Ingested(model.version.name, accepted, len(events) - accepted)
+        self.state(model, user)
+        return accepted
 
-    def _check(self, model: Model, index: int, event: Event) -> list[FieldError]:
-        errors = []
-        if event.content not in model.contents:
-            message = f"unknown content; {model.version.name} knows {len(model.contents)} items"
-            errors.append(FieldError(index, "content", message, event.content))
-        if event.kind not in model.servable.kinds:
-            message = f"unknown kind; expected one of {', '.join(model.servable.kinds)}"
-            errors.append(FieldError(index, "kind", message, event.kind))
-        if not -1 <= event.value <= 1:
-            errors.append(FieldError(index, "value", "expected feedback from -1 to 1", event.value))
-        if not 0 <= event.timestamp <= self._clock() + CLOCK_SKEW_SECONDS:
-            message = "expected seconds since 1970, not in the future (are these milliseconds?)"
-            errors.append(FieldError(index, "timestamp", message, event.timestamp))
-        return errors
+    def history(self, model: Model, user: str) -> list[LoggedEvent]:
+        """Return everything that a model knows the user to have done, by timestamp and then arrival."""
+        before = [LoggedEvent(0, event) for event in model.population.history(user)]
+        return list(merge(before, self._events.history(user), key=lambda entry: entry.event.timestamp))
 
-    def _state(self, model: Model, user: str) -> Any:
-        """Return the user's state after everything in the log, and store it if it has moved.
+    def state(self, model: Model, user: str) -> Any:
+        """Return the user's state after the whole history, and store it if it has moved.
 
         What is stored is always a replay of all that had arrived by some time, so threads and processes
         that do this for the same user at once may overwrite each other: the next call catches up.
         """
         stored = self._events.state(user, model.version.digest)
         if stored is not None:
-            new = self._events.history(user, model.source, after=stored.seq)
+            new = self._events.history(user, after=stored.seq)
             if not new or new[0].event.timestamp >= stored.timestamp:
                 try:
                     state = model.servable.load_state(stored.state)
@@ -238,21 +169,21 @@ class Engine:
                     logger.warning("state of %r is replayed: %s", user, error)
                 else:
                     return self._advance(model, user, state, new, stored.seq)
-        history = self._events.history(user, model.source)
-        return self._advance(model, user, model.servable.initial_state(), history, 0)
+        return self._advance(model, user, model.servable.initial_state(), self.history(model, user), 0)
 
-    def _advance(self, model: Model, user: str, state: Any, logged: Sequence[LoggedEvent], seq: int) -> Any:
-        """Take logged events into a state that has read the log up to `seq`, and store the result."""
-        if not logged:
+    def _advance(self, model: Model, user: str, state: Any, entries: Sequence[LoggedEvent], seq: int) -> Any:
+        """Take events into a state that has read the log up to `seq`, and store the result."""
+        if not entries:
             return state
-        for entry in logged:
-            # The log may speak of items that only an older or newer model knows.
-            if entry.event.content in model.contents and entry.event.kind in model.servable.kinds:
+        for entry in entries:
+            try:
                 state = model.servable.step(state, entry.event)
+            except (UnusableContent, UnknownKind):
+                continue  # The log may speak of what only an older or newer model knows.
         stored = StoredState(
             state=model.servable.dump_state(state),
-            seq=max(seq, *(entry.seq for entry in logged)),
-            timestamp=logged[-1].event.timestamp,
+            seq=max(seq, *(entry.seq for entry in entries)),
+            timestamp=entries[-1].event.timestamp,
         )
         self._events.put_state(user, model.version.digest, stored)
         return state

@@ -1,47 +1,48 @@
-"""The online event log: what every user did, in SQLite, and each user's state under each model.
+"""The online event log: what users did since a model serves them, in SQLite, and each user's state under each model.
 
-The log is the truth; a state is a shortcut that says how far into the log it has read. An event has a source:
-`online`, or the digest of the prepared data set that a model's known users come from. A model reads online
-events and those of its own data set, so models of different data sets can follow each other on one alias.
+The log is the truth; a state is a shortcut that says how far into the log it has read. What users did before, in
+the data set that a model was trained on, is not here: it travels with the model (`components.data.population`).
 """
 
-import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from components.data.events import Event
-from components.data.population import Population
 from components.errors import AdaptuneError
 
-ONLINE = "online"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of arrival, never used twice
     user TEXT NOT NULL,
-    source TEXT NOT NULL,
     id TEXT NOT NULL,
     timestamp REAL NOT NULL,
     content TEXT NOT NULL,
     kind TEXT NOT NULL,
     value REAL NOT NULL,
-    UNIQUE (user, source, id)
+    UNIQUE (user, id)
 );
-CREATE TABLE users (
-    user TEXT NOT NULL, source TEXT NOT NULL, profile TEXT NOT NULL, PRIMARY KEY (user, source)
-) WITHOUT ROWID;
 CREATE TABLE states (
     user TEXT NOT NULL, model TEXT NOT NULL,
     state BLOB NOT NULL, seq INTEGER NOT NULL, timestamp REAL NOT NULL,
     PRIMARY KEY (user, model)
 );
-CREATE TABLE imports (source TEXT PRIMARY KEY, events INTEGER NOT NULL);
 """
+_FROM_VERSION_1 = f"""
+ALTER TABLE events RENAME TO all_events;
+DROP TABLE states;
+{_SCHEMA};
+INSERT INTO events SELECT seq, user, id, timestamp, content, kind, value FROM all_events WHERE source = 'online';
+DROP TABLE all_events;
+DROP TABLE users;
+DROP TABLE imports;
+"""
+"""Version 1 also held copies of data sets. The states go, too: they are made anew from what is there."""
 
 
 @dataclass(frozen=True)
@@ -86,15 +87,14 @@ class EventLog:
         self._database.execute("PRAGMA synchronous = FULL")
         with self._transaction() as database:
             (found,) = database.execute("PRAGMA user_version").fetchone()
-            if found == 0:
-                for statement in _SCHEMA.split(";"):
-                    database.execute(statement)
-                database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            elif found != SCHEMA_VERSION:
+            if found not in (0, 1, SCHEMA_VERSION):
                 raise AdaptuneError(
                     f"{self.path}: event log of schema version {found}, expected {SCHEMA_VERSION}; "
                     "use the version of Adaptune that wrote it, or another --home"
                 )
+            for statement in {0: _SCHEMA, 1: _FROM_VERSION_1}.get(found, "").split(";"):
+                database.execute(statement)
+            database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -116,34 +116,34 @@ class EventLog:
         with self._lock:
             self._database.close()
 
-    def append(self, events: Iterable[Event], source: str = ONLINE) -> int:
+    def append(self, events: Iterable[Event]) -> int:
         """Add events, all or none, and return how many of them are new: a user's event id counts once."""
         with self._transaction() as database:
             before = database.total_changes
-            _insert(database, events, source)
+            database.executemany(
+                "INSERT INTO events (user, id, timestamp, content, kind, value) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (user, id) DO NOTHING",
+                ((e.user, e.id, e.timestamp, e.content, e.kind, e.value) for e in events),
+            )
             return database.total_changes - before
 
-    def history(self, user: str, source: str = ONLINE, after: int = 0) -> list[LoggedEvent]:
-        """Return the user's online events and those of `source`, by timestamp and then arrival.
-
-        `after` leaves out the events that had arrived up to that point.
-        """
+    def history(self, user: str, after: int = 0) -> list[LoggedEvent]:
+        """Return the user's events by timestamp and then arrival, those that arrived up to `after` left out."""
         rows = self._all(
             "SELECT seq, id, timestamp, content, kind, value FROM events"
-            " WHERE user = ? AND source IN (?, ?) AND seq > ? ORDER BY timestamp, seq",
-            (user, ONLINE, source, after),
+            " WHERE user = ? AND seq > ? ORDER BY timestamp, seq",
+            (user, after),
         )
         return [LoggedEvent(seq, Event(id, user, *rest)) for seq, id, *rest in rows]
 
-    def contents(self, user: str, source: str = ONLINE) -> set[str]:
-        """Return everything that the user has an event about."""
-        query = "SELECT DISTINCT content FROM events WHERE user = ? AND source IN (?, ?)"
-        return {content for (content,) in self._all(query, (user, ONLINE, source))}
+    def has(self, user: str) -> bool:
+        """Whether there is an event of the user."""
+        return bool(self._all("SELECT 1 FROM events WHERE user = ? LIMIT 1", (user,)))
 
-    def profile(self, user: str, source: str) -> Mapping[str, str] | None:
-        """Return the user's profile in a prepared data set, or None if the data set has no such user."""
-        rows = self._all("SELECT profile FROM users WHERE user = ? AND source = ?", (user, source))
-        return json.loads(rows[0][0]) if rows else None
+    def contents(self, user: str) -> set[str]:
+        """Return everything that the user has an event about."""
+        query = "SELECT DISTINCT content FROM events WHERE user = ?"
+        return {content for (content,) in self._all(query, (user,))}
 
     def state(self, user: str, model: str) -> StoredState | None:
         """Return the user's state under the model with this digest, if one is stored."""
@@ -158,28 +158,3 @@ class EventLog:
                 "INSERT OR REPLACE INTO states (user, model, state, seq, timestamp) VALUES (?, ?, ?, ?, ?)",
                 (user, model, stored.state, stored.seq, stored.timestamp),
             )
-
-    def import_population(self, population: Population) -> int:
-        """Make the users of a data set known, with profiles and events; return the number of new events.
-
-        A data set is imported once, whole or not at all.
-        """
-        source = population.digest
-        with self._transaction() as database:
-            if database.execute("SELECT 1 FROM imports WHERE source = ?", (source,)).fetchone():
-                return 0
-            database.executemany(
-                "INSERT OR REPLACE INTO users (user, source, profile) VALUES (?, ?, ?)",
-                ((user, source, json.dumps(dict(population.profile(user)))) for user in population),
-            )
-            _insert(database, population.events(), source)
-            database.execute("INSERT INTO imports VALUES (?, ?)", (source, population.event_count))
-            return population.event_count
-
-
-def _insert(database: sqlite3.Connection, events: Iterable[Event], source: str) -> None:
-    database.executemany(
-        "INSERT INTO events (user, source, id, timestamp, content, kind, value) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (user, source, id) DO NOTHING",
-        ((e.user, source, e.id, e.timestamp, e.content, e.kind, e.value) for e in events),
-    )

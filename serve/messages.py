@@ -1,13 +1,31 @@
 """What goes over the wire: requests, which refuse what they do not know, and answers."""
 
+import json
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 LARGEST_K = 1000
 MOST_EVENTS = 1000
+LONGEST_TEXT = 20_000
+"""Characters of a question or a passage."""
+LONGEST_CONTENT = 50_000
+"""Characters of an event's content: a question, a passage, and what JSON needs around them."""
+
+
+def _as_text(content: object) -> object:
+    return json.dumps(content, ensure_ascii=False) if isinstance(content, dict) else content
+
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]
+Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
+Content = Annotated[
+    str,
+    Field(min_length=1, max_length=LONGEST_CONTENT),
+    BeforeValidator(_as_text),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
+]
+"""A text, or a JSON object that stands for the text that it is written as."""
 
 
 class Request(BaseModel):
@@ -25,6 +43,16 @@ class RecommendRequest(Request):
     """How many items."""
 
 
+class AnswerRequest(Request):
+    """Asks a question about a passage."""
+
+    user: Annotated[Id, Field(examples=["1"])]
+    """Id of the user; one that was never heard of is welcome."""
+    question: Annotated[Text, Field(examples=["Who built the mill?"])]
+    passage: Annotated[Text, Field(examples=["The mill was built by Anna, a baker, in 1777."])]
+    """The text that holds the answer."""
+
+
 class EventMessage(Request):
     """One thing that the user did."""
 
@@ -32,10 +60,11 @@ class EventMessage(Request):
     """Unique among the user's events: an event that is sent twice counts once."""
     timestamp: float = Field(examples=[1_700_000_000])
     """Seconds since 1970."""
-    content: Annotated[Id, Field(examples=["1"])]
-    """Id of an item of the model in service."""
+    content: Annotated[Content, Field(examples=["1"])]
+    """What it was about: the id of an item of the recommendation model in service; for `answered` an object of
+    question, passage, start and end; for `captioned` an object of caption and, if wanted, image."""
     kind: Annotated[Id, Field(examples=["rated"])]
-    """What happened."""
+    """What happened; it decides which task takes the event."""
     value: float = Field(ge=-1, le=1, examples=[1.0])
     """What the user thought of it, from -1 (worst) to 1 (best)."""
 
@@ -44,9 +73,9 @@ class EventsRequest(Request):
     """Tells what a user did; taken whole or not at all."""
 
     user: Annotated[Id, Field(examples=["1"])]
-    """Id of the user."""
+    """Id of the user, the same in all tasks."""
     events: list[EventMessage] = Field(min_length=1, max_length=MOST_EVENTS)
-    """In any order; a late event counts at its own time."""
+    """Of any tasks, in any order; a late event counts at its own time."""
 
 
 class Answer(BaseModel):
@@ -78,15 +107,48 @@ class RecommendAnswer(Answer):
     items: list[RecommendedItem]
 
 
+class AnswerAnswer(Answer):
+    """The answer to a question, in the extent that the user wants: characters `start:end` of the passage."""
+
+    user: str
+    known: bool
+    """Whether the user has a history or a profile in this task."""
+    model: str = Field(examples=["question-answering/1"])
+    """The version that answered."""
+    text: str
+    start: int
+    """Its first character in the passage; characters are Unicode code points."""
+    end: int
+    """The character after its last."""
+    score: float
+    """Log-probability of the answer."""
+
+
+class CaptionAnswer(Answer):
+    """A caption in the style that the user wants."""
+
+    user: str
+    known: bool
+    """Whether the user has a history or a profile in this task."""
+    model: str = Field(examples=["captioning/1"])
+    """The version that answered."""
+    text: str
+    score: float
+    """What the search ranked the caption by."""
+
+
 class EventsAnswer(Answer):
     """What became of the events."""
 
     user: str
     accepted: int
-    """Events that were new; the next recommendation builds on them."""
+    """Events that were new; the next answer builds on them."""
     duplicates: int
     """Events that were known already, by their id."""
-    model: str
+    model: str = Field(examples=["recommendation/1"])
+    """The first of `models`."""
+    models: list[str]
+    """The versions that took events, in the order of the events."""
 
 
 class ModelAnswer(Answer):
@@ -110,15 +172,23 @@ class ModelsAnswer(Answer):
     models: list[ModelAnswer]
 
 
-class HealthAnswer(Answer):
-    """Whether the endpoint can answer."""
+class TaskHealth(Answer):
+    """Whether one task can be answered."""
+
+    alias: str = Field(examples=["recommendation/champion"])
+    model: str | None = Field(examples=["recommendation/1"])
+    """The version in service."""
+    problem: str | None
+    """Why the version that the alias points at is not in service, if so."""
+
+
+class HealthAnswer(TaskHealth):
+    """Whether the endpoint can answer. `alias`, `model` and `problem` are those of the first task in service."""
 
     status: str = Field(examples=["ok"])
     """`ok`, or `no model` while nothing is promoted."""
-    alias: str = Field(examples=["recommendation/champion"])
-    model: str | None = Field(examples=["recommendation/1"])
-    problem: str | None
-    """Why the version that the alias points at is not in service, if so."""
+    tasks: dict[str, TaskHealth]
+    """Every task that is served as soon as something is promoted for it."""
 
 
 class FieldProblem(Answer):

@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 from components.data.events import Event
 from components.data.interactions import Interactions
 from components.data.population import write_population
+from components.tasks.servable import UnknownKind, UnusableContent
 from orchestrator.registry import Registry, Version
 
 GENRES = ("comedy", "drama", "horror", "western")
@@ -37,7 +38,14 @@ class FakeServable:
     def initial_state(self) -> tuple[float, ...]:
         return (0.0,) * len(GENRES)
 
+    def check(self, event: Event) -> None:
+        if event.kind not in self.kinds:
+            raise UnknownKind(event.kind)
+        if event.content not in self.item_ids:
+            raise UnusableContent(f"not among {len(self.item_ids)} items")
+
     def step(self, state, event: Event):
+        self.check(event)
         self.steps += 1
         genre = int(event.content[1:]) % len(GENRES)
         return tuple(0.5 * old + (event.value if n == genre else 0.0) for n, old in enumerate(state))

@@ -4,23 +4,27 @@ import pytest
 from fastapi.testclient import TestClient
 
 from serve.api import LARGEST_BODY, create_api
+from serve.dispatch import Dispatcher
 from serve.engine import Engine
 from tests.serve.fakes import load_fake, promote
 
 NOW = 1_000_000.0
 
 
+def dispatcher(registry, log) -> Dispatcher:
+    engine = Engine(registry, "recommendation", "champion", log, load=load_fake)
+    return Dispatcher(registry, {"recommendation": engine}, clock=lambda: NOW)
+
+
 @pytest.fixture
 def client(registry, champion, log):
-    engine = Engine(registry, "recommendation", "champion", log, load=load_fake, clock=lambda: NOW)
-    with TestClient(create_api(engine)) as client:
+    with TestClient(create_api(dispatcher(registry, log))) as client:
         yield client
 
 
 @pytest.fixture
 def empty_client(registry, log):
-    engine = Engine(registry, "recommendation", "champion", log, load=load_fake)
-    with TestClient(create_api(engine)) as client:
+    with TestClient(create_api(dispatcher(registry, log))) as client:
         yield client
 
 
@@ -57,6 +61,7 @@ def test_events_are_taken_once_and_move_the_recommendations(client):
         "accepted": 2,
         "duplicates": 0,
         "model": "recommendation/1",
+        "models": ["recommendation/1"],
     }
     assert post_events(client, event()).json()["duplicates"] == 1
     items = recommend(client, k=50)["items"]
@@ -71,12 +76,8 @@ def test_the_registry_and_health_are_shown(client, registry, tmp_path):
         ("recommendation/2", ["candidate"], False),
     ]
     assert models[0]["metrics"] == {"accuracy": 0.7}
-    assert client.get("/healthz").json() == {
-        "status": "ok",
-        "alias": "recommendation/champion",
-        "model": "recommendation/1",
-        "problem": None,
-    }
+    task = {"alias": "recommendation/champion", "model": "recommendation/1", "problem": None}
+    assert client.get("/healthz").json() == {"status": "ok", **task, "tasks": {"recommendation": task}}
 
 
 def test_without_a_promoted_model_the_answer_is_404(empty_client):
@@ -176,7 +177,10 @@ def test_unusual_ids_are_ids_all_the_same(client):
 
 def test_openapi_documents_examples_and_refusals(client):
     document = client.get("/openapi.json").json()
-    assert set(document["paths"]) == {"/v1/recommend", "/v1/events", "/v1/models", "/healthz"}
+    assert set(document["paths"]) == {
+        *("/v1/recommend", "/v1/answer", "/v1/caption", "/v1/events"),
+        *("/v1/models", "/healthz"),
+    }
     event_fields = document["components"]["schemas"]["EventMessage"]["properties"]
     assert all(field["examples"] and field["description"] for field in event_fields.values())
     assert {"200", "404", "413", "422"} <= set(document["paths"]["/v1/events"]["post"]["responses"])

@@ -29,16 +29,23 @@ def refused(app, *arguments):
 
 def test_without_a_promoted_model_it_says_what_to_do(app, tmp_path):
     message = refused(app, "--home", tmp_path, "--alias", "candidate")
+    assert message.startswith(f"{tmp_path / 'registry'}: no model is promoted as `candidate`")
+    message = refused(app, "--home", tmp_path, "--alias", "candidate", "--task", "recommendation")
     assert message.startswith(f"{tmp_path / 'registry'}: no recommendation model is promoted as `candidate`")
     assert "adaptune promote SWEEP --alias candidate" in message
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("task", ["question-answering", "weather"])
-def test_a_task_that_cannot_be_served_is_refused(app, tmp_path, task):
-    assert f"models of '{task}' cannot be served yet; those of recommendation can" == refused(
-        app, "--home", tmp_path, "--task", task
+def test_a_task_that_cannot_be_served_is_refused(app, tmp_path):
+    message = refused(app, "--home", tmp_path, "--task", "recommendation", "--task", "weather")
+    assert message.startswith(
+        "models of 'weather' cannot be served; those of recommendation, question-answering"
     )
+
+
+def test_a_task_without_a_promoted_model_is_refused_where_it_is_named(app, champion, registry):
+    message = refused(app, "--home", registry.root.parent, "--task", "question-answering")
+    assert "no question-answering model is promoted as `champion`" in message
 
 
 def test_a_damaged_model_is_refused(app, champion, registry):

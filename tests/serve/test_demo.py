@@ -4,13 +4,15 @@ from fastapi.testclient import TestClient
 from components.errors import AdaptuneError
 from serve.api import create_api
 from serve.demo import choose_genres, demonstrate
+from serve.dispatch import Dispatcher
 from serve.engine import Engine
 from tests.serve.fakes import load_fake, promote
 
 
 def client_of(registry, log, folder, items):
     promote(registry, folder, items=items)
-    return TestClient(create_api(Engine(registry, "recommendation", "champion", log, load=load_fake)))
+    engine = Engine(registry, "recommendation", "champion", log, load=load_fake)
+    return TestClient(create_api(Dispatcher(registry, {"recommendation": engine})))
 
 
 def test_likes_raise_a_genre_dislikes_lower_one_and_the_control_user_sees_nothing(registry, log, tmp_path):

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from components.data.events import Event
 from orchestrator.registry import Registry
-from serve.engine import Engine, InvalidEvents, NotPromoted
+from serve.dispatch import Dispatcher, Ingested, InvalidEvents, Reply
+from serve.engine import Engine, NotPromoted
 from serve.events import EventLog
 from tests.serve.fakes import load_fake, promote
 
@@ -16,7 +17,19 @@ NOW = 1_000_000.0
 
 
 def engine_on(registry: Registry, log: EventLog, alias: str = "champion") -> Engine:
-    return Engine(registry, "recommendation", alias, log, load=load_fake, clock=lambda: NOW)
+    return Engine(registry, "recommendation", alias, log, load=load_fake)
+
+
+def served(engine: Engine) -> Dispatcher:
+    return Dispatcher(engine.registry, {"recommendation": engine}, clock=lambda: NOW)
+
+
+def recommend(engine: Engine, user: str, k: int) -> Reply:
+    return served(engine).recommend(user, k)
+
+
+def ingest(engine: Engine, user: str, events: list[Event]) -> Ingested:
+    return served(engine).ingest(user, events)
 
 
 @pytest.fixture
@@ -31,46 +44,46 @@ def event(
 
 
 def recommended(engine: Engine, user: str, k: int = 20) -> list[tuple[str, float]]:
-    return [(item.id, item.score) for item in engine.recommend(user, k).items]
+    return [(item.id, item.score) for item in recommend(engine, user, k).answer]
 
 
 def replayed(engine: Engine, user: str):
     """The state by definition: all events in order, from the beginning."""
     model = engine.model
     state = model.servable.initial_state()
-    for entry in engine._events.history(user, model.source):
+    for entry in engine.history(model, user):
         state = model.servable.step(state, entry.event)
     return state
 
 
 def test_a_stranger_gets_recommendations_and_leaves_no_trace(engine, champion):
-    answer = engine.recommend("stranger", 5)
-    assert (answer.model, answer.known, len(answer.items)) == ("recommendation/1", False, 5)
+    answer = recommend(engine, "stranger", 5)
+    assert (answer.model, answer.known, len(answer.answer)) == ("recommendation/1", False, 5)
     assert engine._events.state("stranger", champion.digest) is None
 
 
 def test_known_users_are_known_with_history_and_profile(engine):
-    answer = engine.recommend("known1", 20)
+    answer = recommend(engine, "known1", 20)
     assert answer.known
-    assert {item.id for item in answer.items} == {f"i{n}" for n in range(12)} - {"i1", "i2", "i3", "i4"}
-    scores = {item.genres[0]: item.score for item in answer.items}
+    assert {item.id for item in answer.answer} == {f"i{n}" for n in range(12)} - {"i1", "i2", "i3", "i4"}
+    scores = {item.genres[0]: item.score for item in answer.answer}
     state = replayed(engine, "known1")
     assert scores["drama"] == pytest.approx(state[1] + 0.1)
     assert scores["comedy"] == pytest.approx(state[0])
 
 
 def test_feedback_moves_what_is_unseen_and_excludes_what_is_seen(engine):
-    taken = engine.ingest("ada", [event("a", "i1", 1.0), event("b", "i2", -1.0)])
+    taken = ingest(engine, "ada", [event("a", "i1", 1.0), event("b", "i2", -1.0)])
     assert (taken.accepted, taken.duplicates) == (2, 0)
-    items = engine.recommend("ada", 20).items
+    items = recommend(engine, "ada", 20).answer
     assert items[0].genres == ("drama",) and items[-1].genres == ("horror",)
     assert not {"i1", "i2"} & {item.id for item in items}
 
 
 def test_an_event_posted_twice_counts_once(engine):
-    engine.ingest("ada", [event("a")])
+    ingest(engine, "ada", [event("a")])
     before = recommended(engine, "ada")
-    again = engine.ingest("ada", [event("a"), event("a")])
+    again = ingest(engine, "ada", [event("a"), event("a")])
     assert (again.accepted, again.duplicates) == (0, 2)
     assert recommended(engine, "ada") == before
 
@@ -78,8 +91,8 @@ def test_an_event_posted_twice_counts_once(engine):
 def test_users_do_not_influence_each_other(engine):
     before = {user: recommended(engine, user) for user in ("bob", "known0", "stranger")}
     for n in range(10):
-        engine.ingest("ada", [event(str(n), f"i{n}", (-1) ** n)])
-    engine.ingest("known1", [event("0", "i9", user="known1")])
+        ingest(engine, "ada", [event(str(n), f"i{n}", (-1) ** n)])
+    ingest(engine, "known1", [event("0", "i9", user="known1")])
     assert {user: recommended(engine, user) for user in before} == before
     assert recommended(engine, "ada") != before["bob"]
 
@@ -88,18 +101,20 @@ def test_an_event_costs_one_step_however_long_the_history(engine):
     steps = []
     for n in range(30):
         start = engine.model.servable.steps
-        engine.ingest("ada", [event(str(n), timestamp=5000 + n)])
+        ingest(engine, "ada", [event(str(n), timestamp=5000 + n)])
         steps.append(engine.model.servable.steps - start)
     assert steps == [1] * 30
-    engine.recommend("ada", 3)
+    recommend(engine, "ada", 3)
     assert engine.model.servable.steps == 30
 
 
 def test_threads_that_post_for_one_user_lose_nothing(engine):
     def post(thread: int) -> None:
         for n in range(25):
-            engine.ingest(
-                "ada", [event(f"{thread}-{n}", f"i{(thread + n) % 12}", 0.5, 5000 + (7 * n + thread) % 50)]
+            ingest(
+                engine,
+                "ada",
+                [event(f"{thread}-{n}", f"i{(thread + n) % 12}", 0.5, 5000 + (7 * n + thread) % 50)],
             )
 
     threads = [threading.Thread(target=post, args=(thread,)) for thread in range(4)]
@@ -108,7 +123,7 @@ def test_threads_that_post_for_one_user_lose_nothing(engine):
     for thread in threads:
         thread.join()
     assert len(engine._events.history("ada")) == 100
-    assert engine._state(engine.model, "ada") == pytest.approx(replayed(engine, "ada"))
+    assert engine.state(engine.model, "ada") == pytest.approx(replayed(engine, "ada"))
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -131,14 +146,14 @@ def test_the_state_is_always_a_replay_in_order(
                 )
                 for time in batch
             ]
-            engine.ingest(user, events)
-            assert engine._state(engine.model, user) == pytest.approx(replayed(engine, user))
+            ingest(engine, user, events)
+            assert engine.state(engine.model, user) == pytest.approx(replayed(engine, user))
 
 
 @pytest.mark.parametrize(
     ("change", "field", "message"),
     [
-        ({"content": "nonsense"}, "content", "unknown content; recommendation/1 knows 12 items"),
+        ({"content": "nonsense"}, "content", "unusable by recommendation/1: not among 12 items"),
         ({"value": 1.5}, "value", "from -1 to 1"),
         ({"value": float("nan")}, "value", "from -1 to 1"),
         ({"timestamp": NOW * 1000}, "timestamp", "milliseconds"),
@@ -148,28 +163,26 @@ def test_the_state_is_always_a_replay_in_order(
 )
 def test_a_wrong_field_is_named_and_nothing_is_taken(engine, change, field, message):
     with pytest.raises(InvalidEvents, match=message) as caught:
-        engine.ingest("ada", [event("good"), event("bad", **change)])
+        ingest(engine, "ada", [event("good"), event("bad", **change)])
     assert [(error.index, error.field) for error in caught.value.errors] == [(1, field)]
-    assert not engine.recommend("ada", 1).known
+    assert not recommend(engine, "ada", 1).known
 
 
 def test_all_wrong_fields_are_named_at_once(engine):
-    bad = Event("bad", "ada", -5.0, "nonsense", "guessed", 7.0)
+    bad = Event("bad", "ada", -5.0, "nonsense", "rated", 7.0)
     with pytest.raises(InvalidEvents) as caught:
-        engine.ingest("ada", [bad, event("good"), bad])
+        ingest(engine, "ada", [bad, event("good"), bad])
     found = {(error.index, error.field) for error in caught.value.errors}
-    assert found == {
-        (index, field) for index in (0, 2) for field in ("content", "kind", "value", "timestamp")
-    }
+    assert found == {(index, field) for index in (0, 2) for field in ("content", "value", "timestamp")}
 
 
 def test_without_a_promoted_model_there_is_no_answer_until_there_is_one(registry, log, tmp_path):
     engine = engine_on(registry, log)
     with pytest.raises(NotPromoted, match=r"recommendation/champion: no model in service; promote one"):
-        engine.recommend("ada", 3)
+        recommend(engine, "ada", 3)
     promote(registry, tmp_path / "first")
     engine._looked = -1e9
-    assert engine.recommend("ada", 3).model == "recommendation/1"
+    assert recommend(engine, "ada", 3).model == "recommendation/1"
 
 
 def wait_for(engine: Engine, name: str) -> None:
@@ -180,17 +193,17 @@ def wait_for(engine: Engine, name: str) -> None:
 
 
 def test_the_engine_follows_the_alias_and_rebuilds_states(engine, registry, log, tmp_path):
-    engine.ingest("ada", [event("a", "i1", 1.0), event("b", "i11", -0.5)])
+    ingest(engine, "ada", [event("a", "i1", 1.0), event("b", "i11", -0.5)])
     smaller = promote(registry, tmp_path / "smaller", items=8, digest="beef")
     wait_for(engine, "recommendation/2")
     model = engine.model
-    assert engine._state(model, "ada") == model.servable.step(
+    assert engine.state(model, "ada") == model.servable.step(
         model.servable.initial_state(), event("a", "i1", 1.0)
     ), "an item that the new model does not know is left out"
     assert {item for item, _ in recommended(engine, "ada")} == {f"i{n}" for n in range(8)} - {"i1"}
     registry.set_alias("recommendation", "champion", registry.version("recommendation/1"))
     wait_for(engine, "recommendation/1")
-    assert engine._state(engine.model, "ada") == replayed(engine, "ada")
+    assert engine.state(engine.model, "ada") == replayed(engine, "ada")
     assert smaller.digest != engine.model.version.digest
 
 
@@ -199,8 +212,8 @@ def test_another_models_data_set_is_not_mixed_in(engine, registry, log, tmp_path
     promote(registry, tmp_path / "other", items=12, digest="beef", alias="candidate")
     candidate = engine_on(registry, log, "candidate")
     assert recommended(candidate, "known1") == before
-    candidate.ingest("known1", [event("x", "i9", user="known1")])
-    assert {entry.event.id for entry in log.history("known1", "feed")} == {"4", "5", "6", "7", "x"}
+    ingest(candidate, "known1", [event("x", "i9", user="known1")])
+    assert {entry.event.id for entry in engine.history(engine.model, "known1")} == {"4", "5", "6", "7", "x"}
     assert recommended(engine, "known1") == recommended(candidate, "known1") != before
 
 
@@ -211,7 +224,7 @@ def test_a_broken_new_version_leaves_the_old_one_in_service(engine, registry, tm
     (broken.folder / "config.json").write_text("{}")
     engine.refresh()
     assert "altered since recommendation/2" in engine.problem
-    assert engine.recommend("ada", 3).model == "recommendation/1"
+    assert recommend(engine, "ada", 3).model == "recommendation/1"
     registry.set_alias("recommendation", "champion", registry.version("recommendation/1"))
     engine.refresh()
     assert engine.problem is None

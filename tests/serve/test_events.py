@@ -1,23 +1,20 @@
 import sqlite3
 import threading
-import time
 from dataclasses import replace
 
 import pytest
 
 from components.data.events import Event
-from components.data.population import Population, write_population
 from components.errors import AdaptuneError
 from serve.events import EventLog, StoredState
-from tests.serve.fakes import interactions
 
 
 def event(id: str, user: str = "ada", timestamp: float = 100.0, content: str = "i1") -> Event:
     return Event(id, user, timestamp, content, "rated", 0.5)
 
 
-def ids(log: EventLog, user: str, source: str = "online") -> list[str]:
-    return [entry.event.id for entry in log.history(user, source)]
+def ids(log: EventLog, user: str) -> list[str]:
+    return [entry.event.id for entry in log.history(user)]
 
 
 def test_events_come_back_by_time_and_then_by_arrival(log):
@@ -58,39 +55,11 @@ def test_the_log_and_states_outlive_the_process(log):
     again.close()
 
 
-def test_known_users_are_imported_once_with_their_profiles(log, tmp_path):
-    write_population(interactions(users=3, events=4, digest="feed"), tmp_path)
-    population = Population(tmp_path)
-    assert log.import_population(population) == 12
-    assert log.import_population(population) == 0
-    assert [entry.event for entry in log.history("known1", "feed")] == population.history("known1")
-    assert log.profile("known0", "feed") == {}
-    assert log.profile("known1", "feed") == {"favourite": "drama"}
-    assert log.profile("stranger", "feed") is None
-    assert log.contents("known2", "feed") == {"i2", "i3", "i4", "i5"}
-
-
-def test_a_data_set_is_read_only_under_its_own_digest(log, tmp_path):
-    write_population(interactions(digest="feed"), tmp_path)
-    log.import_population(Population(tmp_path))
-    log.append([event("new", user="known1", timestamp=1015)])
-    assert ids(log, "known1", "beef") == ["new"]
-    assert ids(log, "known1", "feed") == ["4", "5", "new", "6", "7"]
-    assert log.profile("known1", "beef") is None
-
-
 def test_what_arrived_later_can_be_read_alone(log):
     log.append([event("a", timestamp=1), event("b", timestamp=2)])
     seen = log.history("ada")[-1].seq
     log.append([event("late", timestamp=0), event("c", timestamp=3)])
     assert [entry.event.id for entry in log.history("ada", after=seen)] == ["late", "c"]
-
-
-def test_importing_a_hundred_thousand_events_takes_seconds(log, tmp_path):
-    write_population(interactions(users=1000, events=100, items=1000), tmp_path)
-    start = time.process_time()
-    assert log.import_population(Population(tmp_path)) == 100_000
-    assert time.process_time() - start < 10
 
 
 def test_threads_share_a_log(log):
@@ -117,5 +86,44 @@ def test_a_file_that_is_no_log_is_refused_and_left_alone(tmp_path):
 
 def test_a_log_of_another_schema_is_refused(log):
     log._database.execute("PRAGMA user_version = 99")
-    with pytest.raises(AdaptuneError, match=r"schema version 99, expected 1"):
+    with pytest.raises(AdaptuneError, match=r"schema version 99, expected 2"):
         EventLog(log.path)
+
+
+VERSION_1 = """
+CREATE TABLE events (seq INTEGER PRIMARY KEY AUTOINCREMENT, user TEXT NOT NULL, source TEXT NOT NULL,
+    id TEXT NOT NULL,
+    timestamp REAL NOT NULL, content TEXT NOT NULL, kind TEXT NOT NULL, value REAL NOT NULL,
+    UNIQUE (user, source, id));
+CREATE TABLE users (user TEXT NOT NULL, source TEXT NOT NULL, profile TEXT NOT NULL, PRIMARY KEY (user, source))
+    WITHOUT ROWID;
+CREATE TABLE states (user TEXT NOT NULL, model TEXT NOT NULL, state BLOB NOT NULL, seq INTEGER NOT NULL,
+    timestamp REAL NOT NULL, PRIMARY KEY (user, model));
+CREATE TABLE imports (source TEXT PRIMARY KEY, events INTEGER NOT NULL);
+INSERT INTO events (user, source, id, timestamp, content, kind, value) VALUES
+    ('ada', 'online', 'late', 300, 'i3', 'rated', 0.5), ('ada', 'feed', '7', 10, 'i7', 'rated', 1),
+    ('ada', 'online', '7', 200, 'i1', 'rated', -1), ('ada', 'feed', '8', 11, 'i8', 'rated', 1);
+INSERT INTO users VALUES ('ada', 'feed', '{}');
+INSERT INTO states VALUES ('ada', 'model', x'00', 4, 300);
+INSERT INTO imports VALUES ('feed', 2);
+PRAGMA user_version = 1
+"""
+
+
+def test_a_log_of_the_first_schema_goes_on_with_what_users_posted(tmp_path):
+    """It held copies of data sets, which are read from the models now, and states that counted those."""
+    database = sqlite3.connect(tmp_path / "old.db")
+    database.executescript(VERSION_1)
+    database.close()
+    for _ in range(2):
+        log = EventLog(tmp_path / "old.db")
+        assert [(e.event.id, e.event.content, e.event.value) for e in log.history("ada")] == [
+            ("7", "i1", -1.0),
+            ("late", "i3", 0.5),
+        ]
+        assert log.state("ada", "model") is None
+        log.close()
+    log = EventLog(tmp_path / "old.db")
+    assert log.append([event("7"), event("new", timestamp=400)]) == 1
+    assert ids(log, "ada") == ["7", "late", "new"]
+    log.close()

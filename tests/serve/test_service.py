@@ -19,6 +19,7 @@ from components.data.events import Event
 from components.data.population import Population
 from orchestrator.registry import Registry
 from serve.demo import demonstrate
+from serve.dispatch import Dispatcher
 from serve.engine import Engine
 from serve.events import EventLog, StoredState
 
@@ -33,8 +34,12 @@ def engine(trained_home, tmp_path) -> Engine:
     )
 
 
+def recommend(engine: Engine, user: str):
+    return Dispatcher(engine.registry, {"recommendation": engine}).recommend(user, 1000).answer
+
+
 def scores(engine: Engine, user: str) -> dict[str, float]:
-    return {item.id: item.score for item in engine.recommend(user, 1000).items}
+    return {item.id: item.score for item in recommend(engine, user)}
 
 
 def same(left: dict[str, float], right: dict[str, float]) -> bool:
@@ -46,12 +51,12 @@ def test_events_one_by_one_and_any_replay_come_to_the_same(engine):
     longest = max((population.history(user) for user in population), key=len)
     events = [replace(event, user="ada", timestamp=3600.0 * n) for n, event in enumerate(longest)]
     for event in events:
-        engine.ingest("ada", [event])
+        engine.take(engine.model, "ada", [event])
     one_by_one = scores(engine, "ada")
     engine._events.put_state("ada", engine.model.version.digest, StoredState(b"by older code", 1, 0.0))
     assert same(scores(engine, "ada"), one_by_one)
     for index in np.random.default_rng(0).permutation(len(events)):
-        engine.ingest("bob", [replace(events[index], user="bob")])
+        engine.take(engine.model, "bob", [replace(events[index], user="bob")])
     assert same(scores(engine, "bob"), one_by_one)
 
 
@@ -59,7 +64,7 @@ def test_a_state_keeps_its_size(engine):
     items = engine.model.servable.item_ids
     sizes = set()
     for n in range(60):
-        engine.ingest("ada", [Event(str(n), "ada", 1000.0 + n, items[n], "rated", 1.0)])
+        engine.take(engine.model, "ada", [Event(str(n), "ada", 1000.0 + n, items[n], "rated", 1.0)])
         stored = engine._events.state("ada", engine.model.version.digest)
         sizes.add(sum(array.nbytes for array in safetensors.numpy.load(stored.state).values()))
     assert len(sizes) == 1
@@ -68,9 +73,9 @@ def test_a_state_keeps_its_size(engine):
 def test_profiles_of_known_users_count(engine):
     population = Population(engine.model.version.folder)
     user = next(user for user in population if population.profile(user))
-    with_profile = engine.recommend(user, 1000).items
-    state = engine._state(engine.model, user)
-    seen = engine._events.contents(user, engine.model.source)
+    with_profile = recommend(engine, user)
+    state = engine.state(engine.model, user)
+    seen = engine.contents(engine.model, user)
     assert with_profile == engine.model.servable.recommend(state, population.profile(user), 1000, seen)
     assert with_profile != engine.model.servable.recommend(state, {}, 1000, seen)
 
