@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Literal
 
 from components.config import MODEL_SETTINGS, Settings
-from components.tasks.claims import QUESTION_ANSWERING, RECOMMENDATION, Claims
+from components.tasks.claims import CAPTIONING, QUESTION_ANSWERING, RECOMMENDATION, Claims
 
 
 @dataclass(frozen=True)
@@ -284,5 +284,8 @@ TASKS: dict[str, TaskInfo] = {
         sources=("flickr8k", "flickr30k", "synthetic"),
         oracles={source: ("constant-told", "human") for source in ("flickr8k", "flickr30k", "synthetic")},
         servable="caption",
+        told="model.told",
+        adaptation=Adaptation(group="drifting", metric="adapted"),
+        claims=CAPTIONING,
     ),
 }
