@@ -168,7 +168,9 @@ class TrainingBatches:
         first, available = log.offsets[user_N], np.diff(log.offsets)[user_N]
         step = np.arange(max(1, int(available.max(initial=0))))
         row = np.minimum(first[:, None] + step, len(log.caption_E) - 1)
-        until = np.where(data.drift_at[user_N] < 0, available, generator.integers(0, available, endpoint=True))
+        until = np.where(
+            data.drift_at[user_N] < 0, available, generator.integers(0, available, endpoint=True)
+        )
         allowed = (step < until[:, None]) & (log.image_E[row] != image_N[:, None])
         # Of similar length in one batch: the recurrence takes as many steps as the longest history has events.
         about = int(generator.integers(0, len(step) + HISTORY_SPREAD, endpoint=True))

@@ -160,7 +160,9 @@ def predict(
     """Caption the pictures of pairs under each cut of the history: [N] texts each."""
     data = library.data
     each = [cases_of(data, pair, cut, reader, shown) for cut in cuts]
-    every = Cases(*(np.concatenate(parts) for parts in zip(*(vars(one).values() for one in each), strict=True)))
+    every = Cases(
+        *(np.concatenate(parts) for parts in zip(*(vars(one).values() for one in each), strict=True))
+    )
     cases, stands = every.distinct(model, data.profile)
     was_training = model.training
     model.eval()

@@ -89,9 +89,7 @@ class CaptionEvents(nn.Module):
     def __init__(self, vocabulary: Vocabulary) -> None:
         super().__init__()
         self.kinds = len(vocabulary.kinds)
-        self.register_buffer(
-            "tag_of_number_W", torch.from_numpy(vocabulary.tag_of_number), persistent=False
-        )
+        self.register_buffer("tag_of_number_W", torch.from_numpy(vocabulary.tag_of_number), persistent=False)
         self.topic = nn.Embedding(len(vocabulary.tags) + 1, TOPIC_SIZE, padding_idx=0)
         self.kind = nn.Linear(TOPIC_SIZE, self.kinds)
         self.word = nn.Embedding(vocabulary.size, MANNER_SIZE, padding_idx=PADDING)

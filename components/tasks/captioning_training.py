@@ -75,9 +75,7 @@ class CaptioningTraining(lightning.LightningModule):
         state = model.decoder(model.decoder.look(picture.region_BRH, user), batch.word_BUT)
         following = batch.next_BUT[batch.next_BUT != PADDING]
         losses = {
-            "word": F.cross_entropy(
-                model.decoder.logits(state), following, label_smoothing=SMOOTHING
-            ),
+            "word": F.cross_entropy(model.decoder.logits(state), following, label_smoothing=SMOOTHING),
             "tag": TAG_WEIGHT * tag_loss(picture.tag_BG, batch.share_BG),
         }
         if model.events is not None and model.taste is not None and user is not None:
@@ -91,7 +89,9 @@ class CaptioningTraining(lightning.LightningModule):
                 losses[name] = KIND_WEIGHT * kind
         losses["train"] = torch.stack(list(losses.values())).sum()
         for name, loss in losses.items():
-            self.log(f"{name}_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.pixels))
+            self.log(
+                f"{name}_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.pixels)
+            )
         return losses["train"]
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_index: int) -> None:
