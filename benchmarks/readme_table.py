@@ -61,7 +61,7 @@ def render(comparison: Mapping[str, Any]) -> str:
         ["---", *["---:"] * (len(headings) - 1 + len(beside))],
         *(_cells(row, name, metrics, beside) for row in comparison["rows"]),
     ]
-    users = max(row["users"] for row in comparison["rows"])
+    users = max(row["units"] for row in comparison["rows"])
     seeds = ", ".join(map(str, comparison["seeds"]))
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     basis = (

@@ -21,12 +21,16 @@ PROBE_SECONDS = 120
 """Time that a node has to start a worker with the code that was shipped to it, and to answer a probe."""
 
 
+class ClusterError(AdaptuneError):
+    """Ray cannot be started or joined, or a node of it cannot be used."""
+
+
 @contextmanager
 def ray_cluster(address: str | None, home: Path) -> Iterator[None]:
     """Start Ray on this machine, or join the cluster at `address`; shut down or leave in the end.
 
     What Ray prints meanwhile goes to standard error, and Tune's log of failed jobs nowhere: the ledger has it.
-    Raises AdaptuneError if the cluster cannot be reached, or a node of it cannot read and write `home`.
+    Raises ClusterError if the cluster cannot be reached, or a node of it cannot read and write `home`.
     """
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -54,7 +58,7 @@ def ray_cluster(address: str | None, home: Path) -> Iterator[None]:
             if address
             else "Ray cannot start on this machine"
         )
-        raise AdaptuneError(f"{where}: {error}") from error
+        raise ClusterError(f"{where}: {error}") from error
     try:
         with redirect_stdout(sys.stderr):
             if address is not None:
@@ -71,7 +75,7 @@ def _check_reachable(address: str) -> None:
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
         except OSError as error:
-            raise AdaptuneError(
+            raise ClusterError(
                 f"the Ray cluster at {address} cannot be joined ({error}): start it with `ray up`, or name "
                 "the address that `ray start --head` printed"
             ) from error
@@ -103,16 +107,16 @@ def _check_shared_storage(home: Path) -> None:
             asked = answer.options(scheduling_strategy=here).remote(str(probe), str(back), token)
             problem = ray.get(asked, timeout=PROBE_SECONDS)
             if problem or not back.exists():
-                raise AdaptuneError(
+                raise ClusterError(
                     f"node {node['NodeManagerHostname']} does not share the storage {home}"
                     f" ({problem or 'what it wrote is not visible here'}): mount the same folder on every node "
                     "(NFS, EFS) and name it with --home"
                 )
     except OSError as error:
-        raise AdaptuneError(f"the storage {home} cannot be written: {error.strerror}") from error
+        raise ClusterError(f"the storage {home} cannot be written: {error.strerror}") from error
     except ray.exceptions.RayError as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise AdaptuneError(f"a node of the Ray cluster does not do what it is asked: {reason}") from error
+        raise ClusterError(f"a node of the Ray cluster does not do what it is asked: {reason}") from error
     finally:
         for path in home.glob(f"{probe.name}*"):
             path.unlink()

@@ -136,7 +136,7 @@ def _compare_slice(
         Row(
             name=names[row],
             role=entries[index].role,
-            users=len(users),
+            units=len(users),
             parameters=entries[index].parameters,
             metrics={
                 name: Interval(float(mean[row, column]), float(low[row, column]), float(high[row, column]))

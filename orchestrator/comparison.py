@@ -13,11 +13,15 @@ from components.tasks import TaskInfo
 if TYPE_CHECKING:
     import pandas as pd
 
-Role = Literal["model", "ablation", "control", "baseline", "trivial"]
+Role = Literal["model", "ablation", "control", "baseline", "trivial", "oracle"]
 Slice = tuple[str, int]
 """Group and history length, such as `("unseen", 5)`."""
 
-ROLES: tuple[Role, ...] = ("model", "ablation", "control", "baseline", "trivial")
+ALPHA = 0.05
+"""Largest adjusted p-value that is called a difference."""
+
+ROLES: tuple[Role, ...] = ("model", "ablation", "control", "baseline", "trivial", "oracle")
+"""In the order in which tables show them. An oracle is the model that was told the truth: a ceiling, not a rival."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Row:
 
     name: str
     role: Role
-    users: int
+    units: int
     """Number of the task's units that the means stand on: users, or what else the task pairs."""
     parameters: int | None
     metrics: Mapping[str, Interval]
@@ -73,7 +77,7 @@ class Row:
         return {
             "name": self.name,
             "role": self.role,
-            "users": self.users,
+            "units": self.units,
             "parameters": self.parameters,
             "metrics": {name: _numbers(value) for name, value in self.metrics.items()},
             "against_baseline": {name: _numbers(value) for name, value in self.against_baseline.items()},
@@ -115,7 +119,13 @@ class Comparison:
         return next(row for row in self.rows if row.role == "model")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document of `compare --json`."""
+        """Return the document of `compare --json`.
+
+        A row's `units` stand again under `users` where the unit is the user.
+        """
+        rows = [row.to_json() for row in self.rows]
+        if self.task.unit == "user":
+            rows = [{**row, "users": row["units"]} for row in rows]
         return {
             "sweep": self.sweep,
             "task": self.task.name,
@@ -124,8 +134,33 @@ class Comparison:
             "part": self.part,
             "seeds": list(self.seeds),
             "test_looks": self.test_looks,
-            "rows": [row.to_json() for row in self.rows],
+            "possible_gain": self.possible_gain(),
+            "rows": rows,
         }
+
+    @property
+    def oracle(self) -> Row | None:
+        """The row of the model that was told the truth, if the sweep has one."""
+        return next((row for row in self.rows if row.role == "oracle"), None)
+
+    def possible_gain(self, chosen: Slice | None = None) -> dict[str, float]:
+        """Return, by metric, the model's gain over the baseline as a share of the oracle's.
+
+        Only for metrics in which the oracle is above the baseline, adjusted p-value below .05.
+        """
+        rows = self.slices.get(chosen or self.main, ())
+        oracle = next((row for row in rows if row.role == "oracle"), None)
+        model = next((row for row in rows if row.role == "model"), None)
+        shares: dict[str, float] = {}
+        for name, possible in oracle.against_baseline.items() if oracle and model else ():
+            sign = 1 if self.task.metrics[name].mode == "max" else -1
+            if (
+                name in model.against_baseline
+                and sign * possible.difference > 0
+                and possible.p_adjusted < ALPHA
+            ):
+                shares[name] = model.against_baseline[name].difference / possible.difference
+        return shares
 
     def frame(self) -> "pd.DataFrame":
         """Return a tidy frame: one line for each slice, row and metric."""
@@ -137,7 +172,7 @@ class Comparison:
                 "history": history,
                 "row": row.name,
                 "role": row.role,
-                "users": row.users,
+                "units": row.units,
                 "parameters": row.parameters,
                 "metric": metric,
                 **vars(interval),

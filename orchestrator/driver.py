@@ -2,11 +2,13 @@
 
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.data.store import prepare
+from components.data.store import left_out, prepare
 from components.tasks import TASKS
 from orchestrator.adopt import adopt_unknown
 from orchestrator.bookkeeper import Bookkeeper
@@ -38,6 +40,8 @@ class Outcome:
     stopped: bool
     failures: dict[str, str]
     mirror_problems: tuple[str, ...]
+    left_out: dict[str, int]
+    """How much of the source the prepared data does not use, by reason."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as a JSON document."""
@@ -51,6 +55,7 @@ class Outcome:
             "stopped": self.stopped,
             "failures": {name: last_line(cause) for name, cause in self.failures.items()},
             "mirror_problems": list(self.mirror_problems),
+            "left_out": dict(self.left_out),
         }
 
 
@@ -66,9 +71,11 @@ def run_sweep(
     retry_failed: bool = False,
     accept_stale: bool = False,
     watcher: Watcher | None = None,
+    cluster: Callable[[], AbstractContextManager[None]] | None = None,
 ) -> Outcome:
     """Run what the plan asks for and the ledger does not have; the second call of the same sweep does nothing.
 
+    `cluster` gives a Ray that is shared with others, in place of the one at `address`.
     Raises AdaptuneError if the budget is exceeded, the data is unusable, another driver holds the sweep, or
     the cluster cannot be used. A trial that fails does not raise: the rest goes on, and it is counted.
     """
@@ -86,7 +93,8 @@ def run_sweep(
         plan = make_plan(spec, ledger)
         watcher.planned(plan.epochs_of(stages.redo), plan.seconds_per_epoch)
         books = Bookkeeper(spec, ledger, workspace, planner.data_digest)
-        stopped = _work(stages, spec, workspace, address, books, watcher, heart)
+        ray = cluster or (lambda: _own_cluster(address, workspace))
+        stopped = _work(stages, spec, workspace, ray, books, watcher, heart)
     plan = make_plan(spec, ledger)
     rows = ledger.trials(list(plan.standing))
     finished = {trial_id for trial_id, row in rows.items() if row.state == "finished"}
@@ -102,14 +110,21 @@ def run_sweep(
         stopped=stopped,
         failures=failures,
         mirror_problems=tuple(books.mirror_problems),
+        left_out=left_out(folder),
     )
+
+
+def _own_cluster(address: str | None, workspace: Workspace) -> AbstractContextManager[None]:
+    from orchestrator.cluster import ray_cluster
+
+    return ray_cluster(address, workspace.home)
 
 
 def _work(
     stages: Stages,
     spec: SweepSpec,
     workspace: Workspace,
-    address: str | None,
+    cluster: Callable[[], AbstractContextManager[None]],
     books: Bookkeeper,
     watcher: Watcher,
     heart: Any,
@@ -119,7 +134,6 @@ def _work(
     first = next((stage for stage in waiting if stage), None)
     if first is None:
         return False
-    from orchestrator.cluster import ray_cluster
     from orchestrator.tuning import Hearer, run_jobs
 
     around = Surroundings(
@@ -146,7 +160,7 @@ def _work(
         prefix="tune-", dir=workspace.ray, ignore_cleanup_errors=True
     ) as scratch:
         try:
-            with ray_cluster(address, workspace.home):
+            with cluster():
                 run_jobs(
                     remaining(),
                     around,

@@ -66,6 +66,11 @@ def axis_tick(metric: Metric, value: float, sign: str = "") -> str:
     return f"{value * 100:{sign}g}" if metric.percent else f"{value:{sign}g}"
 
 
+def share(value: float | None) -> str:
+    """Write a share of something as a whole percentage."""
+    return MISSING if value is None or isnan(value) else f"{round(value * 100) + 0:d} %"
+
+
 def duration(seconds: float | None) -> str:
     """Write a time span."""
     if seconds is None:

@@ -10,8 +10,8 @@ from orchestrator.adopt import read_whole
 from orchestrator.comparison import Role
 from orchestrator.ledger import Ledger, Member, TrialRow
 from orchestrator.plan import ABLATIONS, BASELINE_GRID, GRID
-from orchestrator.report.data import Cost, Curve, GridPoint, ReportData
-from orchestrator.results import compare_sweep
+from orchestrator.report.data import Cost, Curve, GridPoint, ReportData, StudyData
+from orchestrator.results import compare_sweep, recorded_sweep
 from orchestrator.spec.sweep import SweepSpec
 from orchestrator.stages import BASELINE, FINAL, MODEL, TRIVIAL
 from orchestrator.workspace import Workspace, read_curve
@@ -25,7 +25,31 @@ def write_report(spec: SweepSpec, ledger: Ledger, workspace: Workspace, path: Pa
     from orchestrator.report.page import render_report
 
     path = path or workspace.reports / f"{spec.name}.html"
-    page = render_report(report_data(spec, ledger, workspace))
+    return _write(path, render_report(report_data(spec, ledger, workspace)))
+
+
+def write_study_report(
+    name: str, sweeps: Sequence[str], ledger: Ledger, workspace: Workspace, path: Path | None = None
+) -> tuple[Path, dict[str, str]]:
+    """Write one report of several sweeps, each as it was last run.
+
+    Returns where it is, and which sweeps are not on it, with the reason. Raises AdaptuneError if that is all of them.
+    """
+    from orchestrator.report.page import render_study
+
+    reports, unfinished = [], {}
+    for sweep in sweeps:
+        try:
+            reports.append(report_data(recorded_sweep(sweep, ledger), ledger, workspace))
+        except AdaptuneError as error:
+            unfinished[sweep] = str(error)
+    if not reports:
+        raise AdaptuneError("\n".join(["there is nothing to report yet", *unfinished.values()]))
+    study = StudyData(name, reports, unfinished, datetime.now(UTC).isoformat(timespec="seconds"))
+    return _write(path or workspace.reports / f"study-{name}.html", render_study(study)), unfinished
+
+
+def _write(path: Path, page: str) -> Path:
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from components.tasks import TASKS
 from orchestrator.jobs import Look
 from orchestrator.ledger import Ledger, Member
 from orchestrator.spec.sweep import SweepSpec
-from orchestrator.stages import ABLATION, BASELINE, CONTROL, FINAL, MODEL, TRIVIAL
+from orchestrator.stages import CONTROL, FINAL, MODEL, TRIVIAL, role_of
 from orchestrator.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ def _entries(spec: SweepSpec, ledger: Ledger, workspace: Workspace, part: Part) 
     entries = []
     for name in dict.fromkeys(member.name for member in final):
         members = [member for member in final if member.name == name]
-        role: Role = MODEL if name == MODEL else BASELINE if name == spec.compare.against else ABLATION
-        entries.append(_entry(name, role, members, Look(part), ledger, workspace))
+        entries.append(_entry(name, role_of(spec, name), members, Look(part), ledger, workspace))
     model = [member for member in final if member.name == MODEL]
     for control in spec.controls:
         entries.append(_entry(control, CONTROL, model, Look(part, control), ledger, workspace))

@@ -8,7 +8,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from components.tasks import TASKS
 from orchestrator.adopt import is_whole
@@ -30,13 +30,25 @@ from orchestrator.plan import (
 from orchestrator.spec.sweep import SweepSpec
 from orchestrator.workspace import Workspace
 
+if TYPE_CHECKING:
+    from orchestrator.comparison import Role
+
 MODEL: Final = "model"
 BASELINE: Final = "baseline"
 ABLATION: Final = "ablation"
 CONTROL: Final = "control"
 TRIVIAL: Final = "trivial"
+ORACLE: Final = "oracle"
 FINAL = "final"
 """The phase under which the rows of the comparison stand in the ledger."""
+
+
+def role_of(spec: SweepSpec, name: str) -> "Role":
+    """Return what a trained row of a sweep stands for; an ablation that is told the truth is a ceiling."""
+    if name == MODEL or name == spec.compare.against:
+        return MODEL if name == MODEL else BASELINE
+    told = TASKS[spec.task].told
+    return ORACLE if told and spec.ablations.get(name, {}).get(told) is True else ABLATION
 
 
 class Stages:
@@ -116,9 +128,6 @@ class Stages:
         point = choose(phase.trials, rows, self.spec.objective.metric, self.spec.objective.mode)
         return [trial for trial in phase.trials if trial.point == point]
 
-    def _role(self, name: str) -> str:
-        return MODEL if name == MODEL else BASELINE if name == self.spec.compare.against else ABLATION
-
     def _standing(self, ids: Sequence[str]) -> Callable[[str], str]:
         rows = self._ledger.trials(ids)
         return lambda trial_id: standing(rows.get(trial_id), self._code, self.spec.budget.max_failures)
@@ -146,7 +155,7 @@ class Stages:
             TrainJob(
                 run_id=run.id,
                 name=run.trials[0].name,
-                role=self._role(run.trials[0].name),
+                role=role_of(self.spec, run.trials[0].name),
                 data_folder=self._folder,
                 data_digest=self.planner.data_digest,
                 readings=tuple(Reading(trial.id, trial.epochs, trial.config) for trial in run.trials),

@@ -7,7 +7,8 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.comparison import Comparison, Row, Slice
+from components.tasks import Metric
+from orchestrator.comparison import ALPHA, Comparison, Row, Slice
 from orchestrator.formatting import (
     MISSING,
     count,
@@ -16,8 +17,10 @@ from orchestrator.formatting import (
     metric_interval,
     metric_value,
     p_value,
+    share,
 )
-from orchestrator.verdict import ALPHA, caveats, findings, headline, is_better
+from orchestrator.paper import PaperTables, paper_tables
+from orchestrator.verdict import caveats, findings, headline, is_better
 
 PADDING = 3
 """Columns that a table puts between two cells."""
@@ -27,7 +30,50 @@ def comparison_view(comparison: Comparison) -> Group:
     """Show the verdict, the objective with its differences, and the means of all metrics."""
     sentences = [Text(headline(comparison), style="bold"), *map(Text, findings(comparison))]
     notes = [Text(note, style="yellow") for note in caveats(comparison)]
-    return Group(*sentences, *notes, "", objective_table(comparison), MetricsTables(comparison))
+    tables = [objective_table(comparison), MetricsTables(comparison), *paper_view(paper_tables(comparison))]
+    return Group(*sentences, *notes, "", *tables)
+
+
+def paper_view(paper: PaperTables | None) -> Iterator[Table | Text]:
+    """Show what the paper reports beside what was measured; nothing where nothing is claimed."""
+    if paper is None:
+        return
+    headings = ("model", "paper", "baseline", "paper", "difference", "paper", "p adj.", "paper")
+    table = _table(f"Beside the paper ({paper.source}, on {paper.data})", headings)
+    for line in paper.results:
+        table.add_row(
+            line.metric.label,
+            metric_value(line.metric, line.model.mean if line.model else None),
+            metric_value(line.metric, line.claim.model),
+            metric_value(line.metric, line.baseline.mean if line.baseline else None),
+            metric_value(line.metric, line.claim.baseline),
+            MISSING if line.gain is None else _points(line.metric, line.gain.difference),
+            _points(line.metric, line.claimed_gain),
+            MISSING if line.gain is None else p_value(line.gain.p_adjusted),
+            line.claim.significance,
+        )
+    yield table
+    for part in paper.parts:
+        headings = (part.metric.label, "paper", "model minus row", "paper", "p adj.", "of the gain", "paper")
+        table = _table("Without one part", headings)
+        for one in part.lines:
+            table.add_row(
+                one.row.name,
+                metric_value(part.metric, one.value.mean),
+                metric_value(part.metric, one.claimed),
+                MISSING if one.drop is None else _points(part.metric, one.drop.difference),
+                MISSING if one.claimed_drop is None else _points(part.metric, one.claimed_drop),
+                MISSING if one.drop is None else p_value(one.drop.p_adjusted),
+                share(one.share),
+                share(one.claimed_share),
+                style="bold" if one.row.role == "model" else "",
+            )
+        yield table
+    yield from (Text(sentence) for sentence in (*paper.sentences, paper.note, paper.expectation) if sentence)
+
+
+def _points(metric: Metric, value: float) -> str:
+    return metric_difference(metric, value).removesuffix(" points")
 
 
 def objective_table(comparison: Comparison, chosen: Slice | None = None) -> Table:
@@ -52,8 +98,9 @@ def objective_table(comparison: Comparison, chosen: Slice | None = None) -> Tabl
         if difference is None:
             cells += [MISSING] * 3
         else:
-            size = metric_difference(metric, difference.difference).removesuffix(" points")
-            cells.append(f"{size} {difference_interval(metric, difference)}")
+            cells.append(
+                f"{_points(metric, difference.difference)} {difference_interval(metric, difference)}"
+            )
             cells += [p_value(difference.p_adjusted), f"{difference.effect_size:+.2f}"]
         table.add_row(*cells, style=_style(comparison, row))
     return table
@@ -116,7 +163,7 @@ def _table(title: str, headings: Iterable[str]) -> Table:
 
 
 def _subtitle(comparison: Comparison, chosen: Slice) -> str:
-    users = next((row.users for row in comparison.slices.get(chosen, ())), 0)
+    users = next((row.units for row in comparison.slices.get(chosen, ())), 0)
     group = comparison.task.counted_group(chosen[0], users)
     return f"{comparison.part} part, {group}, {len(comparison.seeds)} seed(s)"
 

@@ -1,10 +1,7 @@
 """What a comparison means, in sentences: the same in the terminal and in the report."""
 
-from orchestrator.comparison import Comparison, Difference, Row
+from orchestrator.comparison import ALPHA, Comparison, Difference, Row
 from orchestrator.formatting import difference_interval, metric_difference, metric_value, p_statement
-
-ALPHA = 0.05
-"""Largest adjusted p-value that is called a difference."""
 
 
 def is_better(comparison: Comparison, value: float) -> bool:
@@ -12,14 +9,17 @@ def is_better(comparison: Comparison, value: float) -> bool:
     return value > 0 if comparison.mode == "max" else value < 0
 
 
+def is_ceiling(comparison: Comparison, row: Row) -> bool:
+    """Whether a row was told the truth: a ceiling, not a rival."""
+    return row.role == "oracle" or (row.role == "trivial" and comparison.task.is_oracle(row.name))
+
+
 def best_trivial(comparison: Comparison) -> Row | None:
     """Return the trivial row with the best objective; an oracle is a ceiling, not a rival."""
     rivals = [
         row
         for row in comparison.rows
-        if row.role == "trivial"
-        and not comparison.task.is_oracle(row.name)
-        and comparison.metric in row.metrics
+        if row.role == "trivial" and not is_ceiling(comparison, row) and comparison.metric in row.metrics
     ]
     sign = 1 if comparison.mode == "max" else -1
     return max(rivals, key=lambda row: sign * row.metrics[comparison.metric].mean, default=None)
@@ -63,7 +63,7 @@ def headline(comparison: Comparison) -> str:
 
 def findings(comparison: Comparison) -> list[str]:
     """Say how the model stands to the trivial rows, to its controls and how it does in the other groups."""
-    sentences = []
+    sentences = [text for text in (_ceiling(comparison),) if text]
     trivial = best_trivial(comparison)
     if trivial is not None and comparison.metric in trivial.model_minus:
         difference = trivial.model_minus[comparison.metric]
@@ -77,11 +77,11 @@ def findings(comparison: Comparison) -> list[str]:
     better = best_ablation(comparison)
     if better is not None:
         difference = better.model_minus[comparison.metric]
-        sure = "" if difference.p_adjusted < ALPHA else ", which may be chance"
-        sentences.append(
-            f"{better.name} scores better without one of its parts: the model minus {better.name} is "
-            f"{_size(comparison, difference)}{sure}."
-        )
+        if difference.p_adjusted < ALPHA:
+            text = f"{better.name} scores better without one of its parts"
+        else:
+            text = f"{better.name} is level with the model, or better, without one of its parts"
+        sentences.append(f"{text}: the model minus {better.name} is {_size(comparison, difference)}.")
     for row in comparison.rows:
         if row.role == "control" and comparison.metric in row.model_minus:
             sentences.append(_control(comparison, row))
@@ -91,7 +91,7 @@ def findings(comparison: Comparison) -> list[str]:
         if name != main and model is not None and comparison.metric in model.against_baseline:
             difference = model.against_baseline[comparison.metric]
             sentences.append(
-                f"On {model.users} {group.meaning}, the difference from "
+                f"On {model.units} {group.meaning}, the difference from "
                 f"{reference_name(comparison)} is {_size(comparison, difference)}."
             )
     return sentences
@@ -113,9 +113,41 @@ def caveats(comparison: Comparison) -> list[str]:
             f"With {'one seed' if one else f'{len(comparison.seeds)} seeds'}, chance in training is "
             f"{'not' if one else 'hardly'} averaged out; the intervals cover {comparison.task.unit}s only."
         )
-    if comparison.model.users < 100:
-        notes.append(f"Only {comparison.task.counted(comparison.model.users)} stand behind the main figures.")
-    return notes
+    if comparison.model.units < 100:
+        notes.append(f"Only {comparison.task.counted(comparison.model.units)} stand behind the main figures.")
+    return notes + _copies(comparison)
+
+
+def _ceiling(comparison: Comparison) -> str:
+    """Say how much of what knowing the user's truth would bring the model has reached."""
+    oracle = comparison.oracle
+    if oracle is None or comparison.metric not in oracle.against_baseline:
+        return ""
+    size = _size(comparison, oracle.against_baseline[comparison.metric])
+    share = comparison.possible_gain().get(comparison.metric)
+    if share is None:
+        return (
+            f"{oracle.name}, the model that is told the truth, is not shown to be above "
+            f"{reference_name(comparison)} ({size}): there is no gain to have a share of."
+        )
+    return (
+        f"It reaches {share * 100:.0f} % of the possible gain: {oracle.name}, the model that is told the truth, "
+        f"differs from {reference_name(comparison)} by {size}."
+    )
+
+
+def _copies(comparison: Comparison) -> list[str]:
+    """Name the trained rows that score exactly as a rule does, which rules seldom leave to chance."""
+    return [
+        f"{row.name} scores exactly as the rule {rule.name}: it may give every unit the same answer."
+        for row in comparison.rows
+        for rule in comparison.rows
+        if row.role in ("model", "ablation", "baseline")
+        and rule.role == "trivial"
+        and comparison.metric in row.metrics
+        and comparison.metric in rule.metrics
+        and abs(row.metrics[comparison.metric].mean - rule.metrics[comparison.metric].mean) < 1e-9
+    ]
 
 
 def _control(comparison: Comparison, row: Row) -> str:

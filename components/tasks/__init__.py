@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Literal
 
 from components.config import MODEL_SETTINGS, Settings
+from components.tasks.claims import CAPTIONING, QUESTION_ANSWERING, RECOMMENDATION, Claims
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,15 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Adaptation:
+    """A group whose users change their preference; its history lengths count the events after the change."""
+
+    group: str
+    metric: str
+    """What shows how far the model has followed, such as the share of outputs in the new preference."""
+
+
+@dataclass(frozen=True)
 class TaskInfo:
     """What planning, validation and reporting need to know of a task without importing it."""
 
@@ -57,6 +67,12 @@ class TaskInfo:
     """Further trivial rows for data sources whose truth is known, and which are told of it."""
     servable: str
     """The method by which its models answer in serving, such as `recommend`."""
+    told: str = ""
+    """The setting that tells a model the truth, such as `model.told`: an ablation that sets it is a ceiling."""
+    adaptation: Adaptation | None = None
+    """Where it can be seen how models follow users who change."""
+    claims: Claims | None = None
+    """What the paper reports of the task, to stand beside what is measured."""
 
     @property
     def main_group(self) -> str:
@@ -121,6 +137,7 @@ TASKS: dict[str, TaskInfo] = {
         sources=("synthetic", "movielens", "table"),
         oracles={"synthetic": ("oracle",)},
         servable="recommend",
+        claims=RECOMMENDATION,
     ),
     "question-answering": TaskInfo(
         name="question-answering",
@@ -197,6 +214,7 @@ TASKS: dict[str, TaskInfo] = {
             for source in ("squad", "synthetic")
         },
         servable="answer",
+        claims=QUESTION_ANSWERING,
     ),
     "captioning": TaskInfo(
         name="captioning",
@@ -289,5 +307,8 @@ TASKS: dict[str, TaskInfo] = {
         sources=("flickr8k", "flickr30k", "synthetic"),
         oracles={source: ("constant-told", "human") for source in ("flickr8k", "flickr30k", "synthetic")},
         servable="caption",
+        told="model.told",
+        adaptation=Adaptation(group="drifting", metric="adapted"),
+        claims=CAPTIONING,
     ),
 }

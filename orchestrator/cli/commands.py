@@ -2,11 +2,12 @@
 
 import typer
 
-from orchestrator.cli import check, results, run
+from orchestrator.cli import check, results, run, study
 
 
 def register(app: typer.Typer) -> None:
     """Add the orchestrator's commands to `app`."""
     check.register(app)
     run.register(app)
+    study.register(app)
     results.register(app)

@@ -50,6 +50,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Say which of a sweep's rows differ from the baseline, and how sure that is."""
+    from orchestrator.paper import paper_tables
     from orchestrator.results import compare_sweep
     from orchestrator.tables import comparison_view
 
@@ -57,24 +58,47 @@ def compare(
     part: Part = "validation" if validation else "test"
     spec = _last_run(sweep, ledger)
     comparison = compare_sweep(spec, ledger, workspace, part, all_slices=False)
-    emit(comparison.to_json(), as_json, lambda console: console.print(comparison_view(comparison)))
+    paper = paper_tables(comparison)
+    document = {**comparison.to_json(), "paper": paper.to_json() if paper else None}
+    emit(document, as_json, lambda console: console.print(comparison_view(comparison)))
 
 
 def report(
-    sweep: FinishedArgument,
+    sweep: Annotated[
+        str,
+        typer.Argument(
+            metavar="SWEEP",
+            help="A sweep that was run, its file or its name; or a folder of sweep files.",
+            show_default=False,
+        ),
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", help="Where to write it; by default in the home.")
     ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a sweep's report: one HTML file that needs nothing else."""
-    from orchestrator.reporting import write_report
+    """Write the report of a sweep, or of all sweeps of a folder: one HTML file that needs nothing else."""
+    from orchestrator.reporting import write_report, write_study_report
+    from orchestrator.study import is_folder, load_study
 
     workspace, ledger = open_ledger(home)
+    if sweep not in ledger.sweep_names() and is_folder(sweep):
+        study = load_study(Path(sweep))
+        names = [spec.name for spec in study.sweeps.values()]
+        path, unfinished = write_study_report(study.name, names, ledger, workspace, out)
+        document = {"study": study.name, "report": path, "unfinished": unfinished}
+        emit(document, as_json, lambda console: _print_study_report(console, document))
+        return
     spec = _last_run(sweep, ledger)
     path = write_report(spec, ledger, workspace, out)
     emit({"sweep": spec.name, "report": path}, as_json, lambda console: console.print(f"report: {path}"))
+
+
+def _print_study_report(console: "Console", document: dict[str, Any]) -> None:
+    for reason in document["unfinished"].values():
+        console.print(f"not on it: {reason}", markup=False)
+    console.print(f"report: {document['report']}", markup=False)
 
 
 def promote(

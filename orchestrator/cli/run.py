@@ -56,14 +56,14 @@ def plan(
 
     spec = load_sweep(sweep, set_ or ())
     workspace = Workspace(home)
-    known = workspace.ledger_url if _has_ledger(workspace) else None
+    known = workspace.ledger_url if has_ledger(workspace) else None
     ledger = open_ledger(home)[1] if known else None
     planned = make_plan(spec, ledger)
     planned.check_budget()
     emit(planned.to_json(), as_json, lambda console: _print_plan(console, planned))
 
 
-def _has_ledger(workspace: "Workspace") -> bool:
+def has_ledger(workspace: "Workspace") -> bool:
     """Whether there may be a ledger to read; one in a database server is asked, a file may not exist yet."""
     from pathlib import Path
 
@@ -126,13 +126,14 @@ def run(
     except KeyboardInterrupt:
         err().print(f"{spec.name}: stopped; the same command goes on from here", markup=False)
         raise typer.Exit(INTERRUPTED) from None
-    emit(outcome.to_json(), as_json, lambda console: _print_outcome(console, outcome))
+    emit(outcome.to_json(), as_json, lambda console: print_outcome(console, outcome))
     if outcome.stopped:
         sys.exit(INTERRUPTED)
     sys.exit(TRIALS_FAILED if outcome.failed else GOOD)
 
 
-def _print_outcome(console: "Console", outcome: "Outcome") -> None:
+def print_outcome(console: "Console", outcome: "Outcome") -> None:
+    """Say how a sweep ended."""
     from orchestrator.driver import last_line
 
     if not outcome.finished and not outcome.failed and not outcome.stopped and outcome.wall_seconds:
@@ -159,6 +160,9 @@ def _print_outcome(console: "Console", outcome: "Outcome") -> None:
         )
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in outcome.best["metrics"].items())
         console.print(f"best on validation: {point}; trial {outcome.best['trial']}: {metrics}")
+    if outcome.left_out:
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in outcome.left_out.items())
+        console.print(f"left out of the data: {counts}", markup=False)
     for problem in outcome.mirror_problems:
         console.print(f"not mirrored to Weights & Biases: {problem}")
     if outcome.stopped:

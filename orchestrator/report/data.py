@@ -62,3 +62,15 @@ class ReportData:
     """What the sweep file says of itself."""
     created: str = ""
     """When the report was written, in ISO 8601."""
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """Everything on the page of several sweeps."""
+
+    name: str
+    sweeps: Sequence[ReportData]
+    unfinished: Mapping[str, str] = field(default_factory=dict)
+    """Sweeps that have nothing to show yet, by name, each with the reason."""
+    created: str = ""
+    """When the report was written, in ISO 8601."""

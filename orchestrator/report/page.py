@@ -1,6 +1,7 @@
 """One self-contained HTML page: no script, no font, no picture from elsewhere."""
 
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -8,8 +9,9 @@ from markupsafe import Markup
 from components.tasks import Group
 from orchestrator import formatting
 from orchestrator.comparison import Comparison
-from orchestrator.report.data import ReportData
-from orchestrator.report.progress import cold_start, grid, learning
+from orchestrator.paper import paper_tables
+from orchestrator.report.data import ReportData, StudyData
+from orchestrator.report.progress import adaptation, cold_start, grid, learning
 from orchestrator.report.standings import Drawn, all_metrics, contributions, leaderboard
 from orchestrator.verdict import caveats, findings, headline
 
@@ -17,8 +19,23 @@ FOLDER = Path(__file__).parent
 
 
 def render_report(report: ReportData) -> str:
-    """Return the page as HTML."""
-    comparison = report.comparison
+    """Return one sweep's page as HTML."""
+    return _environment().get_template("page.html").render(**_view(report), prefix="")
+
+
+def render_study(study: StudyData) -> str:
+    """Return the page of several sweeps as HTML."""
+    environment = _environment()
+    article = environment.get_template("article.html")
+    sweeps = []
+    for report in study.sweeps:
+        view = {**_view(report), "prefix": f"{report.comparison.sweep}-"}
+        body = article.render(**{**view, "paper": None})  # its tables stand at the top of the page
+        sweeps.append({**view, "body": Markup(body)})
+    return environment.get_template("study.html").render(study=study, sweeps=sweeps)
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -27,26 +44,35 @@ def render_report(report: ReportData) -> str:
         lstrip_blocks=True,
     )
     environment.filters["unbroken"] = _unbroken
-    return environment.get_template("page.html").render(
-        style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
-        write=formatting,
-        report=report,
-        comparison=comparison,
-        metric=comparison.task.metrics[comparison.metric],
-        headline=headline(comparison),
-        findings=findings(comparison),
-        caveats=caveats(comparison),
-        model=comparison.model,
-        gain=comparison.model.against_baseline.get(comparison.metric),
-        leaderboard=leaderboard(comparison),
-        others=_other_groups(comparison),
-        all_metrics=all_metrics(comparison),
-        contributions=contributions(comparison),
-        cold_start=cold_start(comparison),
-        learning=learning(comparison, report.curves),
-        grid=grid(comparison, report.grid),
-        total_seconds=sum(cost.seconds for cost in report.costs),
-    )
+    environment.globals["style"] = Markup((FOLDER / "style.css").read_text(encoding="utf-8"))
+    environment.globals["write"] = formatting
+    return environment
+
+
+def _view(report: ReportData) -> dict[str, Any]:
+    """Everything that the templates say of one sweep."""
+    comparison = report.comparison
+    return {
+        "report": report,
+        "comparison": comparison,
+        "metric": comparison.task.metrics[comparison.metric],
+        "headline": headline(comparison),
+        "findings": findings(comparison),
+        "caveats": caveats(comparison),
+        "model": comparison.model,
+        "gain": comparison.model.against_baseline.get(comparison.metric),
+        "possible": comparison.possible_gain().get(comparison.metric),
+        "leaderboard": leaderboard(comparison),
+        "others": _other_groups(comparison),
+        "all_metrics": all_metrics(comparison),
+        "contributions": contributions(comparison),
+        "paper": paper_tables(comparison),
+        "cold_start": cold_start(comparison),
+        "adaptation": adaptation(comparison),
+        "learning": learning(comparison, report.curves),
+        "grid": grid(comparison, report.grid),
+        "total_seconds": sum(cost.seconds for cost in report.costs),
+    }
 
 
 def _other_groups(comparison: Comparison) -> list[tuple[str, Group, Drawn]]:

@@ -18,8 +18,8 @@ COLD_START = ("model", "baseline")
 
 
 @dataclass(frozen=True)
-class ColdStart:
-    """The objective by length of history for one group."""
+class ByHistory:
+    """A metric by length of history for one group."""
 
     title: str
     counted: str
@@ -30,41 +30,65 @@ class ColdStart:
     """Label, colour and one value a history."""
 
 
-def cold_start(comparison: Comparison) -> list[ColdStart]:
+@dataclass(frozen=True)
+class AdaptationCurve:
+    """How model and baseline follow users who change their preference."""
+
+    metric: Metric
+    curve: ByHistory
+
+
+def cold_start(comparison: Comparison) -> list[ByHistory]:
     """Draw model and baseline by the number of events that they were shown, for each group with cuts."""
-    metric = comparison.task.metrics[comparison.metric]
-    found = []
-    for group, words in comparison.task.groups.items():
-        cuts = sorted(history for name, history in comparison.slices if name == group and history >= 0)
-        if not cuts:
-            continue
-        histories = [*cuts, comparison.main[1]]
-        names = [write.history_label(history) for history in histories]
-        series, rows = [], []
-        for role in COLD_START:
-            rows_here = [_row_of(comparison, (group, history), role) for history in histories]
-            points = [
-                Point(place, interval.mean, interval.low, interval.high)
-                for place, row in enumerate(rows_here)
-                if row is not None and (interval := row.metrics.get(comparison.metric)) is not None
-            ]
-            series.append(Series(role, role, points, dash=COLD_START.index(role)))
-            values = [_interval(metric, row, comparison.metric) for row in rows_here]
-            rows.append((role, role, values))
-        model = [_row_of(comparison, (group, history), "model") for history in histories]
-        changes = [row.against_baseline.get(comparison.metric) if row is not None else None for row in model]
-        rows.append(("difference", "", [_gain(metric, change) for change in changes]))
-        chart = line_chart(
-            f"{metric.label} of {words.title}",
-            series,
-            "events of history",
-            metric.label,
-            lambda value: write.axis_tick(metric, value),
-            x_names=names,
-        )
-        users = next((row.users for row in comparison.slices[(group, histories[0])]), 0)
-        found.append(ColdStart(words.title, comparison.task.counted(users), chart, names, rows))
-    return found
+    changing = comparison.task.adaptation
+    found = [
+        _by_history(comparison, group, comparison.metric, "events of history")
+        for group in comparison.task.groups
+        if changing is None or group != changing.group
+    ]
+    return [curve for curve in found if curve is not None]
+
+
+def adaptation(comparison: Comparison) -> AdaptationCurve | None:
+    """Draw model and baseline by the number of events after the users' change; None for a task without it."""
+    changing = comparison.task.adaptation
+    if changing is None:
+        return None
+    curve = _by_history(comparison, changing.group, changing.metric, "events after the change")
+    return AdaptationCurve(comparison.task.metrics[changing.metric], curve) if curve is not None else None
+
+
+def _by_history(comparison: Comparison, group: str, name: str, counted: str) -> ByHistory | None:
+    """Draw one metric of one group; None where its histories are not cut."""
+    metric, words = comparison.task.metrics[name], comparison.task.groups[group]
+    cuts = sorted(history for found, history in comparison.slices if found == group and history >= 0)
+    if not cuts:
+        return None
+    histories = [*cuts, comparison.main[1]]
+    names = [write.history_label(history) for history in histories]
+    series, rows = [], []
+    for role in COLD_START:
+        rows_here = [_row_of(comparison, (group, history), role) for history in histories]
+        points = [
+            Point(place, interval.mean, interval.low, interval.high)
+            for place, row in enumerate(rows_here)
+            if row is not None and (interval := row.metrics.get(name)) is not None
+        ]
+        series.append(Series(role, role, points, dash=COLD_START.index(role)))
+        rows.append((role, role, [_interval(metric, row, name) for row in rows_here]))
+    model = [_row_of(comparison, (group, history), "model") for history in histories]
+    changes = [row.against_baseline.get(name) if row is not None else None for row in model]
+    rows.append(("difference", "", [_gain(metric, change) for change in changes]))
+    chart = line_chart(
+        f"{metric.label} of {words.title}",
+        series,
+        counted,
+        metric.label,
+        lambda value: write.axis_tick(metric, value),
+        x_names=names,
+    )
+    units = next((row.units for row in comparison.slices[(group, histories[0])]), 0)
+    return ByHistory(words.title, comparison.task.counted(units), chart, names, rows)
 
 
 def _row_of(comparison: Comparison, chosen: Slice, role: str) -> Row | None:

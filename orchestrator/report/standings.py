@@ -6,9 +6,9 @@ from math import isnan
 
 from components.tasks import Metric
 from orchestrator import formatting as write
-from orchestrator.comparison import Comparison, Difference, Interval, Row, Slice
+from orchestrator.comparison import ALPHA, Comparison, Difference, Interval, Row, Slice
 from orchestrator.report.axis import Axis
-from orchestrator.verdict import ALPHA, is_better
+from orchestrator.verdict import is_better, is_ceiling
 
 
 @dataclass(frozen=True)
@@ -156,9 +156,7 @@ def all_metrics(
     best = {}
     for name, metric in metrics.items():
         means = [
-            row.metrics[name].mean
-            for row in rows
-            if name in row.metrics and not comparison.task.is_oracle(row.name)
+            row.metrics[name].mean for row in rows if name in row.metrics and not is_ceiling(comparison, row)
         ]
         best[name] = (max if metric.mode == "max" else min)(means, default=None)
     table = [

@@ -19,7 +19,7 @@ from orchestrator.spec.source import Node, Position, from_plain, parse_file
 from orchestrator.spec.sweep import SweepSpec, complete, spec_class
 from orchestrator.spec.variations import Variations, clashes
 
-__all__ = ["SpecError", "SpecErrors", "check_sweep", "load_sweep", "sweep_from_values"]
+__all__ = ["SpecError", "SpecErrors", "check_sweep", "load_sweep", "shipped", "sweep_from_values"]
 
 
 def load_sweep(path: Path, overrides: Sequence[str] = ()) -> SweepSpec:
@@ -28,7 +28,7 @@ def load_sweep(path: Path, overrides: Sequence[str] = ()) -> SweepSpec:
     A path such as `sweeps/quickstart.yaml` that does not exist here names a sweep that ships with the distribution.
     Relative paths in a file are relative to the current folder. Raises SpecErrors with everything that is wrong.
     """
-    node, errors = parse_file(path if path.exists() else _shipped(path))
+    node, errors = parse_file(path if path.exists() else shipped(path))
     return check_sweep(node, [*errors, *apply_overrides(node, overrides)])
 
 
@@ -65,10 +65,10 @@ def check_sweep(node: Node, errors: Sequence[SpecError] = ()) -> SweepSpec:
     return spec
 
 
-def _shipped(path: Path) -> Path:
-    """Return where the distribution has put `path`, if it came with it, else `path` itself."""
+def shipped(path: Path) -> Path:
+    """Return where the distribution has put the file or folder `path`, if it came with it, else `path` itself."""
     installed = Path(sys.prefix) / "share" / "adaptune" / path
-    return installed if path.parts[:1] == ("sweeps",) and installed.is_file() else path
+    return installed if path.parts[:1] == ("sweeps",) and installed.exists() else path
 
 
 def _elsewhere(found: Sequence[SpecError], known: Sequence[SpecError]) -> list[SpecError]:

@@ -12,9 +12,11 @@ from components.metrics.rows import macro, metric_values, select_slice
 from components.metrics.statistics import MissingTrials, compare_paired, holm
 from components.tasks import TASKS
 from orchestrator.compare import compare_entries
+from orchestrator.comparison import Entry
+from orchestrator.report.standings import all_metrics, contributions
 from orchestrator.tables import comparison_view
 from orchestrator.verdict import caveats, findings, headline
-from tests.orchestrator.made_up import made_up_entries
+from tests.orchestrator.made_up import made_up_entries, made_up_table
 
 ACCURACY = SimpleNamespace(metric="accuracy", mode="max")
 
@@ -38,10 +40,15 @@ def comparison(entries):
 
 def test_json_has_the_announced_shape(comparison):
     document = json.loads(json.dumps(comparison.to_json(), allow_nan=False))
-    assert list(document) == ["sweep", "task", "objective", "unit", "part", "seeds", "test_looks", "rows"]
+    assert list(document) == [
+        "sweep", "task", "objective", "unit", "part", "seeds", "test_looks", "possible_gain", "rows",
+    ]  # fmt: skip
     assert (document["unit"], document["seeds"], document["test_looks"]) == ("user", [0, 1], 3)
     rows = {row["name"]: row for row in document["rows"]}
-    assert list(rows["model"]) == ["name", "role", "users", "parameters", "metrics", "against_baseline"]
+    assert list(rows["model"]) == [
+        "name", "role", "units", "parameters", "metrics", "against_baseline", "users",
+    ]  # fmt: skip
+    assert rows["model"]["users"] == rows["model"]["units"]
     assert set(rows["model"]["metrics"]["accuracy"]) == {"mean", "low", "high"}
     assert set(rows["model"]["against_baseline"]["accuracy"]) == {
         "difference", "low", "high", "p_value", "p_adjusted", "effect_size",
@@ -63,7 +70,7 @@ def test_numbers_are_those_of_the_statistics_by_hand(entries, comparison):
         return np.mean([metric_values(select_slice(table, "seen"), "accuracy") for table in tables], axis=0)
 
     model = comparison.model
-    assert model.users == 108
+    assert model.units == 108
     assert model.metrics["accuracy"].mean == pytest.approx(per_user("model").mean())
     assert model.metrics["accuracy"].mean == pytest.approx(
         np.mean([macro(table, "seen")["accuracy"] for table in by_name["model"].tables.values()])
@@ -106,7 +113,7 @@ def test_slices_are_kept_apart(comparison):
     assert set(comparison.slices) == {
         (group, cut) for group in ("seen", "unseen") for cut in (-1, 0, 1, 2, 5, 20)
     }
-    assert comparison.row("model", ("unseen", -1)).users == 12
+    assert comparison.row("model", ("unseen", -1)).units == 12
     assert comparison.row("popularity", ("seen", 5)) is None
     cold, full = (comparison.row("model", ("seen", cut)).metrics["accuracy"].mean for cut in (0, -1))
     assert cold < full - 0.05
@@ -176,6 +183,54 @@ def test_an_ablation_that_scores_better_is_named(entries, comparison):
     ]
     swapped[2] = replace(swapped[2], role="ablation")
     assert "no-history scores better without one of its parts" in findings(compare(swapped))[0]
+
+
+def test_an_ablation_that_may_be_better_by_chance_is_called_level(entries):
+    model, twin = entries[2], entries[0]
+    almost = [
+        replace(model, name="model", role="model"),
+        entries[1],
+        replace(twin, name="no-x", role="ablation"),
+    ]
+    text = " ".join(findings(compare(almost)))
+    assert "no-x is level with the model, or better, without one of its parts" in text
+    assert "scores better" not in text
+
+
+def told(entries, level=0.75):
+    """The entries, and the model that is told the truth."""
+    return [*entries, Entry("told", "oracle", 1000, {seed: made_up_table(level, seed) for seed in (0, 1)})]
+
+
+def test_a_model_that_is_told_the_truth_is_a_ceiling(entries, comparison):
+    assert comparison.oracle is None and comparison.possible_gain() == {}
+    result = compare(told(entries))
+    baseline, model, oracle = (result.row(name) for name in ("baseline", "model", "told"))
+    assert result.rows[-1] is oracle and result.oracle is oracle
+    mean = {row.name: row.metrics["accuracy"].mean for row in (baseline, model, oracle)}
+    share = (mean["model"] - mean["baseline"]) / (mean["told"] - mean["baseline"])
+    assert result.possible_gain()["accuracy"] == pytest.approx(share)
+    assert result.to_json()["possible_gain"]["accuracy"] == pytest.approx(share)
+    assert result.possible_gain()["log_loss"] == pytest.approx(share)  # lower is better, and both fall
+    assert findings(result)[0].startswith(f"It reaches {share * 100:.0f} % of the possible gain: told")
+    drawn = [line.row.name for line in contributions(result).lines]
+    assert "told" not in drawn and "no-feedback" in drawn
+    assert not any(cell.best for row, cells in all_metrics(result)[1] if row is oracle for cell in cells)
+
+
+def test_without_a_possible_gain_there_is_no_share_of_it(entries):
+    result = compare(told(entries, level=0.65))
+    assert result.possible_gain().get("accuracy") is None
+    assert "there is no gain to have a share of" in findings(result)[0]
+
+
+def test_a_model_that_scores_exactly_as_a_rule_is_pointed_out(entries):
+    rule = entries[5]
+    tables = {seed: rule.tables[0] for seed in (0, 1)}
+    lazy = Entry("model", "model", 10, tables)
+    notes = caveats(compare([lazy, entries[1], rule]))
+    assert any("model scores exactly as the rule always-like" in note for note in notes)
+    assert not any("exactly as the rule" in note for note in caveats(compare(entries)))
 
 
 def test_verdict_claims_nothing_that_is_not_shown(entries):

@@ -60,7 +60,7 @@ def test_rows_are_paired_by_passage_and_speak_of_passages(finished):
         *("model", "no-attention", "shuffled-users", "baseline"),
         *("lexical", "lexical-told", "style-short", "style-long", "style-clause"),
     ]
-    assert {row["users"] for row in rows.values()} == {5}  # the passages of the one test article
+    assert {row["units"] for row in rows.values()} == {5}  # the passages of the one test article
     assert rows["style-short"]["metrics"]["official_em"]["mean"] == 1
     assert rows["style-short"]["metrics"]["em_short"]["mean"] == 1
     assert rows["baseline"]["parameters"] < rows["model"]["parameters"]

@@ -105,6 +105,19 @@ def test_missing_and_damaged_pictures_are_counted_up_to_a_limit(tmp_path):
         flickr.read(tiny_settings(root))
 
 
+def test_a_prepared_folder_says_what_was_left_out(tmp_path):
+    root = write_flickr(tmp_path / "flickr")
+    (root / "images" / "train7.jpg").unlink()
+    truncate(root / "images" / "train8.jpg")
+    folder = store.prepare(tiny_settings(root, damaged=0.1), tmp_path / "store", "captions")
+    assert store.left_out(folder) == {
+        "pictures without styled captions": 10,
+        "missing pictures": 1,
+        "damaged pictures": 1,
+    }
+    assert store.left_out(tmp_path) == {}
+
+
 def test_the_digest_sees_texts_names_and_sizes_but_not_the_place(tmp_path):
     digests = []
     for place in ("a", "b"):

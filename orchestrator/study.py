@@ -1,0 +1,206 @@
+"""Several sweeps as one: checked together, run one after another on one Ray, reported on one page."""
+
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.errors import AdaptuneError
+from orchestrator.cluster import ClusterError
+from orchestrator.driver import Outcome, run_sweep
+from orchestrator.ledger import Ledger
+from orchestrator.plan import Plan, make_plan, runs_of
+from orchestrator.spec.load import SpecError, SpecErrors, load_sweep, shipped
+from orchestrator.spec.sweep import SweepSpec
+from orchestrator.watcher import Watcher
+from orchestrator.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Study:
+    """The sweeps of a folder, by their files."""
+
+    name: str
+    sweeps: Mapping[Path, SweepSpec]
+
+
+def load_study(folder: Path, overrides: Sequence[str] = ()) -> Study:
+    """Read and check every sweep file of `folder`, each with `overrides` (`key=value`) written over it.
+
+    Raises SpecErrors with everything that is wrong in any of them.
+    """
+    files = sweep_files(folder)
+    sweeps: dict[Path, SweepSpec] = {}
+    errors: list[SpecError] = []
+    for file in files:
+        try:
+            sweeps[file] = load_sweep(file, overrides)
+        except SpecErrors as wrong:
+            errors += wrong.errors
+    for file, spec in sweeps.items():
+        same = [other.name for other, spec_ in sweeps.items() if spec_.name == spec.name and other != file]
+        if same:
+            message = f"the name {spec.name!r} is also that of {', '.join(same)}: every sweep needs its own"
+            errors.append(SpecError(str(file), None, None, message))
+    if errors:
+        raise SpecErrors(errors)
+    return Study(folder.resolve().name, sweeps)
+
+
+def is_folder(argument: str) -> bool:
+    """Whether a command's argument names a folder of sweeps, here or among those that ship."""
+    path = Path(argument)
+    return path.is_dir() or (not path.exists() and shipped(path).is_dir())
+
+
+def sweep_files(folder: Path) -> list[Path]:
+    """Return the sweep files of a folder, here or among those that ship; raises AdaptuneError if it has none."""
+    place = folder if folder.exists() else shipped(folder)
+    files = sorted(path for path in place.glob("*") if path.suffix in (".yaml", ".yml"))
+    if not files:
+        reason = "has no sweep files (`*.yaml`)" if place.is_dir() else "is no folder"
+        raise AdaptuneError(f"{folder} {reason}: name a folder of sweep files, such as sweeps/paper")
+    return files
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """The plans of a study's sweeps."""
+
+    name: str
+    plans: Sequence[Plan]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts of each sweep and of all together; a trial that two of them share counts once."""
+        trials = {trial.id: trial for plan in self.plans for phase in plan.phases for trial in phase.trials}
+        standing = {trial_id: how for plan in self.plans for trial_id, how in plan.standing.items()}
+        waiting = [trial for trial in trials.values() if standing[trial.id] in ("to run", "stale")]
+        count = list(standing.values()).count
+        return {
+            "study": self.name,
+            "trials": len(standing),
+            "done": count("done"),
+            "stale": count("stale"),
+            "failed": count("failed"),
+            "to_run": len(waiting),
+            "epochs_to_run": sum(run.epochs for run in runs_of(waiting)),
+            "sweeps": [plan.to_json() for plan in self.plans],
+        }
+
+
+def plan_study(study: Study, ledger: Ledger | None) -> StudyPlan:
+    """Lay a study beside the ledger.
+
+    Raises AdaptuneError naming every sweep whose data cannot be found or whose budget is too small.
+    """
+    plans: list[Plan] = []
+    problems: list[str] = []
+    for file, spec in study.sweeps.items():
+        try:
+            plan = make_plan(spec, ledger)
+            plan.check_budget()
+            plans.append(plan)
+        except AdaptuneError as error:
+            problems.append(f"{file}: {error}")
+    if problems:
+        raise AdaptuneError("\n".join(problems))
+    return StudyPlan(study.name, plans)
+
+
+@dataclass(frozen=True)
+class StudyOutcome:
+    """How a run of a study ended."""
+
+    study: str
+    outcomes: Sequence[Outcome]
+    """Of the sweeps that ran, whole or until they were stopped."""
+    problems: Mapping[str, str]
+    """Sweeps that could not be run, by name, each with the cause."""
+    waiting: Sequence[str]
+    """Sweeps that were not begun, because one before them was stopped."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the work was cut short."""
+        return any(outcome.stopped for outcome in self.outcomes)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a sweep could not be run, or a trial of one failed."""
+        return bool(self.problems) or any(outcome.failed for outcome in self.outcomes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outcome as a JSON document."""
+        return {
+            "study": self.study,
+            "sweeps": [outcome.to_json() for outcome in self.outcomes],
+            "problems": dict(self.problems),
+            "waiting": list(self.waiting),
+            "stopped": self.stopped,
+        }
+
+
+Watch = Callable[[SweepSpec], AbstractContextManager[Watcher]]
+
+
+def run_study(
+    study: Study,
+    workspace: Workspace,
+    watch: Watch,
+    address: str | None = None,
+    retry_failed: bool = False,
+    accept_stale: bool = False,
+) -> StudyOutcome:
+    """Run the sweeps one after another on one Ray, each as `run_sweep` would; Ray starts with the first work.
+
+    A sweep that cannot be run leaves the others alone. One that is stopped stops the study. Raises AdaptuneError
+    before anything starts where a sweep's data or budget is wrong, and ClusterError where there is no Ray to run on.
+    """
+    workspace.create()
+    plan_study(study, Ledger(workspace.ledger_url))
+    outcomes: list[Outcome] = []
+    problems: dict[str, str] = {}
+    waiting = [spec.name for spec in study.sweeps.values()]
+    with _shared_ray(address, workspace) as cluster:
+        for spec in study.sweeps.values():
+            waiting.remove(spec.name)
+            try:
+                with watch(spec) as watcher:
+                    outcome = run_sweep(
+                        spec, workspace, address, retry_failed, accept_stale, watcher, cluster=cluster
+                    )
+            except ClusterError:
+                raise
+            except AdaptuneError as error:
+                problems[spec.name] = str(error)
+                continue
+            except Exception:  # noqa: BLE001 - whatever goes wrong in one sweep must not cost the others theirs
+                problems[spec.name] = traceback.format_exc()
+                continue
+            outcomes.append(outcome)
+            if outcome.stopped:
+                break
+    return StudyOutcome(study.name, outcomes, problems, waiting)
+
+
+@contextmanager
+def _shared_ray(
+    address: str | None, workspace: Workspace
+) -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Yield what gives each sweep the same Ray, started when the first one asks for it."""
+    from orchestrator.cluster import ray_cluster
+
+    with ExitStack() as stack:
+        started = False
+
+        @contextmanager
+        def share() -> Iterator[None]:
+            nonlocal started
+            if not started:
+                stack.enter_context(ray_cluster(address, workspace.home))
+                started = True
+            yield
+
+        yield share
