@@ -49,11 +49,9 @@ def read(settings: FlickrSettings) -> Album:
     """
     paths = files(settings)
     captions = flickr_files.read_captions(paths["captions"])
-    source = _Source(
-        captions,
-        flickr_files.read_styles(paths["styles"], captions) if "styles" in paths else None,
-        flickr_files.read_lists(paths, captions),
-    )
+    listed = flickr_files.read_lists(paths, captions)
+    styled = flickr_files.read_styles(paths["styles"], captions) if "styles" in paths else None
+    source = _Source(captions, styled, listed)
     styles = BY_LENGTH if source.styled is None else STYLED
     pictures, left_out = _choose(source, paths)
     pixels, usable, counted = _decode(settings, paths["pictures"], pictures)
