@@ -183,6 +183,15 @@ def test_settings_are_written_over_every_file(cluster: Cluster, folder: Path, tm
     assert planned.document["trials"] == 12
 
 
+def test_settings_may_be_meant_for_one_file(cluster: Cluster, folder: Path, tmp_path: Path) -> None:
+    plan = ("study", folder, "--plan", "--home", tmp_path, "--json")
+    planned = adaptune(*plan, "--set", "tiny:training.epochs=3", "--set", "guesses:seeds=[0, 1]").document
+    trials, epochs = zip(*((one["trials"], one["epochs"]) for one in planned["sweeps"]), strict=True)
+    assert (trials, epochs[1]) == ((8, 2), 6)
+    call = adaptune(*plan, "--set", "tin:training.epochs=3")
+    assert call.code == 2 and "there is no tin.yaml in the folder; did you mean 'tiny'?" in call.err
+
+
 @pytest.mark.xdist_group("ray")
 def test_two_sweeps_share_one_ray(tmp_path: Path) -> None:
     folder = tmp_path / "both"
