@@ -62,7 +62,7 @@ def read(settings: FlickrSettings) -> Album:
     plain = [source.captions[picture.name] for picture in pictures]
     return Album(
         pictures=tuple(pictures),
-        pixels=pixels[usable],
+        pixels=pixels if usable.all() else pixels[usable],
         styles=styles,
         kinds=subjects.KINDS,
         kind=np.array([subjects.kind_of(texts) for texts in plain], np.int8),

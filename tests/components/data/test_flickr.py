@@ -1,6 +1,7 @@
 """Flickr folders are read as published, and whatever is broken is counted or said with its place."""
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.data import flickr, store, subjects
+from components.data import flickr, flickr_files, store, subjects
 from components.data.splits import TEST, TRAIN, VALIDATION
 from components.errors import DataError
 from tests.components.data.flickr_fixtures import PARTS, Layout, tiny_settings, write_flickr
@@ -269,3 +270,19 @@ def test_pictures_in_no_list_are_counted(tmp_path):
     document["images"] = document["images"][2:]
     path.write_text(json.dumps(document))
     assert flickr.read(tiny_settings(root)).left_out == {"pictures in no list": 2}
+
+
+@pytest.mark.skipif("ADAPTUNE_DATA" not in os.environ, reason="ADAPTUNE_DATA is not set")
+def test_the_published_texts_are_read_whole():
+    root = Path(os.environ["ADAPTUNE_DATA"]) / "flickr8k"
+    paths = flickr.files(tiny_settings(root))
+    captions = flickr_files.read_captions(paths["captions"])
+    assert len(captions) == 7500 and sum(map(len, captions.values())) == 37_500
+    listed = flickr_files.read_lists(paths, captions)
+    parts = [each.part for each in listed.values()]
+    assert [parts.count(part) for part in (TRAIN, VALIDATION, TEST)] == [6000, 500, 1000]
+    styled = flickr_files.read_styles(paths["styles"], captions)
+    assert len(styled) == 6500 and all(set(each) == {"humorous", "romantic"} for each in styled.values())
+    kinds = [subjects.kind_of(captions[name]) for name in listed]
+    shares = np.bincount(kinds, minlength=len(subjects.KINDS)) / len(kinds)
+    assert shares[:-1].min() > 0.1 and shares[-1] < 0.05  # every kind is common, and few pictures are of none

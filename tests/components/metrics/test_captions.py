@@ -7,7 +7,7 @@ from sacrebleu.metrics.bleu import BLEU
 
 from components.data import store
 from components.data.captions import Captions, open_captions, split_words
-from components.metrics.captions import JUDGEMENTS, caption_rows, judge
+from components.metrics.captions import JUDGEMENTS, caption_rows, rubric
 from components.metrics.rows import macro, metric_names, metric_values, select_slice
 from components.tasks import TASKS
 from tests.components.data.flickr_fixtures import tiny_settings, write_flickr
@@ -134,12 +134,12 @@ def test_the_same_caption_for_every_picture_is_not_distinct(data, pair):
 
 def test_the_rubric_by_hand(data, pair):
     plain = in_style(data, pair, np.zeros(len(pair), int))
-    scores = judge(data, data.pair_user[pair], data.pair_image[pair], plain)
+    scores = rubric(data, data.pair_user[pair], data.pair_image[pair], plain)
     factual = wanted(data, pair) == 0
     assert np.array_equal(scores["style_match"], factual)
     assert scores["content_match"].all() and scores["length_match"][factual].all()
     assert (scores["satisfaction"][factual] == 5).all()
-    scores = judge(
+    scores = rubric(
         data, data.pair_user[pair], data.pair_image[pair], ["an aeroplane lands there now"] * len(pair)
     )
     assert not scores["content_match"].any() and (scores["satisfaction"] == 1).all()
