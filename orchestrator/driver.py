@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.data.store import prepare
+from components.data.store import left_out, prepare
 from components.tasks import TASKS
 from orchestrator.adopt import adopt_unknown
 from orchestrator.bookkeeper import Bookkeeper
@@ -40,6 +40,8 @@ class Outcome:
     stopped: bool
     failures: dict[str, str]
     mirror_problems: tuple[str, ...]
+    left_out: dict[str, int]
+    """How much of the source the prepared data does not use, by reason."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as a JSON document."""
@@ -53,6 +55,7 @@ class Outcome:
             "stopped": self.stopped,
             "failures": {name: last_line(cause) for name, cause in self.failures.items()},
             "mirror_problems": list(self.mirror_problems),
+            "left_out": dict(self.left_out),
         }
 
 
@@ -107,6 +110,7 @@ def run_sweep(
         stopped=stopped,
         failures=failures,
         mirror_problems=tuple(books.mirror_problems),
+        left_out=left_out(folder),
     )
 
 

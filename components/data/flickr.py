@@ -49,11 +49,9 @@ def read(settings: FlickrSettings) -> Album:
     """
     paths = files(settings)
     captions = flickr_files.read_captions(paths["captions"])
-    source = _Source(
-        captions,
-        flickr_files.read_styles(paths["styles"], captions) if "styles" in paths else None,
-        flickr_files.read_lists(paths, captions),
-    )
+    listed = flickr_files.read_lists(paths, captions)
+    styled = flickr_files.read_styles(paths["styles"], captions) if "styles" in paths else None
+    source = _Source(captions, styled, listed)
     styles = BY_LENGTH if source.styled is None else STYLED
     pictures, left_out = _choose(source, paths)
     pixels, usable, counted = _decode(settings, paths["pictures"], pictures)
@@ -64,7 +62,7 @@ def read(settings: FlickrSettings) -> Album:
     plain = [source.captions[picture.name] for picture in pictures]
     return Album(
         pictures=tuple(pictures),
-        pixels=pixels[usable],
+        pixels=pixels if usable.all() else pixels[usable],
         styles=styles,
         kinds=subjects.KINDS,
         kind=np.array([subjects.kind_of(texts) for texts in plain], np.int8),

@@ -70,8 +70,8 @@ def files(settings: FlickrSettings) -> dict[str, Path]:
     partitioned = _first(root, PARTITIONED)
     captions = _first(root, (*TOKENS, TABLE)) or partitioned
     if captions is None:
-        names = ", ".join((*TOKENS, TABLE, *PARTITIONED[:2]))
-        raise DataError(root, f"no file of captions; expected one of {names}. {WHERE}")
+        expected = ", ".join((*TOKENS, TABLE, *PARTITIONED[:2]))
+        raise DataError(root, f"no file of captions; expected one of {expected}. {WHERE}")
     found = {"captions": captions}
     if partitioned:
         found["partition"] = partitioned

@@ -32,6 +32,7 @@ def decode_picture(file: Path | IO[bytes], size: int) -> NDArray[np.uint8]:
             width, height = image.size
             if width * height > MOST_PIXELS:
                 raise UnusablePicture(f"{width} x {height} pixels; at most {MOST_PIXELS:,} are decoded")
+            image.draft("RGB", (2 * size, 2 * size))  # a large JPEG is decoded at a fraction of its size
             upright = ImageOps.exif_transpose(image).convert("RGB")
             scaled = ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS)
             return np.asarray(scaled, np.uint8)

@@ -85,6 +85,13 @@ def prepare(settings: DataSettings, root: Path, form: str = "interactions") -> P
     return folder
 
 
+def left_out(folder: Path) -> dict[str, int]:
+    """Return how much of the source a prepared folder does not use, by reason, as far as its manifest says."""
+    manifest = folder / "manifest.json"
+    found = json.loads(manifest.read_text(encoding="utf-8")) if manifest.exists() else {}
+    return cast(dict[str, int], found.get("left_out", {}))
+
+
 def _load(form: str) -> Form:
     return cast(Form, import_module(FORMS[form]))
 

@@ -33,7 +33,8 @@ def read_lines(path: Path, encoding: str) -> list[str]:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         byte = error.object[error.start]
-        raise DataError(path, f"expected {encoding} text, got the byte {byte:#04x}", line) from error
+        message = f"expected {encoding.removesuffix('-sig')} text, got the byte {byte:#04x}"
+        raise DataError(path, message, line) from error
     if lines[-1] == "":
         lines.pop()
     return [line.removesuffix("\r") for line in lines]

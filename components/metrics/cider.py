@@ -37,10 +37,10 @@ class Cider:
 
     def score(self, output: Words, references: Sequence[Words]) -> float:
         """Return the CIDEr-D, from 0 to 10, of an output with at least one reference."""
-        vectors, lengths = self._weighted(tuple(output))
+        vectors, lengths = self._weigh(output)
         total = 0.0
         for reference in references:
-            others, other_lengths = self._weighted(tuple(reference))
+            others, other_lengths = self._weighed(tuple(reference))
             penalty = math.exp(-((len(output) - len(reference)) ** 2) / (2 * SPREAD**2))
             for order in range(ORDERS):
                 norm = lengths[order] * other_lengths[order]
@@ -54,16 +54,19 @@ class Cider:
                     total += penalty * common / norm
         return SCALE * total / (ORDERS * len(references))
 
-    def _weighted(self, words: tuple[str, ...]) -> tuple[list[Vector], list[float]]:
+    def _weighed(self, reference: tuple[str, ...]) -> tuple[list[Vector], list[float]]:
+        """Weigh a reference, once: there are few, and each is compared with many outputs."""
+        if reference not in self._known:
+            self._known[reference] = self._weigh(reference)
+        return self._known[reference]
+
+    def _weigh(self, words: Words) -> tuple[list[Vector], list[float]]:
         """Return the tf-idf vector of each order, and its length."""
-        if words not in self._known:
-            vectors: list[Vector] = [{} for _ in range(ORDERS)]
-            for gram, count in Counter(_grams(words)).items():
-                rarity = math.log(self._documents / max(1, self._frequency[gram]))
-                vectors[len(gram) - 1][gram] = count * rarity
-            lengths = [math.sqrt(sum(weight**2 for weight in vector.values())) for vector in vectors]
-            self._known[words] = vectors, lengths
-        return self._known[words]
+        vectors: list[Vector] = [{} for _ in range(ORDERS)]
+        for gram, count in Counter(_grams(words)).items():
+            rarity = math.log(self._documents / max(1, self._frequency[gram]))
+            vectors[len(gram) - 1][gram] = count * rarity
+        return vectors, [math.sqrt(sum(weight**2 for weight in vector.values())) for vector in vectors]
 
 
 def rouge_l(output: Words, references: Sequence[Words]) -> float:

@@ -214,8 +214,6 @@ TASKS: dict[str, TaskInfo] = {
             for source in ("squad", "synthetic")
         },
         servable="answer",
-        told="model.told",
-        adaptation=Adaptation("drifting", "adapted"),
         claims=QUESTION_ANSWERING,
     ),
     "captioning": TaskInfo(
@@ -310,7 +308,7 @@ TASKS: dict[str, TaskInfo] = {
         oracles={source: ("constant-told", "human") for source in ("flickr8k", "flickr30k", "synthetic")},
         servable="caption",
         told="model.told",
-        adaptation=Adaptation("drifting", "adapted"),
+        adaptation=Adaptation(group="drifting", metric="adapted"),
         claims=CAPTIONING,
     ),
 }

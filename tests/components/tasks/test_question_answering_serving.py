@@ -47,7 +47,8 @@ def event(**changes):
 def test_the_servable_answers_as_the_evaluation_does(data, module, servable):
     """From the same events, one by one as the log tells them: text, question and passage as they were published."""
     module.model.eval()
-    pair = np.flatnonzero(data.part[data.pair_question] == 1)[::40]
+    unchanged = data.drift_at[data.pair_user] < 0
+    pair = np.flatnonzero((data.part[data.pair_question] == 1) & unchanged)[::40]
     with torch.inference_mode():
         whole, none = predict(
             module.model,
