@@ -9,8 +9,11 @@ class QuickEmbedding(nn.Embedding):
     Under Adam, whose steps do not depend on the gradient's size, the gain is how much faster it learns.
     """
 
-    def __init__(self, count: int, size: int, gain: float, padding_idx: int | None = None) -> None:
+    def __init__(
+        self, count: int, size: int, gain: float, spread: float = 1.0, padding_idx: int | None = None
+    ) -> None:
         self.gain = gain
+        self.spread = spread
         super().__init__(count, size, padding_idx=padding_idx)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -18,6 +21,6 @@ class QuickEmbedding(nn.Embedding):
         return self.gain * super().forward(input)
 
     def reset_parameters(self) -> None:
-        """Start with vectors whose units, multiplied by the gain, are standard normal; padding is zero."""
-        nn.init.normal_(self.weight, std=1 / self.gain)
+        """Start with vectors whose units, multiplied by the gain, deviate by `spread`; padding is zero."""
+        nn.init.normal_(self.weight, std=self.spread / self.gain)
         self._fill_padding_idx_with_zero()

@@ -24,7 +24,7 @@ KIND_WEIGHT = 3.0
 """Weight of the kind of picture in the content: untrained attention finds events about pictures of the same kind."""
 TOPIC_WEIGHT = 0.5
 MANNER_WEIGHT = 0.5
-GAIN = 10.0
+GAIN, SPREAD = 10.0, 0.3
 """A few seen captions change what a word says of topic and manner."""
 USUAL_WORDS = 11.0
 EVENT_KINDS = ("captioned",)
@@ -92,12 +92,10 @@ class CaptionEvents(nn.Module):
     def __init__(self, vocabulary: Vocabulary) -> None:
         super().__init__()
         self.kinds = len(vocabulary.kinds)
-        self.register_buffer(
-            "tag_of_number_W", torch.from_numpy(vocabulary.tag_of_number), persistent=False
-        )
-        self.topic = QuickEmbedding(len(vocabulary.tags) + 1, TOPIC_SIZE, GAIN, padding_idx=0)
+        self.register_buffer("tag_of_number_W", torch.from_numpy(vocabulary.tag_of_number), persistent=False)
+        self.topic = QuickEmbedding(len(vocabulary.tags) + 1, TOPIC_SIZE, GAIN, SPREAD, padding_idx=0)
         self.kind = nn.Linear(TOPIC_SIZE, self.kinds)
-        self.word = QuickEmbedding(vocabulary.size, MANNER_SIZE, GAIN, padding_idx=PADDING)
+        self.word = QuickEmbedding(vocabulary.size, MANNER_SIZE, GAIN, SPREAD, padding_idx=PADDING)
         self.to_manner = nn.Linear(MANNER_SIZE + 1, MANNER_SIZE)
         self.style = nn.Linear(MANNER_SIZE, len(vocabulary.styles))
 
