@@ -96,9 +96,9 @@ def test_ten_thousand_trials_are_planned_in_under_three_seconds() -> None:
         "model.dropout": [0.05 * step for step in range(10)],
     }
     spec = tiny_spec(grid=grid, seeds=[0], ablations={}, budget={"max_trials": 10_000})
-    started = time.perf_counter()
+    started = time.process_time()
     plan = make_plan(spec, None)
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
     assert len(plan.standing) == 10_000
     plan.check_budget()
 
