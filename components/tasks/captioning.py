@@ -38,7 +38,9 @@ def evaluate(
     slices: bool = True,
 ) -> pa.Table:
     """Return evaluation rows; `slices` adds those with histories cut to 0, 1, 2, 5 and 20 events."""
-    library = module.library if module.library.data is data else type(module.library).of(data, module.vocabulary)
+    library = (
+        module.library if module.library.data is data else type(module.library).of(data, module.vocabulary)
+    )
     return captioning_evaluation.rows_of(module.model, library, part, control, slices)
 
 

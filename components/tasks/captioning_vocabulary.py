@@ -59,9 +59,7 @@ class Vocabulary:
             of_caption = [caption_words(data, caption).tolist() for caption in captions]
             count.update(form for forms in of_caption for form in forms)
             plain = [
-                forms
-                for caption, forms in zip(captions, of_caption, strict=True)
-                if is_plain(data, caption)
+                forms for caption, forms in zip(captions, of_caption, strict=True) if is_plain(data, caption)
             ]
             containing.update({form for forms in plain for form in forms})
         low, high = LEAST_TAG_SHARE * len(training), MOST_TAG_SHARE * len(training)
