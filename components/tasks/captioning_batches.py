@@ -50,8 +50,8 @@ class Batch(NamedTuple):
     viewers: Viewers
     candidate_BSL: Tensor
     """A caption of each picture in each style."""
-    style_BU: Tensor
-    """The style that each user wants of this picture."""
+    style_NQ: Tensor
+    """The style that each user wants of this picture after 0 to T of the events shown."""
     word_BUT: Tensor
     """The caption in that style, after the mark of the beginning."""
     next_BUT: Tensor
@@ -136,9 +136,9 @@ class TrainingBatches:
         image_B = self.images[place_B]
         user_N = generator.choice(self.users, len(image_B) * users)
         image_N = np.repeat(image_B, users)
-        row_NT, before_N, events_N = self._histories(user_N, image_N, generator)
-        wanted_NK = preference_after(data.preference, data.preference_before, data.drift_at, user_N, events_N)
-        style_N = wanted_NK[np.arange(len(user_N)), data.kind[image_N]].astype(np.int64)
+        row_NT, before_N = self._histories(user_N, image_N, generator)
+        style_NQ = self.wanted(user_N, image_N, row_NT)
+        style_N = style_NQ[np.arange(len(user_N)), before_N]
         first, count = library.first_IS[image_B], library.count_IS[image_B]
         candidate_BS = first + generator.integers(0, count)
         word_NL = library.word_CL[library.first_IS[image_N, style_N] + generator.integers(
@@ -152,15 +152,24 @@ class TrainingBatches:
             torch.from_numpy(data.kind[image_B].astype(np.int64)),
             library.viewers(row_NT, before_N, user_N, told_N),
             torch.from_numpy(library.word_CL[candidate_BS]),
-            torch.from_numpy(style_N.reshape(len(image_B), users)),
+            torch.from_numpy(style_NQ),
             torch.from_numpy(word.reshape(shape)),
             torch.from_numpy(following.reshape(shape)),
         )
 
+    def wanted(self, user_N: Indices, image_N: Indices, row_NT: Indices) -> Indices:
+        """The styles that users want of pictures at the times of 0 to T events in these rows of the log."""
+        data, log = self.library.data, self.library.log
+        number = np.pad(row_NT - log.offsets[user_N][:, None] + 1, ((0, 0), (1, 0)))
+        user = np.repeat(user_N, number.shape[1])
+        table = preference_after(data.preference, data.preference_before, data.drift_at, user, number.ravel())
+        kind = np.repeat(data.kind[image_N], number.shape[1])
+        return table[np.arange(len(user)), kind].astype(np.int64).reshape(number.shape)
+
     def _histories(
         self, user_N: Indices, image_N: Indices, generator: np.random.Generator
-    ) -> tuple[Indices, Indices, Indices]:
-        """Rows of the log (N, T), oldest first, how many of each are real, and the number of the newest event.
+    ) -> tuple[Indices, Indices]:
+        """Rows of the log (N, T), oldest first, and how many of each are real: 0 to all that are allowed.
 
         Of a user whose preference changes, the history ends anywhere, so that the newest event may be from before.
         """
@@ -179,9 +188,8 @@ class TrainingBatches:
         wanted = np.clip(wanted, 0, allowed.sum(axis=1))
         draw = np.where(allowed, generator.random(row.shape), np.inf)
         kept = draw.argsort(axis=1).argsort(axis=1) < wanted[:, None]
-        newest = np.where(kept, step + 1, 0).max(axis=1)
         row = np.take_along_axis(row, np.argsort(~kept, axis=1, kind="stable"), axis=1)
-        return row[:, : max(1, int(wanted.max(initial=0)))], wanted, newest
+        return row[:, : max(1, int(wanted.max(initial=0)))], wanted
 
 
 def taught(word_NL: Indices) -> tuple[Indices, Indices]:

@@ -1,7 +1,8 @@
 """Beam search with guidance: what this user would be told, and more so than anybody.
 
-Classifier-free guidance (Ho and Salimans, 2022) on the next word: the difference between log p(word | user) and log p(word
-| nobody) counts several times. Hypotheses are compared by their log-probability divided by a power of their length.
+Classifier-free guidance (Ho and Salimans, 2022) on the next word: the difference between log p(word | user) and
+log p(word | nobody) counts several times. Hypotheses are compared by their log-probability divided by a power of
+their length.
 
 Dimensions: B pictures, Q captions of each, S streams (the user's and nobody's), K beams, W vocabulary.
 """

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from components.personalization.modulation import AttentionBias, FusionGate
+from components.tasks.captioning_embedding import QuickEmbedding
 from components.tasks.captioning_vocabulary import MOST_WORDS, PADDING
 
 MODALITIES = 3
@@ -116,8 +117,7 @@ class Decoder(nn.Module):
         fusion_modulation: bool,
     ) -> None:
         super().__init__()
-        self.hidden = hidden
-        self.word = nn.Embedding(words, hidden)
+        self.word = QuickEmbedding(words, hidden, hidden**0.5)
         self.place = nn.Embedding(MOST_STEPS, hidden)
         self.layers = nn.ModuleList(
             DecoderLayer(hidden, heads, dropout, user_size, attention_modulation, fusion_modulation)
@@ -155,7 +155,7 @@ class Decoder(nn.Module):
 
     def logits(self, state: Tensor) -> Tensor:
         """Logits of the next word, from states (..., H); words are written by the vectors they are read by."""
-        return F.linear(state, self.word.weight, self.output_bias.bias) * self.hidden**-0.5
+        return F.linear(state, self.word.weight, self.output_bias.bias)
 
     def _embed(self, word_M: Tensor, layout: Layout) -> Tensor:
         return self.dropout(self.word(word_M) + self.place(layout.place_M), layout)

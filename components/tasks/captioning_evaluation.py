@@ -1,7 +1,7 @@
 """Evaluation of the captioning model: per picture, with full and with cut histories, and under the controls.
 
-Users unseen in training look at pictures unseen in training. Where several pairs of user and picture come to the same,
-such as users of whom nothing is known, the caption is written once.
+Users unseen in training look at pictures unseen in training. Where several pairs of user and picture come to the
+same, such as users of whom nothing is known, the caption is written once.
 
 Dimensions: N pairs of user and picture, X distinct cases, B pictures, Q cases of each.
 """
@@ -76,6 +76,8 @@ def rows_of(
     """Return the evaluation rows of a part; see `components.tasks.protocol.Task.evaluate`."""
     data = library.data
     pair = np.flatnonzero(data.part[data.pair_image] == PARTS[part])
+    if not slices:  # users who have changed their preference have rows in the slices only
+        pair = pair[data.drift_at[data.pair_user[pair]] < 0]
     cuts = (FULL_HISTORY, *HISTORY_CUTS) if slices else (FULL_HISTORY,)
     reader, shown = controlled(data, control)
     texts = predict(model, library, pair, cuts, reader, shown)

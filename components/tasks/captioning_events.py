@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from components.data.captions import Captions
 from components.personalization.events import Events, scaled_gap
+from components.tasks.captioning_embedding import QuickEmbedding
 from components.tasks.captioning_vocabulary import FIRST_WORD, PADDING, Vocabulary
 
 TOPIC_SIZE = 16
@@ -23,6 +24,8 @@ KIND_WEIGHT = 3.0
 """Weight of the kind of picture in the content: untrained attention finds events about pictures of the same kind."""
 TOPIC_WEIGHT = 0.5
 MANNER_WEIGHT = 0.5
+GAIN, SPREAD = 10.0, 0.3
+"""A few seen captions change what a word says of topic and manner."""
 USUAL_WORDS = 11.0
 EVENT_KINDS = ("captioned",)
 
@@ -90,10 +93,11 @@ class CaptionEvents(nn.Module):
         super().__init__()
         self.kinds = len(vocabulary.kinds)
         self.register_buffer("tag_of_number_W", torch.from_numpy(vocabulary.tag_of_number), persistent=False)
-        self.topic = nn.Embedding(len(vocabulary.tags) + 1, TOPIC_SIZE, padding_idx=0)
+        self.topic = QuickEmbedding(len(vocabulary.tags) + 1, TOPIC_SIZE, GAIN, SPREAD, padding_idx=0)
         self.kind = nn.Linear(TOPIC_SIZE, self.kinds)
-        self.word = nn.Embedding(vocabulary.size, MANNER_SIZE, padding_idx=PADDING)
+        self.word = QuickEmbedding(vocabulary.size, MANNER_SIZE, GAIN, SPREAD, padding_idx=PADDING)
         self.to_manner = nn.Linear(MANNER_SIZE + 1, MANNER_SIZE)
+        self.style = nn.Linear(MANNER_SIZE, len(vocabulary.styles))
 
     @property
     def content_size(self) -> int:
@@ -108,7 +112,7 @@ class CaptionEvents(nn.Module):
     def topic_of_tags(self, tag_BG: Tensor) -> Tensor:
         """The topic of pictures by the logits of their tags, (B, P)."""
         weight = tag_BG.sigmoid()
-        return weight @ self.topic.weight[1:] / weight.sum(-1, keepdim=True).clamp_min(1e-3)
+        return weight @ (GAIN * self.topic.weight[1:]) / weight.sum(-1, keepdim=True).clamp_min(1e-3)
 
     def manner(self, word: Tensor) -> Tensor:
         """How captions (..., L) are put: by all of their words and by their length, (..., M)."""
@@ -119,6 +123,10 @@ class CaptionEvents(nn.Module):
     def kind_logits(self, topic: Tensor) -> Tensor:
         """Logits of the kinds of pictures with topics (..., P)."""
         return self.kind(topic)
+
+    def style_logits(self, manner: Tensor) -> Tensor:
+        """Logits of the styles of captions with manners (..., M)."""
+        return self.style(manner)
 
     def query(self, tag_BG: Tensor) -> Tensor:
         """Encode pictures by the logits of their tags: (B, C)."""

@@ -92,29 +92,39 @@ class CaptioningModel(nn.Module):
         if self.events is None:
             return self.user_of({}, picture, viewers.profile_NF)
         encoded = self.core.encode(self.events(viewers.history))
-        return self.user_of(encoded, picture, viewers.profile_NF, viewers.before_N)
+        vector_N1V = self._vectors(encoded, picture, viewers.profile_NF, viewers.before_N[:, None])
+        return vector_N1V[:, 0].unflatten(0, (len(picture.tag_BG), -1))
 
-    def user_of(
-        self, source: State | Encoded, picture: Picture, profile_NF: Tensor, before_N: Tensor | None = None
+    def readings(self, picture: Picture, viewers: Viewers) -> Tensor:
+        """Describe the users of each picture after 0 to T of their events: (N, T + 1, V)."""
+        assert self.core is not None and self.events is not None
+        encoded = self.core.encode(self.events(viewers.history))
+        before = torch.arange(encoded.hidden_BTLH.shape[1], device=viewers.before_N.device)
+        return self._vectors(encoded, picture, viewers.profile_NF, before.expand(len(viewers.before_N), -1))
+
+    def user_of(self, state: State, picture: Picture, profile_NF: Tensor) -> Tensor:
+        """Describe users, from states, in view of the pictures: (B, U, V)."""
+        vector_N1V = self._vectors(state, picture, profile_NF, None)
+        return vector_N1V[:, 0].unflatten(0, (len(picture.tag_BG), -1))
+
+    def _vectors(
+        self, source: State | Encoded, picture: Picture, profile_NF: Tensor, before_NQ: Tensor | None
     ) -> Tensor:
-        """Describe users, from states or from encoded histories, in view of the pictures: (B, U, V).
+        """User vectors (N, Q, V) from states (Q = 1), or at Q moments of encoded histories.
 
         What users want may depend on the picture, so that attention looks for captions of pictures like it.
         """
         core = self.core
         assert core is not None
-        batch = len(picture.tag_BG)
-        users = len(profile_NF) // batch
         if self.events is None:
-            return core.user_vector({}, None, profile_NF).unflatten(0, (batch, users))[:, :, 0]
-        before_N1 = None if before_N is None else before_N[:, None]
+            return core.user_vector({}, None, profile_NF)
         context = None
         if core.attention is not None:
             query_BC = self.events.query(picture.tag_BG.detach())
-            query_N1C = query_BC.repeat_interleave(users, dim=0)[:, None]
-            context = core.attend(source, query_N1C, before_N1)
-        vector_N1V = core.user_vector(core.summary(source, before_N1), context, profile_NF)
-        return vector_N1V[:, 0].unflatten(0, (batch, users))
+            query_N1C = query_BC.repeat_interleave(len(profile_NF) // len(query_BC), dim=0)[:, None]
+            moments = 1 if before_NQ is None else before_NQ.shape[1]
+            context = core.attend(source, query_N1C.expand(-1, moments, -1), before_NQ)
+        return core.user_vector(core.summary(source, before_NQ), context, profile_NF)
 
     def nobody(self, picture: Picture, profile_NF: Tensor) -> Tensor | None:
         """Describe users of whom nothing but the profile is known: (B, U, V), or None where all are such."""

@@ -16,7 +16,7 @@ from components.config import CaptioningSettings, TrialConfig
 from components.data.captions import Captions
 from components.personalization.initialization import initialize
 from components.tasks.captioning_batches import Batch, Library, TrainingBatches
-from components.tasks.captioning_image import tag_loss
+from components.tasks.captioning_image import Picture, tag_loss
 from components.tasks.captioning_model import CaptioningModel
 from components.tasks.captioning_vocabulary import PADDING, Vocabulary
 
@@ -24,6 +24,7 @@ AVERAGING = 0.995
 """Share of the averaged weights that a step keeps (exponential moving average)."""
 TAG_WEIGHT = 0.2
 CHOICE_WEIGHT = 1.0
+STYLE_WEIGHT = 0.5
 KIND_WEIGHT = 0.5
 SMOOTHING = 0.05
 """Share of the probability that the target of a word leaves to the other words."""
@@ -71,28 +72,47 @@ class CaptioningTraining(lightning.LightningModule):
         """Return the caption loss plus the weighted losses of tags, of the user's choice and of kinds."""
         model = self.trained
         picture = model.see(batch.pixels)
-        user = model.users(picture, batch.viewers)
+        readings = None
+        if model.events is None:
+            user = model.users(picture, batch.viewers)
+        else:
+            readings = model.readings(picture, batch.viewers)
+            last = torch.arange(len(readings), device=readings.device)
+            user = readings[last, batch.viewers.before_N].unflatten(0, batch.word_BUT.shape[:2])
         state = model.decoder(model.decoder.look(picture.region_BRH, user), batch.word_BUT)
         following = batch.next_BUT[batch.next_BUT != PADDING]
         losses = {
             "word": F.cross_entropy(model.decoder.logits(state), following, label_smoothing=SMOOTHING),
             "tag": TAG_WEIGHT * tag_loss(picture.tag_BG, batch.share_BG),
         }
-        if model.events is not None and model.taste is not None and user is not None:
-            manner = model.events.manner(batch.candidate_BSL)
-            choice = torch.einsum("bum,bsm->bus", model.taste(user), manner)
-            losses["choice"] = CHOICE_WEIGHT * F.cross_entropy(choice.flatten(0, 1), batch.style_BU.flatten())
-            seen = model.events.topic_of_tags(picture.tag_BG.detach())
-            read = model.events.topic_of_words(batch.candidate_BSL[:, 0])
-            for name, topic in (("kind_seen", seen), ("kind_read", read)):
-                kind = F.cross_entropy(model.events.kind_logits(topic), batch.kind_B)
-                losses[name] = KIND_WEIGHT * kind
+        if readings is not None:
+            losses |= self._reader_losses(picture, readings, batch)
         losses["train"] = torch.stack(list(losses.values())).sum()
         for name, loss in losses.items():
             self.log(
                 f"{name}_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.pixels)
             )
         return losses["train"]
+
+    def _reader_losses(self, picture: Picture, reading_NQV: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """What teaches the core to read users: whose caption is whose, after every event; and what captions say."""
+        events, taste = self.trained.events, self.trained.taste
+        assert events is not None and taste is not None
+        manner_BSM = events.manner(batch.candidate_BSL)
+        users = len(reading_NQV) // len(manner_BSM)
+        choice = taste(reading_NQV) @ manner_BSM.repeat_interleave(users, dim=0).transpose(1, 2)
+        moment = torch.arange(reading_NQV.shape[1], device=choice.device)
+        real_NQ = moment <= batch.viewers.before_N[:, None]
+        style = events.style_logits(manner_BSM)
+        target = torch.arange(style.shape[1], device=style.device).expand(len(style), -1)
+        seen = events.kind_logits(events.topic_of_tags(picture.tag_BG.detach()))
+        read = events.kind_logits(events.topic_of_words(batch.candidate_BSL[:, 0]))
+        return {
+            "choice": CHOICE_WEIGHT * F.cross_entropy(choice[real_NQ], batch.style_NQ[real_NQ]),
+            "style": STYLE_WEIGHT * F.cross_entropy(style.flatten(0, 1), target.flatten()),
+            "kind_seen": KIND_WEIGHT * F.cross_entropy(seen, batch.kind_B),
+            "kind_read": KIND_WEIGHT * F.cross_entropy(read, batch.kind_B),
+        }
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_index: int) -> None:
         """Move the averaged weights towards the trained ones; fast at first, so that the start is forgotten."""

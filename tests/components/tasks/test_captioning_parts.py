@@ -66,7 +66,7 @@ def test_the_vocabulary_holds_training_words_only(data, vocabulary):
 
 
 def test_rare_words_are_unknown_and_never_written(data, vocabulary):
-    few = Vocabulary.of(data, 10)
+    few = Vocabulary.of(data, 50)
     assert 0 < len(few.words) < len(vocabulary.words)
     rare = next(word for word in vocabulary.words if word not in few.words)
     assert few.numbers([rare, few.words[0]]).tolist() == [UNKNOWN, FIRST_WORD]
