@@ -11,6 +11,7 @@ leaves of it, and how fast the model follows users who change.
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,16 +100,18 @@ class Measured:
         return metric_values(table, self.planted.metric)[np.argsort(table["user"].to_pylist())]
 
 
-def measure(name: str, overrides: list[str] | None = None, part: str = "test", seed: int = 0) -> Measured:
-    """Train every variant of a task's sweep, with `overrides` (`key=value`) written over it, and evaluate it."""
+def measure(
+    name: str, variants: Sequence[str] = tuple(VARIANTS), overrides: Sequence[str] = (), part: str = "test"
+) -> Measured:
+    """Train variants of a task's sweep, with `overrides` (`key=value`) written over it, and evaluate them."""
     from components.training import fit
 
-    sweep = load_sweep(Path(f"sweeps/synthetic-{name}.yaml"), overrides or [])
+    sweep = load_sweep(Path(f"sweeps/synthetic-{name}.yaml"), overrides)
     task = TASKS[name].load()
     found = Measured(PLANTED[name])
     with tempfile.TemporaryDirectory() as scratch:
-        for variant, changes in VARIANTS.items():
-            config = sweep.resolve(changes, seed)
+        for variant in variants:
+            config = sweep.resolve(VARIANTS[variant], seed=0)
             data = task.open_data(task.prepare(config.data, Path(scratch)))
             module = task.build(config, data)
             fit(

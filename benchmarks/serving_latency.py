@@ -1,7 +1,8 @@
 """How long the endpoint takes to answer one client: `python benchmarks/serving_latency.py --home runs`.
 
-Serves the recommendation champion of the home folder as `adaptune serve` does. `recommend_first` includes the replay of each
-known user's history, if the home folder has not served the version before. Events are posted for made-up users.
+Serves the recommendation champion of the home folder as `adaptune serve` does. `recommend_first` includes the
+replay of each known user's history, if the home folder has not served the version before. Events are posted for
+made-up users.
 """
 
 import argparse

@@ -256,6 +256,17 @@ class QuestionAnsweringSettings(Settings):
     """Users that a question is answered for each time it is read in training."""
     beam: int = Field(default=5, ge=1, le=64)
     """Starts of an answer that are followed up when one is chosen."""
+    told: bool = False
+    """Tell the model which style its user wants, in place of the history: the ceiling. It cannot be served."""
+
+    @model_validator(mode="after")
+    def _told_users(self) -> Self:
+        if self.told and self.personalization is None:
+            raise ValueError(
+                "`told` describes users to the core's modulation, and `personalization` is null: "
+                "give it settings, or leave `told` out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _heads_hold_extents(self) -> Self:

@@ -1,7 +1,7 @@
 """Several sweeps as one: checked together, run one after another on one Ray, reported on one page."""
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from orchestrator.driver import Outcome, run_sweep
 from orchestrator.ledger import Ledger
 from orchestrator.plan import Plan, make_plan, runs_of
 from orchestrator.spec.load import SpecError, SpecErrors, load_sweep, shipped
+from orchestrator.spec.problems import suggest
 from orchestrator.spec.sweep import SweepSpec
 from orchestrator.watcher import Watcher
 from orchestrator.workspace import Workspace
@@ -27,16 +28,17 @@ class Study:
 
 
 def load_study(folder: Path, overrides: Sequence[str] = ()) -> Study:
-    """Read and check every sweep file of `folder`, each with `overrides` (`key=value`) written over it.
+    """Read and check every sweep file of `folder`, each with `overrides` written over it.
 
+    An override is `key=value` for every file, or `name:key=value` for the one that is called `name.yaml`.
     Raises SpecErrors with everything that is wrong in any of them.
     """
     files = sweep_files(folder)
     sweeps: dict[Path, SweepSpec] = {}
-    errors: list[SpecError] = []
+    errors = list(_for_nobody({file.stem for file in files}, overrides))
     for file in files:
         try:
-            sweeps[file] = load_sweep(file, overrides)
+            sweeps[file] = load_sweep(file, _meant_for(file.stem, overrides))
         except SpecErrors as wrong:
             errors += wrong.errors
     for file, spec in sweeps.items():
@@ -47,6 +49,25 @@ def load_study(folder: Path, overrides: Sequence[str] = ()) -> Study:
     if errors:
         raise SpecErrors(errors)
     return Study(folder.resolve().name, sweeps)
+
+
+def _meant_for(stem: str, overrides: Sequence[str]) -> list[str]:
+    """Return the overrides of one file, as `key=value`."""
+    split = [(_target(override), override) for override in overrides]
+    return [text if not name else text[len(name) + 1 :] for name, text in split if name in ("", stem)]
+
+
+def _for_nobody(stems: Set[str], overrides: Sequence[str]) -> Iterator[SpecError]:
+    for override in overrides:
+        if (name := _target(override)) and name not in stems:
+            message = f"there is no {name}.yaml in the folder; {suggest(name, stems)}"
+            yield SpecError(f"--set {override}", None, None, message)
+
+
+def _target(override: str) -> str:
+    """Return the file that an override is meant for, without suffix; empty if for all."""
+    key = override.partition("=")[0]
+    return key.partition(":")[0] if ":" in key else ""
 
 
 def is_folder(argument: str) -> bool:

@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 from components.data.passages import clause_around
 from components.data.questions import Questions
 from components.data.splits import TEST, TRAIN, VALIDATION
-from components.metrics.answers import answer_rows
+from components.metrics.answers import CLAUSE, Answers, answer_rows
 from components.metrics.rows import FULL_HISTORY
 
 PARTS = {"validation": VALIDATION, "test": TEST}
 LEXICAL, TOLD = "lexical", "lexical-told"
 STYLE = "style-"
-CLAUSE = "clause"
 
 REACH = 10.0
 """Tokens at which the nearness of a matched word counts half of what it does beside it."""
@@ -98,7 +97,7 @@ Indices = NDArray[np.integer]
 
 
 def trivial_rows(name: str, data: Questions, part: Literal["validation", "test"]) -> pa.Table:
-    """Evaluate the row `name` on the pairs of a part, with the groups `unseen`, `plain` and `conditional`."""
+    """Evaluate the row `name` on the pairs of a part, in all groups."""
     pair = np.flatnonzero(data.part[data.pair_question] == PARTS[part])
     asked, place = np.unique(data.pair_question[pair], return_inverse=True)
     if name.startswith(STYLE):
@@ -112,7 +111,8 @@ def trivial_rows(name: str, data: Questions, part: Literal["validation", "test"]
             wide = np.array([_widened(data, *span) for span in zip(asked, *spans.T, strict=True)])[place]
             whole = wanted == data.styles.index(CLAUSE)
             start, end = np.where(whole, wide[:, 0], start), np.where(whole, wide[:, 1], end)
-    return answer_rows(data, pair, start, end, FULL_HISTORY, slices=True)
+    read = data.passage_of[data.pair_question[pair]]
+    return answer_rows(data, Answers(pair, start, end, read), FULL_HISTORY, slices=True)
 
 
 def _widened(data: Questions, question: int, start: int, end: int) -> tuple[int, int]:

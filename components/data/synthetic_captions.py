@@ -26,7 +26,7 @@ STYLED_CAPTIONS = 2
 """Of each style beside the factual one."""
 EVALUATION_SHARE = 1 / 6
 """Share of the pictures that are the validation part; as many are the test part."""
-BIG_SHARE = 0.35
+BIG_SHARE = 0.5
 """Share of the pictures that show one big subject; the others show one to three small ones."""
 
 _COUNTS = ("", "two", "three")

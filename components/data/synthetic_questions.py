@@ -7,6 +7,7 @@ which is meant; it asks in other words than the passage. The sizes come from the
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,20 @@ def read(settings: SyntheticSettings) -> dict[str, list[Passage]]:
     return found
 
 
+@dataclass(frozen=True)
+class _Fact:
+    """What a sentence states and can be asked for."""
+
+    ways: Sequence[str]
+    """Templates of questions."""
+    thing: str
+    noun: str
+    answers: tuple[tuple[str, int], ...]
+    """The core and the whole phrase, and where in the passage they begin."""
+    used: Mapping[str, str]
+    """The words that the sentence has used of each group."""
+
+
 def _passage(town: str, number: int, generator: np.random.Generator) -> Passage:
     nouns = generator.choice(THINGS, THINGS_A_PASSAGE, replace=False)
     looks = generator.choice(LOOKS, THINGS_A_PASSAGE, replace=False)
@@ -66,17 +81,16 @@ def _passage(town: str, number: int, generator: np.random.Generator) -> Passage:
     text, facts = "", []
     for place in generator.permutation(len(told)):
         pattern, thing, noun = told[place]
-        sentence, answers, used = _tell(pattern, thing, town, generator)
+        sentence, spans, used = _tell(pattern, thing, town, generator)
         text += " " if text else ""
-        for slot, spans in answers.items():
-            located = tuple((sentence[first:last], len(text) + first) for first, last in spans)
-            facts.append((pattern.questions[slot], thing, noun, located, used))
+        for slot, found in spans.items():
+            answers = tuple((sentence[first:last], len(text) + first) for first, last in found)
+            facts.append(_Fact(pattern.questions[slot], thing, noun, answers, used))
         text += sentence
-    asked = generator.permutation(len(facts))[:QUESTIONS_A_PASSAGE]
-    questions = [
-        Question(f"{town}-{number}-{place}", _ask(*facts[fact], town, generator), facts[fact][3])
-        for place, fact in enumerate(asked)
-    ]
+    questions = []
+    for place, chosen in enumerate(generator.permutation(len(facts))[:QUESTIONS_A_PASSAGE]):
+        fact = facts[chosen]
+        questions.append(Question(f"{town}-{number}-{place}", _ask(fact, town, generator), fact.answers))
     return Passage(town, text, tuple(questions))
 
 
@@ -86,7 +100,8 @@ def _tell(
     """Write a sentence; return it, the spans of core and phrase of each fact, and the words it used of groups."""
     template = str(generator.choice(pattern.sentences))
     used = {group: str(generator.choice(words)) for group, words in GROUPS.items()}
-    text, spans = "", {}
+    text = ""
+    spans: dict[str, list[tuple[int, int]]] = {}
     for literal, slot, is_group in _parts(template):
         text += literal
         if is_group:
@@ -103,22 +118,14 @@ def _tell(
     return sentence, {slot: found for slot, found in spans.items() if slot in pattern.questions}, used
 
 
-def _ask(
-    ways: Sequence[str],
-    thing: str,
-    noun: str,
-    answers: Sequence[tuple[str, int]],
-    used: Mapping[str, str],
-    town: str,
-    generator: np.random.Generator,
-) -> str:
+def _ask(fact: _Fact, town: str, generator: np.random.Generator) -> str:
     """Write a question in other words than its sentence has, where the groups know others."""
-    name = str(generator.choice([thing, f"the {noun}", f"the {noun} of {town}"]))
+    name = str(generator.choice([fact.thing, f"the {fact.noun}", f"the {fact.noun} of {town}"]))
     text = ""
-    for literal, slot, is_group in _parts(str(generator.choice(ways))):
+    for literal, slot, is_group in _parts(str(generator.choice(fact.ways))):
         text += literal
         if is_group:
-            text += str(generator.choice([word for word in GROUPS[slot] if word != used[slot]]))
+            text += str(generator.choice([word for word in GROUPS[slot] if word != fact.used[slot]]))
         elif slot:
             text += name
     return text

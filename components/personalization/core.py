@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from components.config import PersonalizationSettings
 from components.personalization.attention import MemoryAttention
-from components.personalization.encoders import EventEncoder, GRUEncoder
+from components.personalization.encoders import ENCODERS, EventEncoder
 from components.personalization.events import Encoded, Events, State
 from components.personalization.running import RunningTotals, shrunk_mean
 
@@ -43,7 +43,7 @@ class PersonalizationCore(nn.Module):
         self.decays = len(self.running.decays_D)
         if self.history:
             self.events = EventEncoder(content_size, kinds, residuals, hidden, self.feedback)
-            self.encoder = GRUEncoder(hidden, settings.layers, dropout)
+            self.encoder = ENCODERS[settings.encoder](settings, dropout)
             self.from_summary = nn.Linear(hidden, hidden)
             self.from_habits = nn.Linear(self.decays * content_size, hidden, bias=False)
         if self.feedback:
@@ -72,7 +72,7 @@ class PersonalizationCore(nn.Module):
         if not self.history:
             return {}
         like, settings = self.from_summary.weight, self.settings
-        state = {"hidden": like.new_zeros(batch, settings.layers, settings.hidden)}
+        state = {"hidden": like.new_zeros(batch, *self.encoder.state_shape)}
         for name, features in self._total_sizes().items():
             state[name] = like.new_zeros(batch, self.decays, features)
         if self.attention is not None:
@@ -86,7 +86,7 @@ class PersonalizationCore(nn.Module):
             return {}
         one = event.one_long()
         vector = self.events(one)
-        after = {"hidden": self.encoder(vector, state["hidden"])[:, 0]}
+        after = {"hidden": self.encoder(vector, state["hidden"])[:, 1]}
         surprise = None
         if self.feedback:
             surprise = one.residual_BTR - self._mean_residual(state["trend"][:, None])
@@ -104,8 +104,7 @@ class PersonalizationCore(nn.Module):
         """Compute the states after 0..T events of each history. What follows a history's end is padding."""
         assert self.history
         vectors = self.events(events)
-        start = self.initial_state(vectors.shape[0])["hidden"]
-        hidden = torch.cat([start[:, None], self.encoder(vectors, start)], dim=1)
+        hidden = self.encoder(vectors, self.initial_state(vectors.shape[0])["hidden"])
         totals = {"habits": self.running.sequence(_counted(events.content_BTC))}
         surprise = None
         if self.feedback:
@@ -162,13 +161,13 @@ class PersonalizationCore(nn.Module):
 
     def question(self, summary: State) -> Tensor:
         """What the core itself asks of the recent events when there is no content at hand, (B, Q, C)."""
-        return self.own_question(summary["hidden"][..., -1, :])
+        return self.own_question(self.encoder.read(summary["hidden"]))
 
     def user_vector(self, summary: State, context: Tensor | None, profile_BF: Tensor) -> Tensor:
         """Combine history, what attention found and the profile (additively) into vectors (B, Q, H)."""
         parts: list[Tensor] = []
         if self.history:
-            parts.append(self.from_summary(summary["hidden"][..., -1, :]))
+            parts.append(self.from_summary(self.encoder.read(summary["hidden"])))
             parts.append(self.from_habits(self.habits(summary).flatten(-2)))
         if self.feedback:
             parts.append(self.from_trend(self.trend(summary)))

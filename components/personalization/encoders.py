@@ -1,8 +1,14 @@
-"""From events to vectors, and from vectors to a recurrent summary."""
+"""From events to vectors, and from vectors to a summary of the history.
+
+Suffixes: B users, T events, L rows of a state, H units.
+"""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from components.config import PersonalizationSettings
 from components.personalization.events import Events
 
 
@@ -33,20 +39,54 @@ class EventEncoder(nn.Module):
         return torch.tanh(vector)
 
 
-class GRUEncoder(nn.Module):
-    """A stack of GRU layers that hands out the state of every layer after every event."""
+class HistoryEncoder(nn.Module):
+    """What reads a history, event by event or all at once; made from `PersonalizationSettings` and a dropout.
 
-    def __init__(self, hidden: int, layers: int, dropout: float) -> None:
+    Its state is a tensor (B, L, H) of fixed size, whatever the length of the history, and begins as zeros. A
+    *recurrent* encoder does its work in `forward`, and its state carries all that it knows. A *windowed* one
+    only pushes vectors in `forward`, so that the state holds the latest L of them, and does its work in `read`.
+    """
+
+    state_shape: tuple[int, int]
+    """L and H."""
+
+    def forward(self, vectors_BTH: Tensor, state_BLH: Tensor) -> Tensor:
+        """Return the states (B, T + 1, L, H) after 0 to T further events, from `state_BLH` on.
+
+        Taking the events in several calls, each from the last state of the one before, gives the same. What
+        stands after a position changes nothing at it: the histories of a batch are padded at their ends.
+        """
+        raise NotImplementedError
+
+    def read(self, state: Tensor) -> Tensor:
+        """Return what states (..., L, H) say of their users: (..., H)."""
+        raise NotImplementedError
+
+
+class GRUEncoder(HistoryEncoder):
+    """A stack of GRU layers; the state is what each of them holds. Recurrent."""
+
+    def __init__(self, settings: PersonalizationSettings, dropout: float) -> None:
         super().__init__()
+        hidden, layers = settings.hidden, settings.layers
+        self.state_shape = (layers, hidden)
         self.layers = nn.ModuleList(nn.GRU(hidden, hidden, batch_first=True) for _ in range(layers))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, vectors_BTH: Tensor, hidden_BLH: Tensor) -> Tensor:
-        """Return the states (B, T, L, H) after each of T further events, from the state `hidden_BLH` on."""
+    def forward(self, vectors_BTH: Tensor, state_BLH: Tensor) -> Tensor:
+        """Run through the events, layer by layer."""
         outputs = []
         vectors = vectors_BTH
         for index, layer in enumerate(self.layers):
-            vectors, _ = layer(vectors, hidden_BLH[:, index].unsqueeze(0).contiguous())
+            vectors, _ = layer(vectors, state_BLH[:, index].unsqueeze(0).contiguous())
             outputs.append(vectors)
             vectors = self.dropout(vectors)
-        return torch.stack(outputs, dim=2)
+        return torch.cat([state_BLH[:, None], torch.stack(outputs, dim=2)], dim=1)
+
+    def read(self, state: Tensor) -> Tensor:
+        """Return what the last layer holds."""
+        return state[..., -1, :]
+
+
+ENCODERS: dict[str, Callable[[PersonalizationSettings, float], HistoryEncoder]] = {"gru": GRUEncoder}
+"""By the name that `PersonalizationSettings.encoder` takes."""

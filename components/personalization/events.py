@@ -37,7 +37,7 @@ class Encoded(NamedTuple):
     """The states after 0..T events of each history, laid out for computing on all of them at once."""
 
     hidden_BTLH: Tensor
-    """T + 1 recurrent states."""
+    """T + 1 states of the history encoder."""
     memory_BTM: Tensor
     """T memory rows: what attention looks at."""
     totals: dict[str, Tensor]

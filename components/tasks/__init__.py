@@ -156,6 +156,18 @@ TASKS: dict[str, TaskInfo] = {
                 "share of answers that are a reference answer, whoever asked",
                 percent=True,
             ),
+            "reference_f1": Metric(
+                "Reference F1",
+                "max",
+                "official F1 where the user wanted a reference answer, the shortest or the longest",
+                percent=True,
+            ),
+            "reference_em": Metric(
+                "Reference EM",
+                "max",
+                "official EM where the user wanted a reference answer, the shortest or the longest",
+                percent=True,
+            ),
             "satisfaction": Metric(
                 "Satisfaction",
                 "max",
@@ -170,6 +182,13 @@ TASKS: dict[str, TaskInfo] = {
             "em_clause": Metric(
                 "EM, clause", "max", "EM where the user wanted the whole clause", percent=True
             ),
+            "adapted": Metric(
+                "Adapted",
+                "max",
+                "share of answers nearer to the user's new preference than to the old one, after a change, "
+                "of those that are nearer to either",
+                percent=True,
+            ),
         },
         unit="passage",
         groups={
@@ -182,8 +201,12 @@ TASKS: dict[str, TaskInfo] = {
                 "unseen users whose preference depends on the question",
                 "passages, read for unseen users whose preference depends on the kind of question",
             ),
+            "drifting": Group(
+                "unseen users whose preference changed",
+                "passages, read for unseen users who have changed their preference in mid-history",
+            ),
         },
-        controls=("shuffled-users",),
+        controls=("shuffled-users", "shuffled-passages"),
         trivial=("lexical",),
         sources=("squad", "synthetic"),
         oracles={

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from components.data.questions import Questions
+from components.data.simulation import preference_after
 from components.randomness import derive_seed
 from components.tasks.question_answering_events import AnswerLog, History
 from components.tasks.question_answering_features import FEATURES, Passage, overlap_features
@@ -74,6 +75,8 @@ class Readers(NamedTuple):
     before_N: Tensor
     """How many events of each history are real."""
     profile_NF: Tensor
+    wanted_N: Tensor
+    """Truth: number of the style that each wants. Only a model that is told of it may read it."""
 
 
 class Batch(NamedTuple):
@@ -133,12 +136,11 @@ class Library:
         lexicon = vocabulary.lexicon(data.words)
         return cls(data, vocabulary, lexicon, AnswerLog.of(data, vocabulary, lexicon))
 
-    def texts(self, questions: Indices) -> Texts:
-        """Collect questions and their passages."""
+    def texts(self, questions: Indices, passages: Indices) -> Texts:
+        """Collect questions and the passages that each is asked of."""
         data = self.data
         asked = []
-        for question in questions.tolist():
-            passage = data.passage_of[question]
+        for question, passage in zip(questions.tolist(), passages.tolist(), strict=True):
             tokens = slice(data.passage_offsets[passage], data.passage_offsets[passage + 1])
             words = slice(data.question_offsets[question], data.question_offsets[question + 1])
             asked.append(
@@ -155,24 +157,26 @@ class Library:
             )
         return texts_of(self.lexicon, asked)
 
-    def readers(self, row_NT: Indices, before_N: Indices, user_N: Indices) -> Readers:
-        """Collect histories from rows of the log, and profiles of users."""
+    def readers(self, row_NT: Indices, before_N: Indices, user_N: Indices, wanted_N: Indices) -> Readers:
+        """Collect histories from rows of the log, profiles of users, and the styles that they want."""
         return Readers(
             self.log.history(row_NT),
             torch.from_numpy(before_N),
             torch.from_numpy(self.data.profile[user_N].astype(np.int64)),
+            torch.from_numpy(wanted_N),
         )
 
-    def lengths(self, questions: Indices) -> Indices:
-        """Tokens of the passages of questions."""
-        return np.diff(self.data.passage_offsets)[self.data.passage_of[questions]]
+    def lengths(self, passages: Indices) -> Indices:
+        """Tokens of passages."""
+        return np.diff(self.data.passage_offsets)[passages]
 
 
 class TrainingBatches:
     """The batches of one epoch: every training question once, passages of similar length together.
 
     Each question is asked by random seen users, each with a random part of their events, none of them about the
-    question's own passage. All follows from (seed, epoch) alone.
+    question's own passage, and wants what they wanted at the time of the newest of these. All follows from
+    (seed, epoch) alone.
     """
 
     def __init__(self, library: Library, batch_size: int, users_per_question: int, seed: int) -> None:
@@ -183,7 +187,7 @@ class TrainingBatches:
         self.seed = seed
         self.questions = np.flatnonzero(data.part == 0)
         self.users = np.flatnonzero(~data.unseen)
-        self.length = library.lengths(self.questions)
+        self.length = library.lengths(data.passage_of[self.questions])
 
     def __len__(self) -> int:
         return -(-len(self.questions) // self.batch_size)
@@ -199,17 +203,25 @@ class TrainingBatches:
     def _batch(self, question_B: Indices, generator: np.random.Generator) -> Batch:
         data = self.library.data
         user_BU = generator.choice(self.users, (len(question_B), self.users_per_question))
-        question_N = np.repeat(question_B, self.users_per_question)
         user_N = user_BU.ravel()
-        row_NT, before_N = self._histories(user_N, data.passage_of[question_N], generator)
-        style_BU = data.preference[user_BU, data.kind[question_B][:, None]]
-        start = data.answer_start[question_B[:, None], style_BU].astype(np.int64)
-        end = data.answer_end[question_B[:, None], style_BU].astype(np.int64) - 1
+        passage_B = data.passage_of[question_B].astype(np.int64)
+        row_NT, before_N = self._histories(user_N, np.repeat(passage_B, self.users_per_question), generator)
+        newest_N = row_NT[np.arange(len(user_N)), np.maximum(before_N, 1) - 1]
+        number_N = np.where(before_N > 0, newest_N - self.library.log.offsets[user_N] + 1, 0)
+        preference_NK = preference_after(
+            data.preference, data.preference_before, data.drift_at, user_N, number_N
+        )
+        kind_N = np.repeat(data.kind[question_B], self.users_per_question)
+        wanted_N = preference_NK[np.arange(len(user_N)), kind_N].astype(np.int64)
+        start, end = (
+            bounds[question_B[:, None], wanted_N.reshape(user_BU.shape)].astype(np.int64)
+            for bounds in (data.answer_start, data.answer_end)
+        )
         return Batch(
-            self.library.texts(question_B),
-            self.library.readers(row_NT, before_N, user_N),
+            self.library.texts(question_B, passage_B),
+            self.library.readers(row_NT, before_N, user_N, wanted_N),
             torch.from_numpy(start),
-            torch.from_numpy(end),
+            torch.from_numpy(end - 1),
         )
 
     def _histories(

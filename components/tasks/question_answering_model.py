@@ -31,7 +31,10 @@ class QuestionAnsweringModel(nn.Module):
         profile_sizes = [len(categories) for categories in vocabulary.profile_fields.values()]
         self.core: PersonalizationCore | None = None
         self.events: AnswerEvents | None = None
-        if chosen is not None and (chosen.history or (chosen.profile and profile_sizes)):
+        self.told: nn.Embedding | None = None
+        if chosen is not None and settings.told:
+            self.told = nn.Embedding(len(vocabulary.styles), chosen.hidden)
+        elif chosen is not None and (chosen.history or (chosen.profile and profile_sizes)):
             events = AnswerEvents(words, kinds)
             self.core = PersonalizationCore(
                 chosen,
@@ -45,13 +48,15 @@ class QuestionAnsweringModel(nn.Module):
                 self.events = events
         self.pointers = Pointers(
             settings.hidden,
-            0 if self.core is None else self.core.user_size,
+            0 if chosen is None or (self.core is None and self.told is None) else chosen.hidden,
             chosen is not None and chosen.attention_modulation,
             chosen is not None and chosen.fusion_modulation,
         )
 
     def users(self, texts: Texts, readers: Readers) -> Tensor | None:
         """Describe the users of each question: (B, U, V), or None without personalisation."""
+        if self.told is not None:
+            return self.told(readers.wanted_N).unflatten(0, (len(texts.kind_B), -1))
         if self.core is None:
             return None
         if self.events is None:

@@ -184,9 +184,14 @@ class QuestionAnsweringServable:
 
 
 def load_servable(folder: Path) -> QuestionAnsweringServable:
-    """Load `config.json`, `model.safetensors` and what `Vocabulary.write` left beside them."""
+    """Load `config.json`, `model.safetensors` and what `Vocabulary.write` left beside them.
+
+    Raises `ValueError` for a model that is told what its users want, as nobody knows that of real users.
+    """
     config = TrialConfig.model_validate(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     assert isinstance(config.model, QuestionAnsweringSettings), config.model
+    if config.model.told:
+        raise ValueError("a model with `told: true` is a ceiling to compare with and cannot be served")
     vocabulary = Vocabulary.read(folder)
     model = QuestionAnsweringModel(config.model, vocabulary)
     model.load_state_dict(safetensors.torch.load_file(folder / "model.safetensors"))

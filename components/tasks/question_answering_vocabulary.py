@@ -77,6 +77,7 @@ class Vocabulary:
     """Lower-cased; number 0 of the reader's table is kept for unknown words, so word i has number i + 1."""
     stem_rarity: Mapping[str, float]
     kinds: tuple[str, ...]
+    styles: tuple[str, ...]
     profile_fields: Mapping[str, list[str]]
     extent_scale: ExtentScale
 
@@ -105,6 +106,7 @@ class Vocabulary:
             words=sorted(word for word, times in lower.items() if times >= LEAST_COUNT),
             stem_rarity=rarity,
             kinds=data.kinds,
+            styles=data.styles,
             profile_fields=data.profile_fields,
             extent_scale=ExtentScale.of(data),
         )
@@ -144,6 +146,7 @@ class Vocabulary:
                 writer.write_table(table)
         known = {
             "kinds": self.kinds,
+            "styles": self.styles,
             "profile_fields": self.profile_fields,
             "extent_scale": self.extent_scale.as_json(),
         }
@@ -163,6 +166,7 @@ class Vocabulary:
             words=words["word"].to_pylist(),
             stem_rarity=dict(zip(stems["stem"].to_pylist(), stems["rarity"].to_pylist(), strict=True)),
             kinds=tuple(known["kinds"]),
+            styles=tuple(known["styles"]),
             profile_fields=known["profile_fields"],
             extent_scale=ExtentScale.from_json(known["extent_scale"]),
         )

@@ -12,7 +12,6 @@ from orchestrator.cli.output import (
     TRIALS_FAILED,
     HomeOption,
     JsonOption,
-    SetOption,
     emit,
     err,
 )
@@ -39,7 +38,14 @@ def study(
     report: Annotated[
         bool, typer.Option("--report", help="Write the report of all sweeps in the end.")
     ] = False,
-    set_: SetOption = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="[NAME:]KEY=VALUE",
+            help="Change every sweep file, or only NAME.yaml, for this call; may be repeated.",
+        ),
+    ] = None,
     address: Annotated[
         str | None, typer.Option(help="A Ray cluster to run on; by default Ray starts on this machine.")
     ] = None,

@@ -1,3 +1,4 @@
+import re
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,6 +7,7 @@ from typing import Any
 import pytest
 
 from components.errors import AdaptuneError
+from components.tasks import TASKS
 from orchestrator.ledger import Ledger, TrialRow
 from orchestrator.plan import PlannedTrial, Planner, choose, make_plan, standing
 from orchestrator.spec.load import load_sweep
@@ -42,12 +44,22 @@ def test_phases_count_trials_runs_and_shared_epochs(spec: SweepSpec) -> None:
     assert document["epochs"] == 8 + 8 + 4
 
 
+@pytest.mark.parametrize(
+    ("task", "trials", "runs", "epochs"),
+    [
+        ("recommendation", 66, 42, 2100),
+        ("question-answering", 69, 45, 2250),
+        ("captioning", 69, 45, 2250),
+    ],
+)
 def test_the_papers_grid_costs_600_epochs_instead_of_840(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    task: str, trials: int, runs: int, epochs: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("ADAPTUNE_DATA", str(tmp_path))
     monkeypatch.setattr("orchestrator.plan.data_digest", lambda settings, form: "digest")
-    plan = make_plan(load_sweep(Path("sweeps/paper/recommendation.yaml")), None)
+    file = Path(f"sweeps/paper/{task}.yaml")
+    spec = load_sweep(file)
+    plan = make_plan(spec, None)
     assert plan.phases[0].to_json() == {
         "name": "grid",
         "trials": 24,
@@ -55,6 +67,26 @@ def test_the_papers_grid_costs_600_epochs_instead_of_840(
         "epochs": 600,
         "epochs_without_sharing": 840,
     }
+    document = plan.to_json()
+    assert document["trials"] == trials
+    assert sum(phase["runs"] for phase in document["phases"]) == runs
+    assert document["epochs"] == epochs
+    cost = f"# Cost:     {trials} trials in {runs} training runs, {epochs:,} epochs at most"
+    assert cost in file.read_text(encoding="utf-8")
+    parts = {"no-history", "no-attention", "no-feedback", "no-profile"}
+    assert parts | {"no-attention-modulation", "no-fusion-modulation", "baseline"} <= spec.ablations.keys()
+    assert set(spec.controls) == set(TASKS[task].controls)
+
+
+def test_the_settings_for_a_gpu_that_the_papers_files_name_exist(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ADAPTUNE_DATA", str(tmp_path))
+    files = sorted(Path("sweeps/paper").glob("*.yaml"))
+    for file in files:
+        named = re.findall(r"--set '?([^\s']+)", file.read_text(encoding="utf-8"))
+        load_sweep(file, named)
+    assert len(files) == 3
 
 
 def test_ten_thousand_trials_are_planned_in_under_three_seconds() -> None:

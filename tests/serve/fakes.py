@@ -1,4 +1,4 @@
-"""A tiny model and a tiny population, with the methods and files of real ones."""
+"""Tiny models of the three tasks and a tiny population, with the methods and files of real ones."""
 
 import json
 from dataclasses import dataclass
@@ -69,8 +69,71 @@ class FakeServable:
         return tuple(json.loads(data))
 
 
-def load_fake(version: Version) -> FakeServable:
-    return FakeServable(json.loads((version.folder / "config.json").read_text())["items"])
+@dataclass(frozen=True)
+class Said:
+    text: str
+    start: int = 0
+    end: int = 0
+    score: float = -1.0
+
+
+class FakeFollower:
+    """Its state is what the user liked last: the content's `wanted`."""
+
+    profile_fields = ()
+
+    def __init__(self, *kinds: str) -> None:
+        self.kinds = kinds
+
+    def initial_state(self) -> str:
+        return ""
+
+    def check(self, event: Event) -> None:
+        if event.kind not in self.kinds:
+            raise UnknownKind(event.kind)
+        if not event.content.startswith('{"wanted": '):
+            raise UnusableContent("not an object with `wanted`")
+
+    def step(self, state: str, event: Event) -> str:
+        self.check(event)
+        return json.loads(event.content)["wanted"] if event.value > 0 else state
+
+    def dump_state(self, state: str) -> bytes:
+        return state.encode()
+
+    def load_state(self, data: bytes) -> str:
+        return data.decode()
+
+
+class FakeReader(FakeFollower):
+    """Answers with the first word, or with the whole passage to those who want that."""
+
+    def answer(self, state, profile, question, passage):
+        if "?" not in question:
+            raise UnusableContent("that is no question")
+        end = len(passage) if state == "long" else passage.index(" ")
+        return Said(passage[:end], 0, end)
+
+
+class FakeCaptioner(FakeFollower):
+    """Says how many bytes an image has."""
+
+    def caption(self, state, profile, image):
+        if not image.startswith((b"\xff\xd8", b"\x89PNG")):
+            raise UnusableContent("neither JPEG nor PNG")
+        return Said(f"{len(image)} bytes{', hurray' if state == 'humorous' else ''}")
+
+
+def load_fake(version: Version) -> FakeServable | FakeFollower:
+    config = json.loads((version.folder / "config.json").read_text())
+    if version.task == "recommendation":
+        return FakeServable(config["items"])
+    return {"question-answering": FakeReader, "captioning": FakeCaptioner}[version.task](*config["kinds"])
+
+
+def promote_follower(registry: Registry, folder: Path, task: str, *kinds: str) -> Version:
+    """Make a fake model that reads events of these kinds the champion of its task."""
+    return _promote(registry, folder, {"kinds": kinds}, interactions(users=1), task, "champion")
 
 
 def interactions(users: int = 3, events: int = 4, items: int = 12, digest: str = "feed") -> Interactions:
@@ -106,11 +169,16 @@ def promote(
     registry: Registry, folder: Path, items: int = 12, digest: str = "feed", alias: str | None = "champion"
 ) -> Version:
     """Make a version of the fake model in `folder` and point the alias at it."""
+    data = interactions(items=items, digest=digest)
+    return _promote(registry, folder, {"items": items}, data, "recommendation", alias)
+
+
+def _promote(registry, folder, config, data, task, alias) -> Version:
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"items": items}))
+    (folder / "config.json").write_text(json.dumps(config))
     save_file({"weight": np.ones(2, np.float32)}, folder / "model.safetensors")
-    write_population(interactions(items=items, digest=digest), folder)
-    version = registry.create("recommendation", folder, {"accuracy": 0.7}, {"sweep": "fake"})
+    write_population(data, folder)
+    version = registry.create(task, folder, {"accuracy": 0.7}, {"sweep": "fake"})
     if alias is not None:
-        registry.set_alias("recommendation", alias, version)
+        registry.set_alias(task, alias, version)
     return version

@@ -3,7 +3,7 @@ from fastapi.testclient import TestClient
 
 from components.errors import AdaptuneError
 from serve.api import create_api
-from serve.demo import choose_genres, demonstrate
+from serve.demo_items import choose_genres, demonstrate
 from serve.dispatch import Dispatcher
 from serve.engine import Engine
 from tests.serve.fakes import load_fake, promote

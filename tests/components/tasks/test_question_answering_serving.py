@@ -47,10 +47,16 @@ def event(**changes):
 def test_the_servable_answers_as_the_evaluation_does(data, module, servable):
     """From the same events, one by one as the log tells them: text, question and passage as they were published."""
     module.model.eval()
-    pair = np.flatnonzero(data.part[data.pair_question] == 1)[::40]
+    unchanged = data.drift_at[data.pair_user] < 0
+    pair = np.flatnonzero((data.part[data.pair_question] == 1) & unchanged)[::40]
     with torch.inference_mode():
-        [(start, end), (start_cut, end_cut)] = predict(
-            module.model, module.library, pair, np.arange(len(data.user_ids)), (-1, 0)
+        whole, none = predict(
+            module.model,
+            module.library,
+            pair,
+            np.arange(len(data.user_ids)),
+            data.passage_of.astype(np.int64),
+            (-1, 0),
         )
     differs = 0
     for place, row in enumerate(pair):
@@ -63,11 +69,11 @@ def test_the_servable_answers_as_the_evaluation_does(data, module, servable):
         state = servable.initial_state()
         asked = (profile, data.question_text[question], data.passage_text[passage])
         before = servable.answer(state, *asked)
-        assert before.text == data.span_text(passage, start_cut[place], end_cut[place])
+        assert before.text == data.span_text(passage, none.start[place], none.end[place])
         for one in data.events_of(user):
             state = servable.step(state, one)
         answered = servable.answer(state, *asked)
-        assert answered.text == data.span_text(passage, start[place], end[place])
+        assert answered.text == data.span_text(passage, whole.start[place], whole.end[place])
         assert answered.text == data.passage_text[passage][answered.start : answered.end]
         assert answered.score <= 0
         differs += answered != before
