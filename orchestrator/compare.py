@@ -39,6 +39,7 @@ def compare_entries(
     level: float = LEVEL,
     all_slices: bool = True,
     random_seed: int = 0,
+    source: str = "",
 ) -> Comparison:
     """Compare `entries` with the one named `baseline_name`, over `seeds`.
 
@@ -71,6 +72,7 @@ def compare_entries(
             for chosen in wanted
             if all_slices or chosen == main
         },
+        source=source,
     )
 
 

@@ -98,6 +98,8 @@ class Comparison:
     level: float
     baseline: str
     slices: Mapping[Slice, tuple[Row, ...]]
+    source: str = ""
+    """Where the data is from, such as `movielens`."""
 
     @property
     def main(self) -> Slice:

@@ -145,11 +145,11 @@ class PaperTables:
 
 
 def paper_tables(comparison: Comparison) -> PaperTables | None:
-    """Lay a comparison beside what is claimed of its task; None where nothing is claimed, or nothing measured."""
+    """Lay a comparison beside what is claimed of its task; None where nothing is claimed of such data."""
     claims = comparison.task.claims
-    results = [_result(comparison, claim) for claim in claims.rows] if claims else []
-    if claims is None or not any(result.model for result in results):
+    if claims is None or comparison.source not in claims.sources:
         return None
+    results = [_result(comparison, claim) for claim in claims.rows]
     parts = [_parts(comparison, claim) for claim in claims.rows if claim.ablations]
     parts = [one for one in parts if len(one.lines) > 1]
     sentences = [sentence for one in parts for sentence in one.sentences(comparison)]

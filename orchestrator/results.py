@@ -70,6 +70,7 @@ def compare_sweep(
         part,
         level=spec.compare.confidence,
         all_slices=all_slices,
+        source=spec.data.source,
     )
 
 

@@ -30,6 +30,8 @@ class Claims:
     """Where the numbers stand."""
     data: str
     """On which data they are said to be measured."""
+    sources: tuple[str, ...]
+    """Sources of data that come close to it; beside the others the numbers would mean nothing."""
     rows: tuple[Claim, ...]
     note: str = ""
     """What a reader of these numbers should know of them, in a sentence."""
@@ -38,6 +40,7 @@ class Claims:
 CAPTIONING = Claims(
     source="sections 6.1 and 6.4",
     data="Flickr30k with added user-specific captions",
+    sources=("flickr8k", "flickr30k"),
     rows=(
         Claim("bleu4", 0.285, 0.253, "p < .05", {"no-attention": 0.261}),
         Claim("satisfaction", 4.3, 3.7),
@@ -48,6 +51,7 @@ CAPTIONING = Claims(
 RECOMMENDATION = Claims(
     source="sections 6.2 and 6.4",
     data="MovieLens, of which it is not said which",
+    sources=("movielens",),
     rows=(
         Claim("accuracy", 0.824, 0.789, "p < .01", {"no-attention": 0.793}),
         Claim("precision", 0.85, 0.82),
@@ -64,6 +68,7 @@ RECOMMENDATION = Claims(
 QUESTION_ANSWERING = Claims(
     source="sections 6.3 and 6.4",
     data="SQuAD with answers changed to reflect user preferences",
+    sources=("squad",),
     rows=(
         Claim("em", 0.756, 0.721, "p < .05"),
         Claim("f1", 0.783, 0.750, "p < .05", {"no-attention": 0.755}),

@@ -6,12 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.data.simulation import preference_after
 from components.metrics.rows import macro
 from components.tasks import captioning
 from components.tasks.captioning_batches import TrainingBatches
 from components.tasks.captioning_evaluation import rows_of
 from components.tasks.captioning_training import CaptioningTraining
+from components.training import fit
 from tests.components.tasks.captioning_fixtures import tiny_config, tiny_data
 
 SWITCHES = ("history", "attention", "feedback", "profile", "attention_modulation", "fusion_modulation")
@@ -142,7 +142,8 @@ def test_no_example_shows_its_own_picture_and_targets_fit_the_newest_event(data,
     generator = np.random.default_rng(seed)
     user = generator.choice(batches.users, 64)
     image = generator.choice(batches.images, 64)
-    row, before, newest = batches._histories(user, image, generator)
+    row, before = batches._histories(user, image, generator)
+    wanted = batches.wanted(user, image, row)
     log = batches.library.log
     for number in range(64):
         shown = row[number, : before[number]]
@@ -150,11 +151,12 @@ def test_no_example_shows_its_own_picture_and_targets_fit_the_newest_event(data,
         assert (np.diff(shown) > 0).all()
         first, last = log.offsets[user[number]], log.offsets[user[number] + 1]
         assert ((first <= shown) & (shown < last)).all()
-        assert newest[number] == (shown[-1] - first + 1 if len(shown) else 0)
-    drifting = data.drift_at[user] >= 0
-    wanted = preference_after(data.preference, data.preference_before, data.drift_at, user, newest)
-    early = drifting & (newest <= data.drift_at[user])
-    assert (wanted[early] == data.preference_before[user[early]]).all()
+        numbers = [0, *(shown - first + 1)]
+        assert numbers == sorted(set(numbers))
+        for moment, newest in enumerate(numbers):
+            changed = newest > data.drift_at[user[number]]
+            table = (data.preference if changed else data.preference_before)[user[number]]
+            assert wanted[number, moment] == table[data.kind[image[number]]]
 
 
 def test_unseen_users_and_later_parts_change_nothing_in_training(data):
@@ -191,8 +193,7 @@ def test_encode_is_repeated_step(data, personal, seed):
             for name in state:
                 torch.testing.assert_close(state[name], same[name], atol=1e-5, rtol=1e-5)
             state = model.core.step(state, type(events)(*(field[:, time] for field in events)))
-        whole = torch.full_like(viewers.before_N, events.value_BT.shape[1])
-        one = model.user_of(encoded, picture, viewers.profile_NF, whole)
+        one = model.readings(picture, viewers)[:, -1].unflatten(0, (len(picture.tag_BG), -1))
         two = model.user_of(state, picture, viewers.profile_NF)
     torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-5)
 
@@ -209,3 +210,19 @@ def test_a_model_evaluates_other_data_than_it_was_trained_on(data, personal):
     same = dataclasses.replace(data)
     one, two = (captioning.evaluate(personal, each, "validation", slices=False) for each in (same, data))
     assert macro(one, "unseen") == macro(two, "unseen")
+
+
+def test_a_resumed_training_equals_an_undisturbed_one_bit_for_bit(data, tmp_path):
+    """Means and variances of normalised channels, and averaged weights, are part of it."""
+
+    def train_to(folder, epochs):
+        module = captioning.build(tiny_config(data.folder, model={"dropout": 0.2}, epochs=epochs), data)
+        training = module.config.training
+        places = {"group": "unseen", "checkpoint_folder": folder, "on_epoch": lambda report, module: None}
+        fit(captioning, module, data, training, epochs, **places)
+        return module.state_dict()
+
+    whole = train_to(tmp_path / "whole", 2)
+    train_to(tmp_path / "parts", 1)
+    resumed = train_to(tmp_path / "parts", 2)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
