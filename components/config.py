@@ -238,7 +238,17 @@ class RecommendationSettings(Settings):
 
 
 LEAST_HEAD = 8
-"""Units that an attention head of question answering must have, as it carries all that an answer's extent tells."""
+"""Units that an attention head must have where it carries all that an answer's extent or a caption's manner tells."""
+
+
+def _check_heads(core: PersonalizationSettings | None, task: str) -> None:
+    """Raise `ValueError` where attention heads are too small for a task."""
+    if core is not None and core.attention and core.hidden // core.heads < LEAST_HEAD:
+        raise ValueError(
+            f"`personalization.heads` {core.heads} leaves each head {core.hidden // core.heads} of the "
+            f"{core.hidden} units of `personalization.hidden`, and {task} needs {LEAST_HEAD}: "
+            f"use fewer heads, or make `hidden` at least {LEAST_HEAD * core.heads}"
+        )
 
 
 class QuestionAnsweringSettings(Settings):
@@ -270,13 +280,7 @@ class QuestionAnsweringSettings(Settings):
 
     @model_validator(mode="after")
     def _heads_hold_extents(self) -> Self:
-        core = self.personalization
-        if core is not None and core.attention and core.hidden // core.heads < LEAST_HEAD:
-            raise ValueError(
-                f"`personalization.heads` {core.heads} leaves each head {core.hidden // core.heads} of the "
-                f"{core.hidden} units of `personalization.hidden`, and question answering needs {LEAST_HEAD}: "
-                f"use fewer heads, or make `hidden` at least {LEAST_HEAD * core.heads}"
-            )
+        _check_heads(self.personalization, "question answering")
         return self
 
 
@@ -305,7 +309,8 @@ class CaptioningSettings(Settings):
     """Tell the model the style that the user wants, in place of the history: an oracle, the ceiling of the others."""
 
     @model_validator(mode="after")
-    def _heads_divide_hidden(self) -> Self:
+    def _heads_fit(self) -> Self:
+        _check_heads(self.personalization, "captioning")
         if self.hidden % self.heads:
             nearest = max(self.hidden - self.hidden % self.heads, self.heads)
             raise ValueError(

@@ -19,11 +19,13 @@ from components.tasks.captioning_embedding import QuickEmbedding
 from components.tasks.captioning_vocabulary import FIRST_WORD, PADDING, Vocabulary
 
 TOPIC_SIZE = 16
-MANNER_SIZE = 12
+MANNER_SIZE = 7
 KIND_WEIGHT = 3.0
 """Weight of the kind of picture in the content: untrained attention finds events about pictures of the same kind."""
 TOPIC_WEIGHT = 0.5
 MANNER_WEIGHT = 0.5
+REACH = 4.0
+"""What is multiplied with the manner where it is feedback: a few events then move the user vector from the start."""
 GAIN, SPREAD = 10.0, 0.3
 """A few seen captions change what a word says of topic and manner."""
 USUAL_WORDS = 11.0
@@ -143,7 +145,7 @@ class CaptionEvents(nn.Module):
             value_BT=history.value_NT,
             kind_BT=torch.zeros_like(history.word_NTL[..., 0]),
             gap_BT=history.gap_NT,
-            residual_BTR=manner * history.value_NT[..., None],
+            residual_BTR=REACH * manner * history.value_NT[..., None],
         )
 
     def _content(self, topic: Tensor, manner: Tensor) -> Tensor:
