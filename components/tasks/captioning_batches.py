@@ -52,6 +52,8 @@ class Batch(NamedTuple):
     """A caption of each picture in each style."""
     style_NQ: Tensor
     """The style that each user wants of this picture after 0 to T of the events shown."""
+    shown_NT: Tensor
+    """The style of each caption in the histories; -1 at padding."""
     word_BUT: Tensor
     """The caption in that style, after the mark of the beginning."""
     next_BUT: Tensor
@@ -153,9 +155,14 @@ class TrainingBatches:
             library.viewers(row_NT, before_N, user_N, told_N),
             torch.from_numpy(library.word_CL[candidate_BS]),
             torch.from_numpy(style_NQ),
+            torch.from_numpy(np.where(np.arange(row_NT.shape[1]) < before_N[:, None], self.shown(row_NT), -1)),
             torch.from_numpy(word.reshape(shape)),
             torch.from_numpy(following.reshape(shape)),
         )
+
+    def shown(self, row_NT: Indices) -> Indices:
+        """The styles of the captions that the events in these rows of the log are about."""
+        return self.library.data.caption_style[self.library.log.caption_E[row_NT]].astype(np.int64)
 
     def wanted(self, user_N: Indices, image_N: Indices, row_NT: Indices) -> Indices:
         """The styles that users want of pictures at the times of 0 to T events in these rows of the log."""

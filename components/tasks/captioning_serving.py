@@ -89,12 +89,10 @@ class CaptioningServable:
         with torch.inference_mode():
             picture = model.see(torch.from_numpy(pixels.copy())[None])
             profile_NF = self._profile(profile)
-            nobody = model.nobody(picture, profile_NF)
-            user = nobody
-            if model.core is not None:
-                user = model.user_of(state, picture, profile_NF)
-            unknown = bool(torch.isnan(state[LAST_TIME]).all())
-            written = model.write(picture, user, None if unknown or model.core is None else nobody)
+            user = None if model.core is None else model.user_of(state, picture, profile_NF)
+            known = not bool(torch.isnan(state[LAST_TIME]).all())
+            nobody = model.nobody(picture, profile_NF) if known else None
+            written = model.write(picture, user, nobody)
         text = self.vocabulary.text(written.word_BQT[0, 0].tolist())
         return Captioned(text, float(written.score_BQ[0, 0]))
 
@@ -134,9 +132,14 @@ class CaptioningServable:
 
 
 def load_servable(folder: Path) -> CaptioningServable:
-    """Load `config.json`, `model.safetensors` and what `Vocabulary.write` left beside them."""
+    """Load `config.json`, `model.safetensors` and what `Vocabulary.write` left beside them.
+
+    Raises `ValueError` for a model that is told what its users want, as nobody knows that of real users.
+    """
     config = TrialConfig.model_validate(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     assert isinstance(config.model, CaptioningSettings), config.model
+    if config.model.told:
+        raise ValueError("a model with `told: true` is a ceiling to compare with and cannot be served")
     vocabulary = Vocabulary.read(folder)
     model = CaptioningModel(config.model, vocabulary)
     model.load_state_dict(safetensors.torch.load_file(folder / "model.safetensors"))

@@ -103,13 +103,18 @@ class CaptioningTraining(lightning.LightningModule):
         choice = taste(reading_NQV) @ manner_BSM.repeat_interleave(users, dim=0).transpose(1, 2)
         moment = torch.arange(reading_NQV.shape[1], device=choice.device)
         real_NQ = moment <= batch.viewers.before_N[:, None]
-        style = events.style_logits(manner_BSM)
-        target = torch.arange(style.shape[1], device=style.device).expand(len(style), -1)
+        shown_NT = batch.shown_NT >= 0
+        told = torch.cat([
+            events.style_logits(manner_BSM).flatten(0, 1),
+            events.style_logits(events.manner(batch.viewers.history.word_NTL[shown_NT])),
+        ])
+        styles = torch.arange(manner_BSM.shape[1], device=choice.device).repeat(len(manner_BSM))
+        styles = torch.cat([styles, batch.shown_NT[shown_NT]])
         seen = events.kind_logits(events.topic_of_tags(picture.tag_BG.detach()))
         read = events.kind_logits(events.topic_of_words(batch.candidate_BSL[:, 0]))
         return {
             "choice": CHOICE_WEIGHT * F.cross_entropy(choice[real_NQ], batch.style_NQ[real_NQ]),
-            "style": STYLE_WEIGHT * F.cross_entropy(style.flatten(0, 1), target.flatten()),
+            "style": STYLE_WEIGHT * F.cross_entropy(told, styles),
             "kind_seen": KIND_WEIGHT * F.cross_entropy(seen, batch.kind_B),
             "kind_read": KIND_WEIGHT * F.cross_entropy(read, batch.kind_B),
         }

@@ -131,3 +131,10 @@ def test_models_without_history_are_served_too(data, core, tmp_path):
     state = servable.step(servable.initial_state(), event())
     assert servable.caption(state, {}, picture()) == servable.caption(servable.initial_state(), {}, picture())
     assert servable.load_state(servable.dump_state(state)).keys() == state.keys()
+
+
+def test_a_told_model_is_not_served(data, tmp_path):
+    config = tiny_config(data.folder, {}, {"told": True})
+    (tmp_path / "config.json").write_text(config.model_dump_json(), encoding="utf-8")
+    with pytest.raises(ValueError, match="cannot be served"):
+        captioning.load_servable(tmp_path)
