@@ -78,21 +78,28 @@ def local_endpoint(home: Path, alias: str, tasks: Sequence[str], port: int) -> I
     check_port(port)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
-    quiet = LoggingConfig(log_level="WARNING", enable_access_log=False)
     try:
         _start_ray()
-        http = {"host": HOST, "port": port}
-        ray_serve.start(proxy_location="HeadOnly", http_options=http, logging_config=quiet)
-        try:
-            app = build_app(home, alias, tasks or SERVABLE)
-            ray_serve.run(app, name=APPLICATION, route_prefix="/", logging_config=quiet)
-            url = f"http://{HOST}:{port}"
-            _check_health(url)
+        with deployed(home, alias, tasks, port) as url:
             yield url
-        finally:
-            ray_serve.delete(APPLICATION)  # lets requests in progress finish
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def deployed(home: Path, alias: str, tasks: Sequence[str], port: int) -> Iterator[str]:
+    """Run the endpoint on the Ray that this process has joined, and yield its URL."""
+    quiet = LoggingConfig(log_level="WARNING", enable_access_log=False)
+    http = {"host": HOST, "port": port}
+    ray_serve.start(proxy_location="HeadOnly", http_options=http, logging_config=quiet)
+    try:
+        app = build_app(home, alias, tasks or SERVABLE)
+        ray_serve.run(app, name=APPLICATION, route_prefix="/", logging_config=quiet)
+        url = f"http://{HOST}:{port}"
+        _check_health(url)
+        yield url
+    finally:
+        ray_serve.delete(APPLICATION)  # lets requests in progress finish
 
 
 def _start_ray() -> None:
