@@ -20,7 +20,7 @@ import numpy as np
 from components.errors import AdaptuneError
 
 ASKED = 24
-"""How many questions or pictures are asked about."""
+"""How many questions or pictures are asked about, at most."""
 POSTS = 6
 """How many likes, and how many dislikes, the newcomer posts."""
 SECONDS_BETWEEN = 3600
@@ -98,7 +98,9 @@ def demonstrate_styles(client: httpx.Client, material: Material) -> StyleShift:
     checked(client.post("/v1/events", json={"user": newcomer, "events": events}))
     then = material.ask(client, newcomer)
     styles = material.styles_of([each["text"] for each in then])
-    shown = styles.index(liked) if liked in styles else 0
+    texts = enumerate(zip(first, then, strict=True))
+    changed = [place for place, (one, other) in texts if one["text"] != other["text"]]
+    shown = next((place for place in changed if styles[place] == liked), changed[0] if changed else 0)
     return StyleShift(
         model=first[0]["model"],
         outputs=material.outputs,
@@ -237,12 +239,11 @@ def checked(answer: httpx.Response) -> dict[str, Any]:
 
 
 def _spread(rows: np.ndarray, count: int, folder: Path) -> list[int]:
-    """Return `count` of the rows, evenly spread."""
-    if len(rows) < count:
-        raise AdaptuneError(
-            f"{folder}: the demonstration needs {count} examples in several styles, found {len(rows)}"
-        )
-    return [int(row) for row in rows[np.linspace(0, len(rows) - 1, count).astype(int)]]
+    """Return `count` of the rows, evenly spread, or all if there are fewer."""
+    if len(rows) < POSTS:
+        found = f"found {len(rows)}"
+        raise AdaptuneError(f"{folder}: the demonstration needs {POSTS} examples of every style, {found}")
+    return [int(row) for row in rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]]
 
 
 def _png(pixels: np.ndarray) -> bytes:
