@@ -131,12 +131,12 @@ class Answers:
 
         self.kind = EVENT_KIND
         self._data = data = open_questions(folder)
-        self.styles = data.styles
+        self.styles: Sequence[str] = data.styles
         spans = np.stack([data.answer_start, data.answer_end], axis=-1)
         pairs = [(one, other) for one in range(len(self.styles)) for other in range(one)]
         self._distinct = np.all([(spans[:, one] != spans[:, other]).any(-1) for one, other in pairs], axis=0)
         self._questions = _spread(np.flatnonzero(self._distinct & (data.part == VALIDATION)), ASKED, folder)
-        self.asked = [data.question_text[question] for question in self._questions]
+        self.asked: Sequence[str] = [data.question_text[question] for question in self._questions]
 
     def ask(self, client: httpx.Client, user: str) -> list[dict[str, Any]]:
         """Ask the questions."""
@@ -196,10 +196,10 @@ class Captions:
         self.kind = EVENT_KIND
         self._data = data = open_captions(folder)
         self._judge = open_styles(folder)
-        self.styles = data.styles
+        self.styles: Sequence[str] = data.styles
         self._images = _spread(np.flatnonzero(data.part == VALIDATION), ASKED, folder)
         self._files = [_png(data.pixels[image]) for image in self._images]
-        self.asked = [data.image_names[image] for image in self._images]
+        self.asked: Sequence[str] = [data.image_names[image] for image in self._images]
 
     def ask(self, client: httpx.Client, user: str) -> list[dict[str, Any]]:
         """Upload the pictures."""
