@@ -20,7 +20,7 @@ import numpy as np
 from components.errors import AdaptuneError
 
 ASKED = 24
-"""How many questions or pictures are asked about."""
+"""How many questions or pictures are asked about, at most."""
 POSTS = 6
 """How many likes, and how many dislikes, the newcomer posts."""
 SECONDS_BETWEEN = 3600
@@ -98,7 +98,9 @@ def demonstrate_styles(client: httpx.Client, material: Material) -> StyleShift:
     checked(client.post("/v1/events", json={"user": newcomer, "events": events}))
     then = material.ask(client, newcomer)
     styles = material.styles_of([each["text"] for each in then])
-    shown = styles.index(liked) if liked in styles else 0
+    texts = enumerate(zip(first, then, strict=True))
+    changed = [place for place, (one, other) in texts if one["text"] != other["text"]]
+    shown = next((place for place in changed if styles[place] == liked), changed[0] if changed else 0)
     return StyleShift(
         model=first[0]["model"],
         outputs=material.outputs,
@@ -129,12 +131,12 @@ class Answers:
 
         self.kind = EVENT_KIND
         self._data = data = open_questions(folder)
-        self.styles = data.styles
+        self.styles: Sequence[str] = data.styles
         spans = np.stack([data.answer_start, data.answer_end], axis=-1)
         pairs = [(one, other) for one in range(len(self.styles)) for other in range(one)]
         self._distinct = np.all([(spans[:, one] != spans[:, other]).any(-1) for one, other in pairs], axis=0)
         self._questions = _spread(np.flatnonzero(self._distinct & (data.part == VALIDATION)), ASKED, folder)
-        self.asked = [data.question_text[question] for question in self._questions]
+        self.asked: Sequence[str] = [data.question_text[question] for question in self._questions]
 
     def ask(self, client: httpx.Client, user: str) -> list[dict[str, Any]]:
         """Ask the questions."""
@@ -194,10 +196,10 @@ class Captions:
         self.kind = EVENT_KIND
         self._data = data = open_captions(folder)
         self._judge = open_styles(folder)
-        self.styles = data.styles
+        self.styles: Sequence[str] = data.styles
         self._images = _spread(np.flatnonzero(data.part == VALIDATION), ASKED, folder)
         self._files = [_png(data.pixels[image]) for image in self._images]
-        self.asked = [data.image_names[image] for image in self._images]
+        self.asked: Sequence[str] = [data.image_names[image] for image in self._images]
 
     def ask(self, client: httpx.Client, user: str) -> list[dict[str, Any]]:
         """Upload the pictures."""
@@ -237,12 +239,11 @@ def checked(answer: httpx.Response) -> dict[str, Any]:
 
 
 def _spread(rows: np.ndarray, count: int, folder: Path) -> list[int]:
-    """Return `count` of the rows, evenly spread."""
-    if len(rows) < count:
-        raise AdaptuneError(
-            f"{folder}: the demonstration needs {count} examples in several styles, found {len(rows)}"
-        )
-    return [int(row) for row in rows[np.linspace(0, len(rows) - 1, count).astype(int)]]
+    """Return `count` of the rows, evenly spread, or all if there are fewer."""
+    if len(rows) < POSTS:
+        found = f"found {len(rows)}"
+        raise AdaptuneError(f"{folder}: the demonstration needs {POSTS} examples of every style, {found}")
+    return [int(row) for row in rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]]
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import pyarrow as pa
 import pytest
 
 from components.config import SyntheticSettings
@@ -53,3 +56,21 @@ def test_missing_and_malformed_files_are_named(data, tmp_path):
     (tmp_path / EVENTS_FILE).write_bytes(b"half a download")
     with pytest.raises(DataError, match=rf"{EVENTS_FILE}: not an Arrow file"):
         Population(tmp_path)
+
+
+def test_a_passage_that_many_were_asked_about_is_kept_once(data, tmp_path):
+    """Every event holds it; without repetition and compressed, all events take less than a hundredth."""
+    passage = " ".join(str(number) for number in range(500))
+    contents = [f'{{"passage": "{passage}", "start": {row % 7}}}' for row in range(len(data.content))]
+    log = replace(data.event_columns(), content=pa.array(contents, pa.string()))
+
+    class Asked:
+        digest, name, user_ids, profile = data.digest, data.name, data.user_ids, data.profile
+        profile_fields = data.profile_fields
+
+        def event_columns(self):
+            return log
+
+    write_population(Asked(), tmp_path)
+    assert (tmp_path / EVENTS_FILE).stat().st_size < sum(map(len, contents)) / 100
+    assert [event.content for event in Population(tmp_path).events()] == contents
