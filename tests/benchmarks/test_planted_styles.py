@@ -10,7 +10,7 @@ from components.metrics.rows import macro
 pytestmark = pytest.mark.xdist_group("planted")
 
 SMALLER = {
-    "question-answering": ["data.articles=24", "model.hidden=32", "model.embedding=32", "training.epochs=5"],
+    "question-answering": ["model.hidden=32", "model.embedding=32", "training.epochs=6"],
 }
 
 
