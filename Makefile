@@ -1,9 +1,10 @@
 # Needs only Python 3.11 or 3.12 and make.
 #
-#   make demo    set up, run the quickstart sweep, compare, report, promote, serve
-#   make test    set up, run the whole test suite
-#   make lint    check style, formatting and types
-#   make clean   remove the environment and every cache; `runs/` stays
+#   make demo      set up, run the quickstart sweep, compare, report, promote, serve
+#   make demo-all  run and promote a sweep of each of the three tasks, serve all together; takes longer
+#   make test      set up, run the whole test suite
+#   make lint      check style, formatting and types
+#   make clean     remove the environment and every cache; `runs/` stays
 
 PYTHON ?= python3
 SWEEP := sweeps/quickstart.yaml
@@ -13,13 +14,22 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # One thread a process: contending threads make small recurrent steps many times slower.
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test lint clean
+.PHONY: demo demo-all test lint clean
 
 demo: .venv/.installed
 	$(BIN)/adaptune run $(SWEEP)
 	$(BIN)/adaptune compare $(SWEEP)
 	$(BIN)/adaptune report $(SWEEP)
 	$(BIN)/adaptune promote $(SWEEP)
+	$(BIN)/adaptune serve --demo
+
+demo-all: .venv/.installed
+	$(BIN)/adaptune run $(SWEEP)
+	$(BIN)/adaptune promote $(SWEEP)
+	$(BIN)/adaptune run sweeps/synthetic-question-answering.yaml
+	$(BIN)/adaptune promote sweeps/synthetic-question-answering.yaml
+	$(BIN)/adaptune run sweeps/synthetic-captioning.yaml
+	$(BIN)/adaptune promote sweeps/synthetic-captioning.yaml
 	$(BIN)/adaptune serve --demo
 
 test: .venv/.installed

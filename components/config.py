@@ -53,8 +53,8 @@ class SyntheticSettings(Settings):
     """Question answering: articles, a third of them to evaluate on."""
     passages: int = Field(default=8, ge=1, le=1000)
     """Question answering: passages an article."""
-    images: int = Field(default=900, ge=12, le=100_000)
-    """Captioning: pictures, a third of them to evaluate on."""
+    images: int = Field(default=1600, ge=16, le=100_000)
+    """Captioning: pictures, a quarter of them to evaluate on."""
     history: int = Field(default=20, ge=1, le=1000)
     """Question answering and captioning: outputs that each user was shown, with the user's feedback."""
     noise: float = Field(default=0.1, ge=0, le=1)

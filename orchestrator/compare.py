@@ -20,6 +20,7 @@ from components.metrics.rows import FULL_HISTORY, metric_names, metric_values, m
 from components.metrics.statistics import LEVEL, MissingTrials, average_seeds, compare_paired, estimate, holm
 from components.tasks import TaskInfo
 from orchestrator.comparison import ROLES, Comparison, Difference, Entry, Interval, Row, Slice
+from orchestrator.spec.problems import suggest
 
 if TYPE_CHECKING:
     from orchestrator.spec.sweep import Objective
@@ -40,10 +41,12 @@ def compare_entries(
     all_slices: bool = True,
     random_seed: int = 0,
     source: str = "",
+    group: str | None = None,
 ) -> Comparison:
     """Compare `entries` with the one named `baseline_name`, over `seeds`.
 
-    With `all_slices` false only the main slice is computed, which is faster. Raises `MissingTrials` naming
+    The result is about `group`, by default the task's main one. With `all_slices` false only the slice of this
+    group with full histories is computed, which is faster. Raises `MissingTrials` naming
     every row that lacks a seed, and `AdaptuneError` where rows were not evaluated on the same units.
     """
     ordered = sorted(entries, key=lambda entry: ROLES.index(entry.role))
@@ -52,7 +55,9 @@ def compare_entries(
         chosen: None for entry in ordered for table in entry.tables.values() for chosen in _slices_of(table)
     }
     wanted = sorted(present, key=lambda chosen: (chosen[0], chosen[1] != FULL_HISTORY, chosen[1]))
-    main = (task.main_group, FULL_HISTORY)
+    if group is not None and group not in task.groups:
+        raise AdaptuneError(f"there is no group {group!r} in {task.name}; {suggest(group, task.groups)}")
+    main = (group or task.main_group, FULL_HISTORY)
     if main not in present:
         raise AdaptuneError(
             f"{sweep}: no row was evaluated on {task.groups[main[0]].title} with full histories"
@@ -73,6 +78,7 @@ def compare_entries(
             if all_slices or chosen == main
         },
         source=source,
+        group=main[0],
     )
 
 

@@ -81,12 +81,13 @@ class Row:
             "parameters": self.parameters,
             "metrics": {name: _numbers(value) for name, value in self.metrics.items()},
             "against_baseline": {name: _numbers(value) for name, value in self.against_baseline.items()},
+            "model_minus": {name: _numbers(value) for name, value in self.model_minus.items()},
         }
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A sweep's rows side by side: the task's main group with full histories in `rows`, every slice in `slices`."""
+    """A sweep's rows side by side: one group with full histories in `rows`, every slice in `slices`."""
 
     sweep: str
     task: TaskInfo
@@ -100,11 +101,13 @@ class Comparison:
     slices: Mapping[Slice, tuple[Row, ...]]
     source: str = ""
     """Where the data is from, such as `movielens`."""
+    group: str = ""
+    """The group that `rows` are about, if not the task's main one."""
 
     @property
     def main(self) -> Slice:
-        """The main slice: the task's first group with full histories."""
-        return self.task.main_group, FULL_HISTORY
+        """The main slice: the group that this is about, by default the task's first one, with full histories."""
+        return self.group or self.task.main_group, FULL_HISTORY
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -133,6 +136,7 @@ class Comparison:
             "task": self.task.name,
             "objective": {"metric": self.metric, "mode": self.mode},
             "unit": self.task.unit,
+            "group": self.main[0],
             "part": self.part,
             "seeds": list(self.seeds),
             "test_looks": self.test_looks,

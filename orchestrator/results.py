@@ -51,9 +51,14 @@ def recorded_sweep(argument: str, ledger: Ledger) -> SweepSpec:
 
 
 def compare_sweep(
-    spec: SweepSpec, ledger: Ledger, workspace: Workspace, part: Part = "test", all_slices: bool = True
+    spec: SweepSpec,
+    ledger: Ledger,
+    workspace: Workspace,
+    part: Part = "test",
+    all_slices: bool = True,
+    group: str | None = None,
 ) -> "Comparison":
-    """Compare the final rows of a sweep on one part.
+    """Compare the final rows of a sweep on one part, over one group (by default the task's main one).
 
     Raises AdaptuneError while the sweep has no final rows, or a row lacks a seed.
     """
@@ -71,6 +76,7 @@ def compare_sweep(
         level=spec.compare.confidence,
         all_slices=all_slices,
         source=spec.data.source,
+        group=group,
     )
 
 

@@ -90,9 +90,11 @@ def findings(comparison: Comparison) -> list[str]:
         model = comparison.row(comparison.model.name, (name, history))
         if name != main and model is not None and comparison.metric in model.against_baseline:
             difference = model.against_baseline[comparison.metric]
+            share = comparison.possible_gain((name, history)).get(comparison.metric)
+            reached = "" if share is None else f", {share * 100:.0f} % of the possible gain"
             sentences.append(
                 f"On {model.units} {group.meaning}, the difference from "
-                f"{reference_name(comparison)} is {_size(comparison, difference)}."
+                f"{reference_name(comparison)} is {_size(comparison, difference)}{reached}."
             )
     return sentences
 

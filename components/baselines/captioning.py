@@ -3,8 +3,8 @@
 `constant-caption` gives every picture the one training caption that is most like all others; `constant-told` the one
 most like those in the style that its user wants, of which it is told. `nearest-picture` gives a picture a plain
 caption of the training picture whose pixels are nearest. `human` is told the style and gives a person's caption of
-the very picture in it: how far the classifier of styles agrees with people. It has no scores against references, as
-it is one itself.
+the very picture in it: how far the classifier of styles agrees with people, and how far factual captions of one
+picture agree with each other. Of the other styles a picture may have one caption only, so nothing more is compared.
 
 I pictures, C captions, S styles, N pairs.
 """
@@ -33,7 +33,7 @@ def trivial_rows(name: str, data: Captions, part: Literal["validation", "test"])
     """Evaluate the row `name` on the pairs of a part, in all groups."""
     pair = np.flatnonzero(data.part[data.pair_image] == PARTS[part])
     texts = [data.caption_text[caption] for caption in _written(name, data, pair)]
-    return caption_rows(data, pair, texts, FULL_HISTORY, slices=True, references=name != HUMAN)
+    return caption_rows(data, pair, texts, FULL_HISTORY, slices=True, human=name == HUMAN)
 
 
 def _written(name: str, data: Captions, pair: Indices) -> list[int]:

@@ -79,16 +79,27 @@ class Judge:
         )
 
     def compare(
-        self, image: Indices, style: Indices, texts: Sequence[str], parts: tuple[int, ...]
+        self,
+        image: Indices,
+        style: Indices,
+        texts: Sequence[str],
+        parts: tuple[int, ...],
+        others: bool = False,
     ) -> Compared:
         """Compare captions with those of their pictures in the styles given for them.
 
-        How rare an n-gram is for CIDEr-D is counted in all captions of the pictures of `parts`.
+        With `others`, a caption that is itself one of these is compared with the other ones, if there are any. How
+        rare an n-gram is for CIDEr-D is counted in all captions of the pictures of `parts`.
         """
         words = [tuple(split_words(text)) for text in texts]
         keys = list(zip(image.tolist(), style.tolist(), words, strict=True))
         place = {key: number for number, key in enumerate(dict.fromkeys(keys))}
         known = [self._known(number, each) for number, each, _ in place]
+        if others:
+            known = [
+                [reference for reference in references if tuple(reference) != output] or references
+                for references, (_, _, output) in zip(known, place, strict=True)
+            ]
         cider = self._cider_of(parts)
         outputs = [output for _, _, output in place]
         scored = list(zip(outputs, known, strict=True))

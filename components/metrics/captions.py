@@ -20,19 +20,23 @@ Indices = NDArray[np.integer]
 
 NAMED_STYLES = ("factual", "humorous", "romantic")
 """Styles with a BLEU-4 of their own, undefined where the data has other ones."""
-JUDGEMENTS = ("style_match", "satisfaction", "length_match", "content_match", "distinct", "adapted")
-"""The metrics that need no references: those of a human caption."""
+HUMAN = (
+    *("style_match", "satisfaction", "length_match", "content_match", "distinct", "adapted"),
+    *("cider_factual", "bleu4_factual"),
+)
+"""The metrics of a human caption: those that need no references, and those of the style with several of them."""
 
 
 def caption_rows(
-    data: Captions, pair: Indices, texts: Sequence[str], history: int, slices: bool, references: bool = True
+    data: Captions, pair: Indices, texts: Sequence[str], history: int, slices: bool, human: bool = False
 ) -> pa.Table:
     """Return the rows of one history length: one a picture, means over its pairs, or its part of the corpus BLEU.
 
     `pair` holds rows of `data.pair_user`, [N], and `texts` what was written for each. Group `unseen` holds the pairs
     of users whose preference never changes. With `slices`, users with one preference (`plain`), those whose
     preference depends on the picture (`conditional`) and those who have changed it (`drifting`) have rows of their
-    own; a group without a pair has none. Without `references`, only what needs none is scored, the rest is null.
+    own; a group without a pair has none. `human` says that the captions are the
+    pictures' own: each is compared with the others of its picture, and only `HUMAN` is scored.
     """
     user, image = data.pair_user[pair], data.pair_image[pair]
     drifts = data.drift_at[user] >= 0
@@ -42,14 +46,11 @@ def caption_rows(
         groups |= {"drifting": drifts}
     wanted = data.preference[user, data.kind[image]].astype(np.int64)
     scores = rubric(data, user, image, texts)
-    statistics = None
-    if references:
-        parts = tuple(np.unique(data.part[image]).tolist())
-        compared = judge_of(data.folder).compare(image, wanted, texts, parts)
-        statistics = compared.statistics
-        factual = wanted == _number(data, "factual")
-        scores |= {"cider": compared.cider, "cider_factual": np.where(factual, compared.cider, np.nan)}
-        scores |= {"rouge_l": compared.rouge_l}
+    parts = tuple(np.unique(data.part[image]).tolist())
+    compared = judge_of(data.folder).compare(image, wanted, texts, parts, others=human)
+    factual = wanted == _number(data, "factual")
+    scores |= {"cider": compared.cider, "rouge_l": compared.rouge_l}
+    scores |= {"cider_factual": np.where(factual, compared.cider, np.nan)}
     tables = []
     for group, chosen in groups.items():
         shown, place = np.unique(image[chosen], return_inverse=True)
@@ -59,8 +60,9 @@ def caption_rows(
         metrics["distinct"] = _means(
             _distinct(image[chosen], texts, np.flatnonzero(chosen)), place, len(shown)
         )
-        if statistics is not None:
-            metrics |= _bleu(data, statistics[chosen], wanted[chosen], place, len(shown))
+        metrics |= _bleu(data, compared.statistics[chosen], wanted[chosen], place, len(shown))
+        if human:
+            metrics = {name: metrics[name] for name in HUMAN}
         names = [data.image_names[number] for number in shown]
         tables.append(evaluation_rows(names, group, history, np.bincount(place), metrics))
     return concat_rows(tables)

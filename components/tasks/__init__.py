@@ -214,6 +214,8 @@ TASKS: dict[str, TaskInfo] = {
             for source in ("squad", "synthetic")
         },
         servable="answer",
+        told="model.told",
+        adaptation=Adaptation(group="drifting", metric="adapted"),
         claims=QUESTION_ANSWERING,
     ),
     "captioning": TaskInfo(

@@ -19,6 +19,7 @@ from components.metrics.rows import FULL_HISTORY, concat_rows
 from components.randomness import derive_seed
 from components.tasks.question_answering_batches import Library, Readers, Texts
 from components.tasks.question_answering_model import QuestionAnsweringModel
+from components.tasks.question_answering_pointers import Spans
 
 PARTS = {"validation": 1, "test": 2}
 HISTORY_CUTS = (0, 1, 2, 5, 20)
@@ -111,10 +112,14 @@ def predict(
         texts = Texts(*(field.to(device) for field in texts))
         reading = model.read(texts)
         user_N = reader[data.pair_user[pair[place_BU]].ravel()]
+        known: dict[bytes, Spans] = {}
         for cut, span in zip(cuts, spans, strict=True):
             first_N, last_N = shown_events(data, user_N, cut)
-            readers = _readers(library, user_N, first_N, last_N, texts.kind_B.cpu().numpy(), device)
-            answer = model.answer(reading, model.users(texts, readers))
+            shown = b"" if model.events is None else np.stack([first_N, last_N]).tobytes()
+            if shown not in known:
+                readers = _readers(library, user_N, first_N, last_N, texts.kind_B.cpu().numpy(), device)
+                known[shown] = model.answer(reading, model.users(texts, readers))
+            answer = known[shown]
             span[0, place_BU] = answer.start.expand(place_BU.shape).cpu().numpy()
             span[1, place_BU] = answer.end.expand(place_BU.shape).cpu().numpy() + 1
     return [Answers(pair, start, end, read) for start, end in spans]

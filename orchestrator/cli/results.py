@@ -46,6 +46,10 @@ def compare(
     validation: Annotated[
         bool, typer.Option("--validation", help="Compare on the validation part instead of the test part.")
     ] = False,
+    group: Annotated[
+        str | None,
+        typer.Option("--group", help="Compare over another of the task's groups, such as unseen users."),
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -57,7 +61,7 @@ def compare(
     workspace, ledger = open_ledger(home)
     part: Part = "validation" if validation else "test"
     spec = _last_run(sweep, ledger)
-    comparison = compare_sweep(spec, ledger, workspace, part, all_slices=False)
+    comparison = compare_sweep(spec, ledger, workspace, part, all_slices=False, group=group)
     paper = paper_tables(comparison)
     document = {**comparison.to_json(), "paper": paper.to_json() if paper else None}
     emit(document, as_json, lambda console: console.print(comparison_view(comparison)))

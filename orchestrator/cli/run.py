@@ -161,7 +161,7 @@ def print_outcome(console: "Console", outcome: "Outcome") -> None:
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in outcome.best["metrics"].items())
         console.print(f"best on validation: {point}; trial {outcome.best['trial']}: {metrics}")
     if outcome.left_out:
-        counts = ", ".join(f"{count:,} {reason}" for reason, count in outcome.left_out.items())
+        counts = ", ".join(f"{reason} ({count:,})" for reason, count in outcome.left_out.items())
         console.print(f"left out of the data: {counts}", markup=False)
     for problem in outcome.mirror_problems:
         console.print(f"not mirrored to Weights & Biases: {problem}")

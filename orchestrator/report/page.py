@@ -75,11 +75,11 @@ def _view(report: ReportData) -> dict[str, Any]:
     }
 
 
-def _other_groups(comparison: Comparison) -> list[tuple[str, Group, Drawn]]:
-    """Name, words and leaderboard of each group beside the main one."""
+def _other_groups(comparison: Comparison) -> list[tuple[str, Group, Drawn, Drawn]]:
+    """Name, words, leaderboard and contributions of each group beside the main one."""
     main, history = comparison.main
     return [
-        (name, group, leaderboard(comparison, (name, history)))
+        (name, group, leaderboard(comparison, (name, history)), contributions(comparison, (name, history)))
         for name, group in comparison.task.groups.items()
         if name != main and (name, history) in comparison.slices
     ]

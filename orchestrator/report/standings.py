@@ -95,12 +95,15 @@ def _leaderboard_line(comparison: Comparison, metric: Metric, row: Row, axis: Ax
     )
 
 
-def contributions(comparison: Comparison) -> Drawn:
-    """Show what the model loses without a part, or reading another user: the model minus each such row."""
+def contributions(comparison: Comparison, chosen: Slice | None = None) -> Drawn:
+    """Show what the model loses without a part, or reading another user: the model minus each such row.
+
+    By default on the main slice.
+    """
     metric = comparison.task.metrics[comparison.metric]
     rows = [
         row
-        for row in comparison.rows
+        for row in comparison.slices.get(chosen or comparison.main, ())
         if row.role in ("ablation", "control", "baseline") and comparison.metric in row.model_minus
     ]
     differences = [row.model_minus[comparison.metric] for row in rows]

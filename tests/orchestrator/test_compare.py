@@ -41,13 +41,18 @@ def comparison(entries):
 def test_json_has_the_announced_shape(comparison):
     document = json.loads(json.dumps(comparison.to_json(), allow_nan=False))
     assert list(document) == [
-        "sweep", "task", "objective", "unit", "part", "seeds", "test_looks", "possible_gain", "rows",
+        "sweep", "task", "objective", "unit", "group", "part", "seeds", "test_looks", "possible_gain",
+        "rows",
     ]  # fmt: skip
     assert (document["unit"], document["seeds"], document["test_looks"]) == ("user", [0, 1], 3)
     rows = {row["name"]: row for row in document["rows"]}
     assert list(rows["model"]) == [
-        "name", "role", "units", "parameters", "metrics", "against_baseline", "users",
+        "name", "role", "units", "parameters", "metrics", "against_baseline", "model_minus", "users",
     ]  # fmt: skip
+    assert rows["model"]["model_minus"] == {}
+    minus = rows["no-feedback"]["model_minus"]["accuracy"]["difference"]
+    of = {name: rows[name]["metrics"]["accuracy"]["mean"] for name in ("model", "no-feedback")}
+    assert minus == pytest.approx(of["model"] - of["no-feedback"])
     assert rows["model"]["users"] == rows["model"]["units"]
     assert set(rows["model"]["metrics"]["accuracy"]) == {"mean", "low", "high"}
     assert set(rows["model"]["against_baseline"]["accuracy"]) == {
@@ -123,6 +128,17 @@ def test_only_the_main_slice_on_request(entries, comparison):
     quick = compare(entries, all_slices=False)
     assert list(quick.slices) == [("seen", -1)]
     assert quick.to_json() == comparison.to_json()
+
+
+def test_another_group_can_be_what_it_is_about(entries, comparison):
+    result = compare(entries, group="unseen", all_slices=False)
+    assert result.main == ("unseen", -1) and result.to_json()["group"] == "unseen"
+    assert result.rows == comparison.slices[("unseen", -1)]
+    console = Console(width=140, record=True, file=StringIO())
+    console.print(comparison_view(result))
+    assert "12 unseen users" in console.export_text()
+    with pytest.raises(AdaptuneError, match="did you mean 'unseen'"):
+        compare(entries, group="unsen")
 
 
 def test_a_row_with_missing_seeds_is_refused(entries):

@@ -66,6 +66,8 @@ def test_the_claims_are_those_of_the_paper():
 def test_claims_and_adaptation_are_about_what_the_task_has(task):
     assert all(claim.metric in task.metrics for claim in (task.claims.rows if task.claims else ()))
     assert set(task.claims.sources if task.claims else ()) <= set(task.sources)
+    assert ("told" in task.settings.model_fields) == (task.told == "model.told")
+    assert ("drifting" in task.groups) == (task.adaptation is not None)
     if task.adaptation is not None:
         assert task.adaptation.group in task.groups and task.adaptation.metric in task.metrics
 

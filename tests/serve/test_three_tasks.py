@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-from ray import serve as ray_serve
 
 from components.data.population import Population
 from orchestrator.cluster import ray_cluster
@@ -37,16 +36,12 @@ SWEEPS: dict[str, dict[str, Any]] = {
         "training": {"epochs": 3, "learning_rate": 5e-3, "batch_size": 16},
     },
     "captioning": {
-        "data": POPULATION | {"images": 200},
+        "data": POPULATION | {"images": 150},
         "model": {
-            "personalization": CORE,
-            "hidden": 48,
-            "layers": 1,
-            "heads": 2,
-            "dropout": 0.0,
-            "guidance": 4,
+            "personalization": CORE | {"window": 8},
+            **{"hidden": 32, "layers": 1, "heads": 2, "dropout": 0.0, "beam": 1, "guidance": 3.0},
         },
-        "training": {"epochs": 8, "learning_rate": 5e-3, "batch_size": 4},
+        "training": {"epochs": 8, "learning_rate": 6e-3, "batch_size": 3},
     },
 }
 
@@ -76,7 +71,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def client(home: Path) -> Iterator[httpx.Client]:
     with deployed(home, "champion", (), free_port()) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield client
-    ray_serve.shutdown()
 
 
 def folder_of(home: Path, task: str) -> Path:

@@ -8,7 +8,7 @@ import pytest
 from components.baselines.captioning import medoid, nearest_pictures, trivial_rows
 from components.data import store
 from components.data.captions import Captions, open_captions
-from components.metrics.captions import JUDGEMENTS
+from components.metrics.captions import HUMAN
 from components.metrics.rows import macro, metric_names
 from components.tasks import TASKS
 from tests.components.data.flickr_fixtures import tiny_settings, write_flickr
@@ -28,7 +28,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Captions:
 def test_every_row_has_every_group(data, name, part):
     rows = trivial_rows(name, data, part)
     assert set(rows["group"].to_pylist()) == set(INFO.groups)
-    assert set(metric_names(rows)) == (set(JUDGEMENTS) if name == "human" else set(INFO.metrics))
+    assert set(metric_names(rows)) == (set(HUMAN) if name == "human" else set(INFO.metrics))
     images = {
         data.image_names[image] for image in np.flatnonzero(data.part == {"validation": 1, "test": 2}[part])
     }

@@ -7,7 +7,7 @@ from sacrebleu.metrics.bleu import BLEU
 
 from components.data import store
 from components.data.captions import Captions, open_captions, split_words
-from components.metrics.captions import JUDGEMENTS, caption_rows, rubric
+from components.metrics.captions import HUMAN, caption_rows, rubric
 from components.metrics.rows import macro, metric_names, metric_values, select_slice
 from components.tasks import TASKS
 from tests.components.data.flickr_fixtures import tiny_settings, write_flickr
@@ -145,11 +145,24 @@ def test_the_rubric_by_hand(data, pair):
     assert not scores["content_match"].any() and (scores["satisfaction"] == 1).all()
 
 
-def test_without_references_nothing_is_compared_with_them(data, pair):
+def test_a_human_caption_is_compared_with_the_others_of_its_picture(data, pair):
     texts = in_style(data, pair, wanted(data, pair))
-    full, part = (caption_rows(data, pair, texts, -1, True, references=each) for each in (True, False))
-    assert set(metric_names(part)) == set(JUDGEMENTS)
-    assert part.equals(full.select(part.column_names))
+    full, part = (caption_rows(data, pair, texts, -1, True, human=each) for each in (False, True))
+    assert set(metric_names(part)) == set(HUMAN)
+    judged = [name for name in part.column_names if not name.endswith("factual")]
+    assert part.select(judged).equals(full.select(judged))
+    one, other = macro(full, "unseen"), macro(part, "unseen")
+    assert one["bleu4_factual"] == pytest.approx(1) and 0 < other["bleu4_factual"] < 0.9
+    assert 0 < other["cider_factual"] < one["cider_factual"]
+    plain = pair[(wanted(data, pair) == 0) & (data.drift_at[data.pair_user[pair]] < 0)]
+    outputs, known = [], []
+    for image in data.pair_image[plain].tolist():
+        first, *rest = (data.caption_text[caption] for caption in data.captions_of(image, 0))
+        outputs.append(" ".join(split_words(first)))
+        known.append([" ".join(split_words(text)) for text in rest])
+    streams = list(zip(*known, strict=True))
+    expected = BLEU(tokenize="none", force=True).corpus_score(outputs, streams).score / 100
+    assert other["bleu4_factual"] == pytest.approx(expected, abs=1e-8)
 
 
 def test_without_named_styles_their_scores_are_undefined(tmp_path):

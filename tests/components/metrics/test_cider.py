@@ -8,7 +8,29 @@ from hypothesis import strategies as st
 
 from components.metrics.cider import Cider, rouge_l
 
-LOG2 = math.log(2)
+CASES = (
+    (
+        "a dog runs in the snow",
+        ["a black dog runs in the snow", "a dog is running through deep snow"],
+        4.151229453,
+        0.910447761,
+    ),
+    (
+        "two children play on the beach near the water",
+        ["two girls play on the beach", "the two girls are playing near the water", "children at the beach"],
+        2.421976239,
+        0.691609977,
+    ),
+    ("a man", ["a man rides a red bike"], 1.347035215, 0.458646617),
+    (
+        "a man climbs the rock in a red red red shirt",
+        ["a man in a red shirt climbs a rock", "a climber"],
+        1.438352385,
+        0.611018364,
+    ),
+    ("a cat sleeps", ["the dog jumps over a log"], 0.016082145, 0.209621993),
+)
+"""Outputs, their references, and what pycocoevalcap 1.2 scores them: CIDEr-D over these documents, and ROUGE-L."""
 
 
 def words(*texts: str) -> list[list[str]]:
@@ -88,3 +110,10 @@ def test_rouge_by_hand():
     expected = (1 + 1.2**2) * precision / (1 + 1.2**2 * precision)
     assert rouge_l(output, words("the dog runs through the snow", "the snow")) == pytest.approx(expected)
     assert rouge_l(output, words("cats")) == rouge_l([], words("cats")) == rouge_l(["a"], [[]]) == 0
+
+
+def test_scores_are_those_of_the_reference_tool():
+    cider = Cider([words(*references) for _, references, _, _ in CASES])
+    for output, references, expected_cider, expected_rouge in CASES:
+        assert cider.score(output.split(), words(*references)) == pytest.approx(expected_cider, abs=1e-8)
+        assert rouge_l(output.split(), words(*references)) == pytest.approx(expected_rouge, abs=1e-8)

@@ -33,6 +33,6 @@ def test_what_the_data_could_not_use_is_said():
     counted = replace(ENDED, left_out={"missing pictures": 2, "pictures in no list": 1000})
     assert (
         printed(counted).splitlines()[1]
-        == "left out of the data: 2 missing pictures, 1,000 pictures in no list"
+        == "left out of the data: missing pictures (2), pictures in no list (1,000)"
     )
     assert counted.to_json()["left_out"] == {"missing pictures": 2, "pictures in no list": 1000}
