@@ -54,7 +54,7 @@ class SyntheticSettings(Settings):
     passages: int = Field(default=8, ge=1, le=1000)
     """Question answering: passages an article."""
     images: int = Field(default=1600, ge=16, le=100_000)
-    """Captioning: pictures, a quarter of them to evaluate on."""
+    """Captioning: pictures, a fifth of them to evaluate on."""
     history: int = Field(default=20, ge=1, le=1000)
     """Question answering and captioning: outputs that each user was shown, with the user's feedback."""
     noise: float = Field(default=0.1, ge=0, le=1)

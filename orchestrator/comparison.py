@@ -157,14 +157,13 @@ class Comparison:
         rows = self.slices.get(chosen or self.main, ())
         oracle = next((row for row in rows if row.role == "oracle"), None)
         model = next((row for row in rows if row.role == "model"), None)
+        if oracle is None or model is None:
+            return {}
         shares: dict[str, float] = {}
-        for name, possible in oracle.against_baseline.items() if oracle and model else ():
+        for name, possible in oracle.against_baseline.items():
             sign = 1 if self.task.metrics[name].mode == "max" else -1
-            if (
-                name in model.against_baseline
-                and sign * possible.difference > 0
-                and possible.p_adjusted < ALPHA
-            ):
+            shown = sign * possible.difference > 0 and possible.p_adjusted < ALPHA
+            if shown and name in model.against_baseline:
                 shares[name] = model.against_baseline[name].difference / possible.difference
         return shares
 

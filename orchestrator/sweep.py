@@ -51,9 +51,9 @@ class Sweep:
 
         return run_sweep(self.spec, self.workspace, address, retry_failed, accept_stale)
 
-    def compare(self, part: Part = "test") -> "Comparison":
-        """Compare the rows of the finished sweep; `.frame()` of it is a tidy pandas frame."""
-        return compare_sweep(self.spec, self.ledger, self.workspace, part)
+    def compare(self, part: Part = "test", group: str | None = None) -> "Comparison":
+        """Compare the rows of the finished sweep; `.frame()` of it is a tidy pandas frame of all groups."""
+        return compare_sweep(self.spec, self.ledger, self.workspace, part, group=group)
 
     def trials(self) -> "pd.DataFrame":
         """Return one line a trial: its phase, row, state, grid point and validation metrics."""

@@ -54,8 +54,8 @@ def paper_view(paper: PaperTables | None) -> Iterator[Table | Text]:
         )
     yield table
     for part in paper.parts:
-        headings = (part.metric.label, "paper", "model minus row", "paper", "p adj.", "of the gain", "paper")
-        table = _table("Without one part", headings)
+        columns = (part.metric.label, "paper", "model minus row", "paper", "p adj.", "of the gain", "paper")
+        table = _table("Without one part", columns)
         for one in part.lines:
             table.add_row(
                 one.row.name,

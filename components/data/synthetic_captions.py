@@ -24,7 +24,7 @@ STYLES = ("factual", "humorous", "romantic")
 FACTUAL_CAPTIONS = 5
 STYLED_CAPTIONS = 2
 """Of each style beside the factual one."""
-EVALUATION_SHARE = 1 / 8
+EVALUATION_SHARE = 1 / 10
 """Share of the pictures that are the validation part; as many are the test part."""
 BIG_SHARE = 0.5
 """Share of the pictures that show one big subject; the others show one to three small ones."""

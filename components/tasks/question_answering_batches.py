@@ -80,13 +80,17 @@ class Readers(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Questions, users and the answers that the users want."""
+    """Questions, users, and the answers that are acceptable in each style, of which each user wants one."""
 
     texts: Texts
     readers: Readers
-    start_BU: Tensor
-    end_BU: Tensor
+    start_BS: Tensor
+    end_BS: Tensor
     """The last token of the answer, inclusive."""
+
+    def wanted_BU(self) -> Tensor:
+        """Number of the style that each user wants."""
+        return self.readers.wanted_N.unflatten(0, (len(self.start_BS), -1))
 
 
 def texts_of(lexicon: Lexicon, asked: Sequence[Asked]) -> Texts:
@@ -213,15 +217,11 @@ class TrainingBatches:
         )
         kind_N = np.repeat(data.kind[question_B], self.users_per_question)
         wanted_N = preference_NK[np.arange(len(user_N)), kind_N].astype(np.int64)
-        start, end = (
-            bounds[question_B[:, None], wanted_N.reshape(user_BU.shape)].astype(np.int64)
-            for bounds in (data.answer_start, data.answer_end)
-        )
         return Batch(
             self.library.texts(question_B, passage_B),
             self.library.readers(row_NT, before_N, user_N, wanted_N),
-            torch.from_numpy(start),
-            torch.from_numpy(end - 1),
+            torch.from_numpy(data.answer_start[question_B].astype(np.int64)),
+            torch.from_numpy(data.answer_end[question_B].astype(np.int64) - 1),
         )
 
     def _histories(

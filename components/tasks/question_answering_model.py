@@ -87,14 +87,13 @@ class QuestionAnsweringModel(nn.Module):
         return vector_N1V[:, 0].unflatten(0, (batch, users))
 
     def log_likelihood(
-        self, reading: Reading, user_BUV: Tensor | None, start_BU: Tensor, end_BU: Tensor
+        self, reading: Reading, user_BUV: Tensor | None, start_BUS: Tensor, end_BUS: Tensor
     ) -> Tensor:
-        """Log-probability of spans, `end_BU` inclusive: (B, U)."""
+        """Log-probability of S spans for each user, `end_BUS` inclusive: (B, U, S)."""
         focus = self.pointers.focus(reading, user_BUV)
-        users = start_BU.shape[1]
-        first = focus.start_BUT.expand(-1, users, -1).gather(2, start_BU[..., None])
-        last = self.pointers.end(reading, focus, user_BUV, start_BU[..., None])
-        return first[..., 0] + last[:, :, 0].gather(2, end_BU[..., None])[..., 0]
+        first = focus.start_BUT.expand(-1, start_BUS.shape[1], -1).gather(2, start_BUS)
+        last = self.pointers.end(reading, focus, user_BUV, start_BUS)
+        return first + last.gather(3, end_BUS[..., None])[..., 0]
 
     def answer(self, reading: Reading, user_BUV: Tensor | None) -> Spans:
         """Find the answers to give; with one user in place of U where all are treated alike."""
@@ -105,6 +104,17 @@ class QuestionAnsweringModel(nn.Module):
         """The beginning of each question as the vocabulary numbers it, 0 where padding."""
         number = texts.word_W[texts.question_BL] * texts.mask_BL()
         return number[:, :MOST_WORDS]
+
+
+def choice_loss(likelihood_BUS: Tensor, wanted_BU: Tensor, start_BS: Tensor, end_BS: Tensor) -> Tensor:
+    """Negative log of the probability of the wanted answer among the acceptable ones; a mean.
+
+    `likelihood_BUS` holds the log-probabilities of the answers in S styles; equal ones count once.
+    """
+    same_BSS = (start_BS[:, :, None] == start_BS[:, None]) & (end_BS[:, :, None] == end_BS[:, None])
+    repeated_BS = same_BSS.tril(-1).any(-1)
+    total_BU = likelihood_BUS.masked_fill(repeated_BS[:, None], float("-inf")).logsumexp(-1)
+    return (total_BU - likelihood_BUS.gather(2, wanted_BU[..., None])[..., 0]).mean()
 
 
 def place_loss(reading: Reading, start_BU: Tensor, end_BU: Tensor) -> Tensor:

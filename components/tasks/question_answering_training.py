@@ -11,13 +11,16 @@ from components.config import QuestionAnsweringSettings, TrialConfig
 from components.data.questions import Questions
 from components.personalization.initialization import initialize
 from components.tasks.question_answering_batches import Batch, Library, TrainingBatches
-from components.tasks.question_answering_model import QuestionAnsweringModel, place_loss
+from components.tasks.question_answering_model import QuestionAnsweringModel, choice_loss, place_loss
 from components.tasks.question_answering_vocabulary import Vocabulary
 
 AVERAGING = 0.995
 """Share of the averaged weights that a step keeps (exponential moving average)."""
 PLACE_WEIGHT = 0.5
 """Weight of the loss that teaches the reader where the answer is, whatever its extent."""
+
+CHOICE_WEIGHT = 1.0
+"""Weight of the loss that teaches which of the acceptable answers a user wants, wherever the reader looks."""
 
 
 class QuestionAnsweringTraining(lightning.LightningModule):
@@ -59,13 +62,20 @@ class QuestionAnsweringTraining(lightning.LightningModule):
         return torch.optim.AdamW(groups, lr=training.learning_rate, fused=fused)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Return the negative log-likelihood of the wanted spans plus the weighted loss of their place."""
-        model = self.trained
+        """Return the negative log-likelihood of the wanted spans, plus the weighted losses of place and choice."""
+        model, wanted_BU = self.trained, batch.wanted_BU()
         reading = model.read(batch.texts)
         user = model.users(batch.texts, batch.readers)
-        loss = -model.log_likelihood(reading, user, batch.start_BU, batch.end_BU).mean()
-        loss = loss + PLACE_WEIGHT * place_loss(reading, batch.start_BU, batch.end_BU)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.start_BU))
+        treated = 1 if user is None else user.shape[1]
+        spans = (bound_BS[:, None].expand(-1, treated, -1) for bound_BS in (batch.start_BS, batch.end_BS))
+        likelihood_BUS = model.log_likelihood(reading, user, *spans).expand(-1, wanted_BU.shape[1], -1)
+        loss = -likelihood_BUS.gather(2, wanted_BU[..., None]).mean()
+        start_BU, end_BU = (bound_BS.gather(1, wanted_BU) for bound_BS in (batch.start_BS, batch.end_BS))
+        loss = loss + PLACE_WEIGHT * place_loss(reading, start_BU, end_BU)
+        if user is not None:
+            choice = choice_loss(likelihood_BUS, wanted_BU, batch.start_BS, batch.end_BS)
+            loss = loss + CHOICE_WEIGHT * choice
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(wanted_BU))
         return loss
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_index: int) -> None:

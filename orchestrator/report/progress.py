@@ -36,6 +36,8 @@ class AdaptationCurve:
 
     metric: Metric
     curve: ByHistory
+    followed: str
+    """When the model has followed them, as a sentence; empty where the metric is no share."""
 
 
 def cold_start(comparison: Comparison) -> list[ByHistory]:
@@ -55,7 +57,28 @@ def adaptation(comparison: Comparison) -> AdaptationCurve | None:
     if changing is None:
         return None
     curve = _by_history(comparison, changing.group, changing.metric, "events after the change")
-    return AdaptationCurve(comparison.task.metrics[changing.metric], curve) if curve is not None else None
+    if curve is None:
+        return None
+    metric = comparison.task.metrics[changing.metric]
+    return AdaptationCurve(metric, curve, _followed(comparison) if metric.percent else "")
+
+
+def _followed(comparison: Comparison) -> str:
+    """Say after how many events the model's share is above one half, and stays there."""
+    changing = comparison.task.adaptation
+    assert changing is not None
+    shares = [
+        (history, row.metrics[changing.metric].mean)
+        for group, history in sorted(comparison.slices)
+        if group == changing.group and history >= 0
+        if (row := _row_of(comparison, (group, history), "model")) and changing.metric in row.metrics
+    ]
+    below = [history for history, share in shares if share <= 0.5]
+    above = [history for history, share in shares if not below or history > below[-1]]
+    if not above:
+        return "The model's share is not above one half at any of these."
+    events = "event" if above[0] == 1 else "events"
+    return f"From {above[0]} {events} on, the model's share is above one half."
 
 
 def _by_history(comparison: Comparison, group: str, name: str, counted: str) -> ByHistory | None:

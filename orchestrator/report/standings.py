@@ -47,6 +47,8 @@ class Line:
     interval: str
     mark: Mark | None
     difference: Stated | None
+    ceiling: bool = False
+    """Whether the row was told the truth."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def leaderboard(comparison: Comparison, chosen: Slice | None = None) -> Drawn:
 def _leaderboard_line(comparison: Comparison, metric: Metric, row: Row, axis: Axis) -> Line:
     interval = row.metrics.get(comparison.metric)
     if interval is None:
-        return Line(row, write.MISSING, "", None, None)
+        return Line(row, write.MISSING, "", None, None, is_ceiling(comparison, row))
     difference = row.against_baseline.get(comparison.metric)
     return Line(
         row=row,
@@ -92,6 +94,7 @@ def _leaderboard_line(comparison: Comparison, metric: Metric, row: Row, axis: Ax
         interval=write.metric_interval(metric, interval),
         mark=Mark.on(axis, interval.mean, interval.low, interval.high),
         difference=None if difference is None else _state(comparison, metric, difference),
+        ceiling=is_ceiling(comparison, row),
     )
 
 

@@ -16,7 +16,7 @@ COMPARISON = {
         {
             "name": "model",
             "role": "model",
-            "users": 854,
+            "units": 854,
             "parameters": 12345,
             "metrics": {"accuracy": interval(0.7), "auc": interval(0.75)},
             "against_baseline": {
@@ -33,7 +33,7 @@ COMPARISON = {
         {
             "name": "popularity",
             "role": "trivial",
-            "users": 854,
+            "units": 854,
             "parameters": 0,
             "metrics": {"ndcg@10": interval(0.09)},
             "against_baseline": {},

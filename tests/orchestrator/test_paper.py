@@ -159,6 +159,8 @@ def test_users_who_change_get_a_curve_of_their_own(comparison):
     text = " ".join(" ".join(page.text).split())
     assert "adaptation" in page.ids and "After a change of preference" in text
     assert "Adapted (share in the new style) by the number of events" in text
+    shares = {cut: found.row("model", ("unseen", cut)).metrics["adapted"].mean for cut in (0, 1, 2, 5, 20)}
+    assert min(shares.values()) > 0.5 and "From 0 events on, the model's share is above one half." in text
     assert text.count("Drifting users (12 users)") == 1  # and not among the curves of cold start
 
 

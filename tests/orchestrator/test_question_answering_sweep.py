@@ -13,8 +13,8 @@ from tests.orchestrator.sweeping import Call, adaptune, end, start, write_sweep
 
 pytestmark = pytest.mark.xdist_group("ray")
 
-TRIALS = 3
-"""Model, baseline and one ablation."""
+TRIALS = 4
+"""Model, baseline, one ablation and the ceiling."""
 
 
 def reading(root: Path) -> dict[str, Any]:
@@ -28,7 +28,10 @@ def reading(root: Path) -> dict[str, Any]:
             "personalization": {"layers": 1, "hidden": 16, "window": 4, "heads": 2},
         },
         "training": {"batch_size": 16, "epochs": 1, "learning_rate": 0.003},
-        "ablations": {"no-attention": {"model.personalization.attention": False}},
+        "ablations": {
+            "no-attention": {"model.personalization.attention": False},
+            "oracle": {"model.told": True},
+        },
         "controls": ["shuffled-users"],
         "tracking": {"enabled": False},
     }
@@ -59,7 +62,11 @@ def test_rows_are_paired_by_passage_and_speak_of_passages(finished):
     assert list(rows) == [
         *("model", "no-attention", "shuffled-users", "baseline"),
         *("lexical", "lexical-told", "style-short", "style-long", "style-clause"),
+        "oracle",
     ]
+    assert rows["oracle"]["role"] == "oracle"
+    lines = {line["row"] for line in document["paper"]["ablations"]["f1"]}
+    assert lines == {"model", "no-attention", "baseline"}
     assert {row["units"] for row in rows.values()} == {5}  # the passages of the one test article
     assert rows["style-short"]["metrics"]["official_em"]["mean"] == 1
     assert rows["style-short"]["metrics"]["em_short"]["mean"] == 1
@@ -82,6 +89,8 @@ def test_the_report_speaks_of_passages(finished, tmp_path):
         "Unseen users whose preference depends on the question",
         "Unseen users with one preference",
         "Cold start",
+        "After a change of preference",
+        "Beside the paper",
         "no-attention",
     ):
         assert said in page, said

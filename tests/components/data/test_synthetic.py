@@ -10,7 +10,7 @@ from scipy.special import ndtr, ndtri
 from sklearn.linear_model import LogisticRegression
 
 from components.config import SyntheticSettings
-from components.data import store, synthetic
+from components.data import simulation, store, synthetic, synthetic_captions, synthetic_questions
 from components.data.interactions import Interactions, open_interactions
 
 
@@ -223,9 +223,11 @@ def estimate_features(
 
 
 def test_the_defaults_have_not_changed_without_a_new_version():
-    """Digests leave defaults out, so a new default needs a new `VERSION`, here and there."""
+    """Digests leave defaults out, so a new default needs new versions of what it decides, here and there."""
     assert synthetic.VERSION == 3
+    assert (synthetic_questions.VERSION, synthetic_captions.VERSION, simulation.VERSION) == (1, [1, 1], 2)
     assert SyntheticSettings(source="synthetic").model_dump(exclude={"source"}) == {
         **{"users": 800, "items": 240, "events": 50, "genres": 6, "seed": 0, "like_threshold": 4.0},
         **{"taste": 2.0, "choice": 0.15, "drift": 0.25, "profile": 1.0},
+        **{"articles": 40, "passages": 8, "images": 1600, "history": 20, "noise": 0.1, "conditional": 0.5},
     }

@@ -40,7 +40,7 @@ def texts(data: Captions, image: int) -> list[str]:
 
 def test_sizes_and_parts_are_as_the_settings_say(data):
     assert data.pixels.shape == (120, SIZE, SIZE, 3) and data.styles == STYLES and data.kinds == KINDS
-    assert np.bincount(data.part).tolist() == [90, 15, 15]
+    assert np.bincount(data.part).tolist() == [96, 12, 12]
     for image in range(120):
         assert [len(data.captions_of(image, style)) for style in range(3)] == [5, 2, 2]
 

@@ -8,7 +8,14 @@ from components.data import store, synthetic, synthetic_questions
 from components.data.interactions import open_interactions
 from components.data.passages import KINDS, kind_of
 from components.data.questions import Questions, open_questions
-from components.data.synthetic_grammar import GROUPS, PATTERNS, PHRASES, WORDS
+from components.data.synthetic_grammar import (
+    GROUPS,
+    PATTERNS,
+    PHRASES,
+    TOWN_BEGINNINGS,
+    TOWN_ENDINGS,
+    WORDS,
+)
 
 SMALL = {"source": "synthetic", "users": 200, "articles": 12, "passages": 4}
 
@@ -71,6 +78,13 @@ def test_a_question_uses_no_word_of_its_sentence_that_has_another(data):
         checked += bool(asked)
         assert not told & asked, text
     assert checked > 100
+
+
+def test_there_is_a_town_for_every_article():
+    most = next(
+        each.le for each in SyntheticSettings.model_fields["articles"].metadata if hasattr(each, "le")
+    )
+    assert len({first + last for first in TOWN_BEGINNINGS for last in TOWN_ENDINGS}) == most
 
 
 def test_the_grammar_is_whole():

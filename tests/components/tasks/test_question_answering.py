@@ -226,8 +226,8 @@ def test_padding_changes_nothing(data, personal):
     questions = np.flatnonzero(data.part == 0)
     length = library.lengths(data.passage_of[questions]) * 100 + np.diff(data.question_offsets)[questions]
     chosen = questions[np.argsort(length, kind="stable")][[0, -1]]
-    start = torch.from_numpy(data.answer_start[chosen].astype(np.int64))
-    end = torch.from_numpy(data.answer_end[chosen].astype(np.int64)) - 1
+    start = torch.from_numpy(data.answer_start[chosen].astype(np.int64))[:, None].expand(-1, 3, -1)
+    end = torch.from_numpy(data.answer_end[chosen].astype(np.int64))[:, None].expand(-1, 3, -1) - 1
     user = torch.randn(2, 3, model.core.user_size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         alone, together = (model.read(texts_of(library, part)) for part in (chosen[:1], chosen))
@@ -256,10 +256,9 @@ def test_span_probabilities_sum_to_one(data, personal):
         reading = model.read(texts)
         length = int(texts.length_B)
         start, end = (
-            grid.flatten()[None] for grid in torch.meshgrid(*[torch.arange(length)] * 2, indexing="ij")
+            grid.flatten()[None, None] for grid in torch.meshgrid(*[torch.arange(length)] * 2, indexing="ij")
         )
-        focus_users = user.expand(1, start.shape[1], -1)
-        total = model.log_likelihood(reading, focus_users, start, end).exp().sum()
+        total = model.log_likelihood(reading, user, start, end).exp().sum()
     assert float(total) == pytest.approx(1, abs=1e-3)
 
 

@@ -7,6 +7,7 @@ import torch
 from components.tasks.question_answering_batches import Library, TrainingBatches
 from components.tasks.question_answering_extents import ExtentScale, extent_of
 from components.tasks.question_answering_features import Passage, overlap_features
+from components.tasks.question_answering_model import choice_loss
 from components.tasks.question_answering_recurrence import BidirectionalLayers, GatedRecurrence
 from components.tasks.question_answering_vocabulary import Vocabulary, stem
 from tests.components.tasks.question_answering_fixtures import tiny_data
@@ -134,7 +135,10 @@ def test_every_training_question_is_met_once_an_epoch(library):
 
 def test_batches_follow_from_seed_and_epoch(library):
     def starts(seed, epoch):
-        return [batch.start_BU.tolist() for batch in TrainingBatches(library, 16, 2, seed).epoch(epoch)]
+        return [
+            (batch.start_BS.tolist(), batch.readers.wanted_N.tolist())
+            for batch in TrainingBatches(library, 16, 2, seed).epoch(epoch)
+        ]
 
     assert starts(0, 1) == starts(0, 1)
     assert starts(0, 1) != starts(0, 2)
@@ -182,8 +186,20 @@ def test_only_seen_users_ask_in_training_and_want_what_they_wanted_at_the_newest
             changed = 0 <= data.drift_at[asker] < newest
             table = data.preference if changed else data.preference_before
             style = table[asker, data.kind[asked]]
-            assert batch.readers.wanted_N[place] == style
-            assert batch.start_BU.flatten()[place] == data.answer_start[asked, style]
-            assert batch.end_BU.flatten()[place] + 1 == data.answer_end[asked, style]
+            assert batch.wanted_BU().flatten()[place] == style
             drifted += data.drift_at[asker] >= 0 and changed
+        assert (batch.start_BS.numpy() == data.answer_start[question]).all()
+        assert (batch.end_BS.numpy() + 1 == data.answer_end[question]).all()
     assert drifted
+
+
+def test_the_choice_is_among_different_answers():
+    likelihood = torch.tensor([[[0.5, 0.25, 0.125]], [[0.5, 0.5, 0.25]], [[0.2, 0.2, 0.2]]]).log()
+    start, end = (
+        torch.tensor([[0, 1, 2], [0, 0, 1], [3, 3, 3]]),
+        torch.tensor([[4, 4, 4], [4, 4, 4], [5, 5, 5]]),
+    )
+    by_hand = {(0, 1, 2): [4 / 7, 2 / 3, 1], (2, 2, 0): [1 / 7, 1 / 3, 1]}
+    for wanted, probability in by_hand.items():
+        loss = choice_loss(likelihood, torch.tensor(wanted)[:, None], start, end)
+        assert float(loss) == pytest.approx(-np.log(probability).mean(), abs=1e-6)
