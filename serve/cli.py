@@ -85,9 +85,8 @@ def _announce(url: str, versions: Mapping[str, str], alias: str, as_json: bool) 
     if as_json:
         typer.echo(json.dumps({"url": url, "model": first, "alias": alias, "models": versions}))
         return
-    names = " and ".join(versions.values())
-    verb = "answers" if len(versions) == 1 else "answer"
-    typer.echo(f"{names} (`{alias}`) {verb} on {url}  (Ctrl-C stops it; {url}/openapi.json describes it)")
+    names = ", ".join(versions.values())
+    typer.echo(f"{names} (`{alias}`) on {url}  (Ctrl-C stops it; {url}/openapi.json describes it)")
     requests = [_REQUESTS[task] for task in versions if task in _REQUESTS]
     for request in [*requests, "curl {url}/v1/models", "curl {url}/healthz"]:
         typer.echo("\n  " + request.format(url=url, json="-H 'content-type: application/json'"))

@@ -25,7 +25,7 @@ def decode_picture(file: Path | IO[bytes], size: int) -> NDArray[np.uint8]:
 
     Transparency is ignored. A truncated file is unusable: half a picture would be trained on as a whole one.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(file, formats=FORMATS) as image:
@@ -40,6 +40,8 @@ def decode_picture(file: Path | IO[bytes], size: int) -> NDArray[np.uint8]:
         raise
     except FileNotFoundError as error:
         raise UnusablePicture("no such file") from error
+    except UnidentifiedImageError as error:
+        raise UnusablePicture(f"neither {' nor '.join(FORMATS)}, or cut off in its beginning") from error
     except Image.DecompressionBombError as error:
         raise UnusablePicture(f"more than {MOST_PIXELS:,} pixels") from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
