@@ -67,6 +67,7 @@ class CaptioningModel(nn.Module):
             if self.core.history:
                 self.events = events
                 self.taste = nn.Linear(user_size, MANNER_SIZE, bias=False)
+                user_size += MANNER_SIZE
         self.decoder = Decoder(
             vocabulary.size,
             settings.hidden,
@@ -124,7 +125,13 @@ class CaptioningModel(nn.Module):
             query_N1C = query_BC.repeat_interleave(len(profile_NF) // len(query_BC), dim=0)[:, None]
             moments = 1 if before_NQ is None else before_NQ.shape[1]
             context = core.attend(source, query_N1C.expand(-1, moments, -1), before_NQ)
-        return core.user_vector(core.summary(source, before_NQ), context, profile_NF)
+        vector = core.user_vector(core.summary(source, before_NQ), context, profile_NF)
+        # What the user likes, in few numbers that are taught by themselves, is easier to follow than all that is known.
+        return vector if self.taste is None else torch.cat([vector, self.taste(vector)], dim=-1)
+
+    def taste_of(self, vector_NQV: Tensor) -> Tensor:
+        """The part of user vectors that likes manners of captions by its product with them: (N, Q, M)."""
+        return vector_NQV[..., -MANNER_SIZE:]
 
     def nobody(self, picture: Picture, profile_NF: Tensor) -> Tensor | None:
         """Describe users of whom nothing but the profile is known: (B, U, V), or None where all are such."""
