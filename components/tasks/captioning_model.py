@@ -13,7 +13,7 @@ from components.personalization.core import PersonalizationCore
 from components.personalization.events import Encoded, State
 from components.tasks.captioning_beam import Written, beam_search, guided
 from components.tasks.captioning_decoder import Cache, Decoder, Seen
-from components.tasks.captioning_events import EVENT_KINDS, MANNER_SIZE, CaptionEvents, History
+from components.tasks.captioning_events import EVENT_KINDS, MANNER_SIZE, REACH, CaptionEvents, History
 from components.tasks.captioning_image import ConvolutionalEncoder, ImageEncoder, Picture, Sight
 from components.tasks.captioning_vocabulary import MOST_WORDS, Vocabulary
 
@@ -126,12 +126,12 @@ class CaptioningModel(nn.Module):
             moments = 1 if before_NQ is None else before_NQ.shape[1]
             context = core.attend(source, query_N1C.expand(-1, moments, -1), before_NQ)
         vector = core.user_vector(core.summary(source, before_NQ), context, profile_NF)
-        # What the user likes, in few numbers that are taught by themselves, is easier to follow than all that is known.
-        return vector if self.taste is None else torch.cat([vector, self.taste(vector)], dim=-1)
+        # What the user likes, in few numbers that are taught by themselves: easier to follow than all that is known.
+        return vector if self.taste is None else torch.cat([vector, REACH * self.taste(vector)], dim=-1)
 
     def taste_of(self, vector_NQV: Tensor) -> Tensor:
         """The part of user vectors that likes manners of captions by its product with them: (N, Q, M)."""
-        return vector_NQV[..., -MANNER_SIZE:]
+        return vector_NQV[..., -MANNER_SIZE:] / REACH
 
     def nobody(self, picture: Picture, profile_NF: Tensor) -> Tensor | None:
         """Describe users of whom nothing but the profile is known: (B, U, V), or None where all are such."""

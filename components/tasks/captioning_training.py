@@ -105,10 +105,12 @@ class CaptioningTraining(lightning.LightningModule):
         moment = torch.arange(reading_NQV.shape[1], device=choice.device)
         real_NQ = moment <= batch.viewers.before_N[:, None]
         shown_NT = batch.shown_NT >= 0
-        told = torch.cat([
-            events.style_logits(manner_BSM).flatten(0, 1),
-            events.style_logits(events.manner(batch.viewers.history.word_NTL[shown_NT])),
-        ])
+        told = torch.cat(
+            [
+                events.style_logits(manner_BSM).flatten(0, 1),
+                events.style_logits(events.manner(batch.viewers.history.word_NTL[shown_NT])),
+            ]
+        )
         styles = torch.arange(manner_BSM.shape[1], device=choice.device).repeat(len(manner_BSM))
         styles = torch.cat([styles, batch.shown_NT[shown_NT]])
         seen = events.kind_logits(events.topic_of_tags(picture.tag_BG.detach()))
