@@ -155,7 +155,9 @@ class TrainingBatches:
             library.viewers(row_NT, before_N, user_N, told_N),
             torch.from_numpy(library.word_CL[candidate_BS]),
             torch.from_numpy(style_NQ),
-            torch.from_numpy(np.where(np.arange(row_NT.shape[1]) < before_N[:, None], self.shown(row_NT), -1)),
+            torch.from_numpy(
+                np.where(np.arange(row_NT.shape[1]) < before_N[:, None], self.shown(row_NT), -1)
+            ),
             torch.from_numpy(word.reshape(shape)),
             torch.from_numpy(following.reshape(shape)),
         )

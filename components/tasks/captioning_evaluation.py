@@ -48,7 +48,7 @@ class Cases:
     def distinct(self, model: CaptioningModel, profile_UF: NDArray[np.int32]) -> tuple["Cases", Indices]:
         """Keep one of those that are the same to `model`, and say which one stands for each of these."""
         nothing = np.zeros_like(self.image)
-        personal = model.core is not None
+        profiled = model.core is not None and len(model.core.profile) > 0
         reads = model.events is not None
         key = [
             self.image,
@@ -56,7 +56,7 @@ class Cases:
             np.where(self.length > 0, self.first, 0) if reads else nothing,
             self.length if reads else nothing,
             self.style if model.told is not None else nothing,
-            *(profile_UF[self.user].T if personal and len(model.core.profile) else ()),
+            *(profile_UF[self.user].T if profiled else ()),
         ]
         _, chosen, stands = np.unique(np.stack(key), axis=1, return_index=True, return_inverse=True)
         return self.take(chosen), stands.reshape(-1)

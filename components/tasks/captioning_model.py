@@ -13,7 +13,7 @@ from components.personalization.core import PersonalizationCore
 from components.personalization.events import Encoded, State
 from components.tasks.captioning_beam import Written, beam_search, guided
 from components.tasks.captioning_decoder import Cache, Decoder, Seen
-from components.tasks.captioning_events import EVENT_KINDS, MANNER_SIZE, CaptionEvents, History
+from components.tasks.captioning_events import EVENT_KINDS, MANNER_SIZE, REACH, CaptionEvents, History
 from components.tasks.captioning_image import ConvolutionalEncoder, ImageEncoder, Picture, Sight
 from components.tasks.captioning_vocabulary import MOST_WORDS, Vocabulary
 
@@ -67,6 +67,7 @@ class CaptioningModel(nn.Module):
             if self.core.history:
                 self.events = events
                 self.taste = nn.Linear(user_size, MANNER_SIZE, bias=False)
+                user_size += MANNER_SIZE
         self.decoder = Decoder(
             vocabulary.size,
             settings.hidden,
@@ -124,7 +125,13 @@ class CaptioningModel(nn.Module):
             query_N1C = query_BC.repeat_interleave(len(profile_NF) // len(query_BC), dim=0)[:, None]
             moments = 1 if before_NQ is None else before_NQ.shape[1]
             context = core.attend(source, query_N1C.expand(-1, moments, -1), before_NQ)
-        return core.user_vector(core.summary(source, before_NQ), context, profile_NF)
+        vector = core.user_vector(core.summary(source, before_NQ), context, profile_NF)
+        # What the user likes, in few numbers that are taught by themselves: easier to follow than all that is known.
+        return vector if self.taste is None else torch.cat([vector, REACH * self.taste(vector)], dim=-1)
+
+    def taste_of(self, vector_NQV: Tensor) -> Tensor:
+        """The part of user vectors that likes manners of captions by its product with them: (N, Q, M)."""
+        return vector_NQV[..., -MANNER_SIZE:] / REACH
 
     def nobody(self, picture: Picture, profile_NF: Tensor) -> Tensor | None:
         """Describe users of whom nothing but the profile is known: (B, U, V), or None where all are such."""

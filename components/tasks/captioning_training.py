@@ -96,18 +96,21 @@ class CaptioningTraining(lightning.LightningModule):
 
     def _reader_losses(self, picture: Picture, reading_NQV: Tensor, batch: Batch) -> dict[str, Tensor]:
         """What teaches the core to read users: whose caption is whose, after every event; and what captions say."""
-        events, taste = self.trained.events, self.trained.taste
-        assert events is not None and taste is not None
+        events = self.trained.events
+        assert events is not None
         manner_BSM = events.manner(batch.candidate_BSL)
         users = len(reading_NQV) // len(manner_BSM)
-        choice = taste(reading_NQV) @ manner_BSM.repeat_interleave(users, dim=0).transpose(1, 2)
+        liked_NQM = self.trained.taste_of(reading_NQV)
+        choice = liked_NQM @ manner_BSM.repeat_interleave(users, dim=0).transpose(1, 2)
         moment = torch.arange(reading_NQV.shape[1], device=choice.device)
         real_NQ = moment <= batch.viewers.before_N[:, None]
         shown_NT = batch.shown_NT >= 0
-        told = torch.cat([
-            events.style_logits(manner_BSM).flatten(0, 1),
-            events.style_logits(events.manner(batch.viewers.history.word_NTL[shown_NT])),
-        ])
+        told = torch.cat(
+            [
+                events.style_logits(manner_BSM).flatten(0, 1),
+                events.style_logits(events.manner(batch.viewers.history.word_NTL[shown_NT])),
+            ]
+        )
         styles = torch.arange(manner_BSM.shape[1], device=choice.device).repeat(len(manner_BSM))
         styles = torch.cat([styles, batch.shown_NT[shown_NT]])
         seen = events.kind_logits(events.topic_of_tags(picture.tag_BG.detach()))

@@ -62,7 +62,9 @@ def test_slices_hold_all_histories_and_groups(data, personal):
     rows = measured(personal, slices=True)
     assert set(rows["history"].to_pylist()) == {-1, 0, 1, 2, 5, 20}
     assert {"unseen", "plain", "conditional"} <= set(rows["group"].to_pylist())
-    assert macro(rows, "unseen", 20) == pytest.approx(macro(rows, "unseen"), nan_ok=True)  # nobody has more events
+    assert macro(rows, "unseen", 20) == pytest.approx(
+        macro(rows, "unseen"), nan_ok=True
+    )  # nobody has more events
     assert macro(rows, "unseen", 0)["style_match"] < macro(rows, "unseen")["style_match"]
     assert macro(measured(personal), "unseen") == pytest.approx(macro(rows, "unseen"), nan_ok=True)
 

@@ -222,8 +222,9 @@ def test_users_are_written_for_as_if_each_were_alone(data, module):
     """Keys and values follow their hypotheses through the beam, for every user and stream."""
     model = module.model
     generator = torch.Generator().manual_seed(2)
-    user = torch.randn(2, 3, model.core.user_size, generator=generator)
-    nobody = torch.randn(2, 3, model.core.user_size, generator=generator)
+    size = model.decoder.layers[0].user.in_features
+    user = torch.randn(2, 3, size, generator=generator)
+    nobody = torch.randn(2, 3, size, generator=generator)
     with torch.inference_mode():
         picture = model.see(torch.from_numpy(data.pixels[:2].copy()))
         together = model.write(picture, user, nobody)
