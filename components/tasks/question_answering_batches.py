@@ -170,7 +170,7 @@ class Library:
             torch.from_numpy(wanted_N),
         )
 
-    def lengths(self, passages: Indices) -> Indices:
+    def lengths(self, passages: NDArray[np.integer]) -> Indices:
         """Tokens of passages."""
         return np.diff(self.data.passage_offsets)[passages]
 

@@ -81,6 +81,8 @@ def _silence(rows_TBH: Tensor, padding_N: Tensor) -> None:
 class Bidirectional(nn.Module):
     """Reads padded sequences in both directions; padding leaves no trace in the states of what is no padding."""
 
+    offset: Tensor
+
     def __init__(self, units: int, dropout: float) -> None:
         super().__init__()
         assert units % 2 == 0, units
