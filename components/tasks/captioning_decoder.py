@@ -7,7 +7,7 @@ Dimensions: B pictures, Q captions of each, T words, M words of all captions wit
 N heads, D = H / N, V user vector, W vocabulary.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -129,7 +129,7 @@ class Decoder(nn.Module):
 
     def look(self, region_BRH: Tensor, user_BQV: Tensor | None) -> list[Seen]:
         """Prepare pictures and users for `forward` and `step`; one user in place of Q serves all captions."""
-        return [layer.look(region_BRH, user_BQV) for layer in self.layers]
+        return [cast(DecoderLayer, layer).look(region_BRH, user_BQV) for layer in self.layers]
 
     def forward(self, seen: list[Seen], word_BQT: Tensor) -> Tensor:
         """Read whole captions, each from its beginning: (M, H), of which `logits` makes the next words."""
@@ -145,7 +145,8 @@ class Decoder(nn.Module):
     ) -> tuple[Tensor, list[Cache]]:
         """Read one more word of each caption: (B, Q, H), and what the next step needs."""
         steps = 0 if caches is None else caches[0].key.shape[3]
-        layout = Layout.one_each(*word_BQ.shape, steps, word_BQ.device)
+        batch, captions = word_BQ.shape
+        layout = Layout.one_each(batch, captions, steps, word_BQ.device)
         state = self._embed(word_BQ.flatten(), layout)
         after = []
         for place, (layer, look) in enumerate(zip(self.layers, seen, strict=True)):
