@@ -62,7 +62,7 @@ BROKEN: dict[str, tuple[str | bytes, int, int, str]] = {
     "misspelt key": (HEAD + "training: {epohcs: 3}\n", 4, 12, "did you mean 'epochs'?"),
     "abbreviated key": (HEAD + "training: {lr: 3}\n", 4, 12, "did you mean 'learning_rate'?"),
     "key in the wrong section": (HEAD + "epochs: 3\n", 4, 1, "did you mean 'training.epochs'?"),
-    "no source": ("name: demo\ntask: recommendation\ndata: {users: 50}\n", 3, 1, "expected synthetic, movielens, table or squad"),
+    "no source": ("name: demo\ntask: recommendation\ndata: {users: 50}\n", 3, 1, "expected synthetic, movielens, table, squad, flickr8k or flickr30k"),
     "unknown source": ("name: demo\ntask: recommendation\ndata: {source: movielns}\n", 3, 16, "did you mean 'movielens'?"),
     "unknown task": ("name: demo\ntask: recomendation\ndata: {source: synthetic}\n", 2, 7, "did you mean 'recommendation'?"),
     "name that is no name": ("name: My Sweep\ntask: recommendation\ndata: {source: synthetic}\n", 1, 7, "lower-case"),
