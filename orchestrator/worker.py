@@ -30,9 +30,9 @@ _log = logging.getLogger("adaptune.worker")
 
 def execute(job: Job, around: Surroundings, report: Report) -> None:
     """Do one job. A trial's own error is reported as its failure; one of its surroundings is raised."""
-    import torch
+    from components.training import prepare_thread
 
-    torch.set_num_threads(around.threads)
+    prepare_thread(around.threads)
     try:
         _check_code(around)
         match job:
