@@ -79,7 +79,7 @@ class Reader(nn.Module):
         self.likeness = nn.Linear(hidden, hidden, bias=False)
         self.meet = nn.Linear(4 * hidden + FEATURES, hidden)
         self.deliberation = BidirectionalLayers(LAYERS, hidden, dropout)
-        self.place = nn.Linear(hidden, 1)
+        self.place = nn.Linear(hidden, 1, bias=False)
         self.dropout = SharedDropout(dropout)
 
     def forward(self, texts: Texts) -> Reading:
