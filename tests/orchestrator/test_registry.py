@@ -61,7 +61,7 @@ def create(root: Path, source: Path) -> int:
 
 def test_writers_at_the_same_time_get_numbers_of_their_own(registry, tmp_path):
     sources = [contents(tmp_path / f"source{n}", n) for n in range(8)]
-    with multiprocessing.get_context("fork").Pool(4) as pool:
+    with multiprocessing.get_context("forkserver").Pool(4) as pool:
         numbers = pool.starmap(create, [(registry.root, source) for source in sources], chunksize=1)
     assert sorted(numbers) == list(range(1, 9))
     assert len({listing.digest for listing in registry.versions()}) == 8

@@ -90,7 +90,7 @@ def test_preparing_again_reads_nothing(tmp_path, monkeypatch):
 
 
 def test_concurrent_preparers_agree_and_leave_nothing_behind(tmp_path):
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("forkserver")
     start = context.Barrier(4)
     with context.Pool(4, initializer=_remember, initargs=(start,)) as pool:
         folders = pool.map(_prepare_together, [tmp_path] * 4, chunksize=1)
