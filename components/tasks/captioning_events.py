@@ -25,8 +25,7 @@ KIND_WEIGHT = 3.0
 TOPIC_WEIGHT = 0.5
 MANNER_WEIGHT = 0.5
 REACH = 4.0
-"""What manners are multiplied with where they are feedback, and likings of manners where they steer the decoder:
-under Adam, how much faster these are followed."""
+"""What manners are multiplied with where they are feedback: under Adam, how much faster these are followed."""
 GAIN, SPREAD = 10.0, 0.3
 """A few seen captions change what a word says of topic and manner."""
 USUAL_WORDS = 11.0

@@ -1,6 +1,7 @@
 """The captioning model: an image encoder, a decoder, and a user who steers the decoder's attention and fusion.
 
-Dimensions: B pictures, U users of each, N = B * U histories, V user vector, C content of an event, S styles, T words.
+Dimensions: B pictures, U users of each, N = B * U histories, T events, Q moments, H units of the core's user vector,
+V vector that steers the decoder, C content of an event, S styles, W vocabulary.
 """
 
 from typing import NamedTuple
@@ -13,9 +14,10 @@ from components.personalization.core import PersonalizationCore
 from components.personalization.events import Encoded, State
 from components.tasks.captioning_beam import Written, beam_search, guided
 from components.tasks.captioning_decoder import Cache, Decoder, Seen
-from components.tasks.captioning_events import EVENT_KINDS, MANNER_SIZE, REACH, CaptionEvents, History
+from components.tasks.captioning_events import EVENT_KINDS, MANNER_SIZE, CaptionEvents, History
 from components.tasks.captioning_image import ConvolutionalEncoder, ImageEncoder, Picture, Sight
 from components.tasks.captioning_vocabulary import MOST_WORDS, Vocabulary
+from components.tasks.captioning_wish import Wish
 
 
 class Viewers(NamedTuple):
@@ -48,13 +50,14 @@ class CaptioningModel(nn.Module):
         self.core: PersonalizationCore | None = None
         self.events: CaptionEvents | None = None
         self.told: nn.Embedding | None = None
-        self.taste: nn.Linear | None = None
+        self.wish: Wish | None = None
         user_size = 0
         if chosen is not None and settings.told:
             self.told = nn.Embedding(len(vocabulary.styles) + 1, chosen.hidden)
             user_size = chosen.hidden
         elif chosen is not None and (chosen.history or (chosen.profile and profile_sizes)):
             events = CaptionEvents(vocabulary)
+            user_size = chosen.hidden
             self.core = PersonalizationCore(
                 chosen,
                 events.content_size,
@@ -63,11 +66,9 @@ class CaptioningModel(nn.Module):
                 residuals=MANNER_SIZE,
                 dropout=settings.dropout,
             )
-            user_size = self.core.user_size
+            self.wish = Wish(self.core.user_size, len(vocabulary.styles), user_size)
             if self.core.history:
                 self.events = events
-                self.taste = nn.Linear(user_size, MANNER_SIZE, bias=False)
-                user_size += MANNER_SIZE
         self.decoder = Decoder(
             vocabulary.size,
             settings.hidden,
@@ -88,30 +89,38 @@ class CaptioningModel(nn.Module):
         """Describe the users of each picture: (B, U, V), or None without personalisation."""
         if self.told is not None:
             return self.told(viewers.style_N + 1).unflatten(0, (len(picture.tag_BG), -1))
-        if self.core is None:
+        if self.core is None or self.wish is None:
             return None
         if self.events is None:
             return self.user_of({}, picture, viewers.profile_NF)
         encoded = self.core.encode(self.events(viewers.history))
-        vector_N1V = self._vectors(encoded, picture, viewers.profile_NF, viewers.before_N[:, None])
-        return vector_N1V[:, 0].unflatten(0, (len(picture.tag_BG), -1))
+        vector_N1H = self._vectors(encoded, picture, viewers.profile_NF, viewers.before_N[:, None])
+        return self._steering(vector_N1H, picture)
 
-    def readings(self, picture: Picture, viewers: Viewers) -> Tensor:
-        """Describe the users of each picture after 0 to T of their events: (N, T + 1, V)."""
-        assert self.core is not None and self.events is not None
+    def guesses(self, picture: Picture, viewers: Viewers) -> Tensor:
+        """Guess the style that the users of each picture want after 0 to T of their events: logits (N, T + 1, S)."""
+        assert self.core is not None and self.wish is not None
+        if self.events is None:
+            return self.wish.logits(self._vectors({}, picture, viewers.profile_NF, None))
         encoded = self.core.encode(self.events(viewers.history))
         before = torch.arange(encoded.hidden_BTLH.shape[1], device=viewers.before_N.device)
-        return self._vectors(encoded, picture, viewers.profile_NF, before.expand(len(viewers.before_N), -1))
+        moments_NQ = before.expand(len(viewers.before_N), -1)
+        return self.wish.logits(self._vectors(encoded, picture, viewers.profile_NF, moments_NQ))
 
     def user_of(self, state: State, picture: Picture, profile_NF: Tensor) -> Tensor:
         """Describe users, from states, in view of the pictures: (B, U, V)."""
-        vector_N1V = self._vectors(state, picture, profile_NF, None)
-        return vector_N1V[:, 0].unflatten(0, (len(picture.tag_BG), -1))
+        return self._steering(self._vectors(state, picture, profile_NF, None), picture)
+
+    def _steering(self, vector_N1H: Tensor, picture: Picture) -> Tensor:
+        """What steers the decoder: (B, U, V)."""
+        assert self.wish is not None
+        steering_NV = self.wish.decided(self.wish.logits(vector_N1H))[:, 0]
+        return steering_NV.unflatten(0, (len(picture.tag_BG), -1))
 
     def _vectors(
         self, source: State | Encoded, picture: Picture, profile_NF: Tensor, before_NQ: Tensor | None
     ) -> Tensor:
-        """User vectors (N, Q, V) from states (Q = 1), or at Q moments of encoded histories.
+        """User vectors (N, Q, H) from states (Q = 1), or at Q moments of encoded histories.
 
         What users want may depend on the picture, so that attention looks for captions of pictures like it.
         """
@@ -125,13 +134,7 @@ class CaptioningModel(nn.Module):
             query_N1C = query_BC.repeat_interleave(len(profile_NF) // len(query_BC), dim=0)[:, None]
             moments = 1 if before_NQ is None else before_NQ.shape[1]
             context = core.attend(source, query_N1C.expand(-1, moments, -1), before_NQ)
-        vector = core.user_vector(core.summary(source, before_NQ), context, profile_NF)
-        # What the user likes, in few numbers that are taught by themselves: easier to follow than all that is known.
-        return vector if self.taste is None else torch.cat([vector, REACH * self.taste(vector)], dim=-1)
-
-    def taste_of(self, vector_NQV: Tensor) -> Tensor:
-        """The part of user vectors that likes manners of captions by its product with them: (N, Q, M)."""
-        return vector_NQV[..., -MANNER_SIZE:] / REACH
+        return core.user_vector(core.summary(source, before_NQ), context, profile_NF)
 
     def nobody(self, picture: Picture, profile_NF: Tensor) -> Tensor | None:
         """Describe users of whom nothing but the profile is known: (B, U, V), or None where all are such."""

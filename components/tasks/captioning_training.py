@@ -1,7 +1,7 @@
 """Losses, optimiser and batches of the captioning model.
 
-The caption loss alone teaches a decoder to ignore who is asking. What teaches the core to read users is a contrastive
-loss: which of the captions of this picture, one in each style, is this user's?
+The caption loss alone teaches a decoder to ignore who is asking. What teaches the core to read users is a loss of its
+own: in which style does this user want this picture's caption? The decoder is told the answer in half of the cases.
 """
 
 import copy
@@ -72,21 +72,23 @@ class CaptioningTraining(lightning.LightningModule):
         """Return the caption loss plus the weighted losses of tags, of the user's choice and of kinds."""
         model = self.trained
         picture = model.see(batch.pixels)
-        readings = None
-        if model.events is None:
+        logit_NQS = None
+        if model.wish is None:
             user = model.users(picture, batch.viewers)
         else:
-            readings = model.readings(picture, batch.viewers)
-            last = torch.arange(len(readings), device=readings.device)
-            user = readings[last, batch.viewers.before_N].unflatten(0, batch.word_BUT.shape[:2])
+            logit_NQS = model.guesses(picture, batch.viewers)
+            last = batch.viewers.before_N.clamp_max(logit_NQS.shape[1] - 1)
+            moment = torch.arange(len(logit_NQS), device=last.device)
+            user = model.wish.taught(logit_NQS[moment, last], batch.style_NQ[moment, batch.viewers.before_N])
+            user = user.unflatten(0, batch.word_BUT.shape[:2])
         state = model.decoder(model.decoder.look(picture.region_BRH, user), batch.word_BUT)
         following = batch.next_BUT[batch.next_BUT != PADDING]
         losses = {
             "word": F.cross_entropy(model.decoder.logits(state), following, label_smoothing=SMOOTHING),
             "tag": TAG_WEIGHT * tag_loss(picture.tag_BG, batch.share_BG),
         }
-        if readings is not None:
-            losses |= self._reader_losses(picture, readings, batch)
+        if logit_NQS is not None:
+            losses |= self._reader_losses(picture, logit_NQS, batch)
         losses["train"] = torch.stack(list(losses.values())).sum()
         for name, loss in losses.items():
             self.log(
@@ -94,29 +96,28 @@ class CaptioningTraining(lightning.LightningModule):
             )
         return losses["train"]
 
-    def _reader_losses(self, picture: Picture, reading_NQV: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """What teaches the core to read users: whose caption is whose, after every event; and what captions say."""
+    def _reader_losses(self, picture: Picture, logit_NQS: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """What teaches the core to read users: which style whom, after every event; and what captions say."""
         events = self.trained.events
-        assert events is not None
-        manner_BSM = events.manner(batch.candidate_BSL)
-        users = len(reading_NQV) // len(manner_BSM)
-        liked_NQM = self.trained.taste_of(reading_NQV)
-        choice = liked_NQM @ manner_BSM.repeat_interleave(users, dim=0).transpose(1, 2)
-        moment = torch.arange(reading_NQV.shape[1], device=choice.device)
+        if events is None:
+            wanted_N = batch.style_NQ[torch.arange(len(logit_NQS)), batch.viewers.before_N]
+            return {"choice": CHOICE_WEIGHT * F.cross_entropy(logit_NQS[:, 0], wanted_N)}
+        moment = torch.arange(logit_NQS.shape[1], device=logit_NQS.device)
         real_NQ = moment <= batch.viewers.before_N[:, None]
         shown_NT = batch.shown_NT >= 0
+        manner_BSM = events.manner(batch.candidate_BSL)
         told = torch.cat(
             [
                 events.style_logits(manner_BSM).flatten(0, 1),
                 events.style_logits(events.manner(batch.viewers.history.word_NTL[shown_NT])),
             ]
         )
-        styles = torch.arange(manner_BSM.shape[1], device=choice.device).repeat(len(manner_BSM))
+        styles = torch.arange(manner_BSM.shape[1], device=told.device).repeat(len(manner_BSM))
         styles = torch.cat([styles, batch.shown_NT[shown_NT]])
         seen = events.kind_logits(events.topic_of_tags(picture.tag_BG.detach()))
         read = events.kind_logits(events.topic_of_words(batch.candidate_BSL[:, 0]))
         return {
-            "choice": CHOICE_WEIGHT * F.cross_entropy(choice[real_NQ], batch.style_NQ[real_NQ]),
+            "choice": CHOICE_WEIGHT * F.cross_entropy(logit_NQS[real_NQ], batch.style_NQ[real_NQ]),
             "style": STYLE_WEIGHT * F.cross_entropy(told, styles),
             "kind_seen": KIND_WEIGHT * F.cross_entropy(seen, batch.kind_B),
             "kind_read": KIND_WEIGHT * F.cross_entropy(read, batch.kind_B),

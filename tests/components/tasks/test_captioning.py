@@ -195,8 +195,8 @@ def test_encode_is_repeated_step(data, personal, seed):
             for name in state:
                 torch.testing.assert_close(state[name], same[name], atol=1e-5, rtol=1e-5)
             state = model.core.step(state, type(events)(*(field[:, time] for field in events)))
-        one = model.readings(picture, viewers)[:, -1].unflatten(0, (len(picture.tag_BG), -1))
-        two = model.user_of(state, picture, viewers.profile_NF)
+        one = model.wish.decided(model.guesses(picture, viewers)[:, -1])
+        two = model.user_of(state, picture, viewers.profile_NF).flatten(0, 1)
     torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-5)
 
 
