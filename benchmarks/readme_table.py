@@ -25,8 +25,12 @@ from orchestrator.formatting import (
     p_value,
 )
 
-BESIDE = ("auc", "ndcg@10", "recall@10", "hr@10", "satisfaction")
-"""Metrics that stand beside the objective, where the task has them."""
+BESIDE = {
+    "recommendation": ("auc", "ndcg@10", "recall@10", "hr@10", "satisfaction"),
+    "question-answering": ("em", "reference_f1", "official_f1", "satisfaction"),
+    "captioning": ("satisfaction", "cider", "bleu4", "bleu4_factual", "distinct"),
+}
+"""Metrics that stand beside the objective, by task."""
 END = "<!-- end of table -->"
 
 
@@ -52,21 +56,19 @@ def write_into(page: Path, comparison: Mapping[str, Any]) -> None:
 
 def render(comparison: Mapping[str, Any]) -> str:
     """Return the table, with a line on what it stands on below it."""
-    metrics = TASKS[comparison["task"]].metrics
-    name = comparison["objective"]["metric"]
-    beside = [other for other in BESIDE if other in metrics and other != name]
+    task = TASKS[comparison["task"]]
+    metrics, name = task.metrics, comparison["objective"]["metric"]
+    beside = [other for other in BESIDE[task.name] if other != name]
     headings = ["", "parameters", metrics[name].label, "minus baseline", "p adjusted"]
     lines = [
         [*headings, *(metrics[other].label for other in beside)],
         ["---", *["---:"] * (len(headings) - 1 + len(beside))],
         *(_cells(row, name, metrics, beside) for row in comparison["rows"]),
     ]
-    users = max(row["units"] for row in comparison["rows"])
+    over = task.counted_group(comparison["group"], max(row["units"] for row in comparison["rows"]))
     seeds = ", ".join(map(str, comparison["seeds"]))
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    basis = (
-        f"Means over {users} seen users, test part, seeds {seeds}. In brackets: the interval of each mean."
-    )
+    basis = f"Means over {over}, test part, seeds {seeds}. In brackets: the interval of each mean."
     return f"{table}\n\n{basis}"
 
 

@@ -127,9 +127,9 @@ class Answers:
 
     def __init__(self, folder: Path) -> None:
         """Read the data set in `folder`."""
-        from components.data.questions import EVENT_KIND, open_questions
+        from components.data.questions import Questions, open_questions
 
-        self.kind = EVENT_KIND
+        self.kind = Questions.event_kind
         self._data = data = open_questions(folder)
         self.styles: Sequence[str] = data.styles
         spans = np.stack([data.answer_start, data.answer_end], axis=-1)
@@ -191,9 +191,9 @@ class Captions:
     def __init__(self, folder: Path) -> None:
         """Read the data set in `folder`."""
         from components.data.caption_styles import open_styles
-        from components.data.captions import EVENT_KIND, open_captions
+        from components.data.captions import Captions, open_captions
 
-        self.kind = EVENT_KIND
+        self.kind = Captions.event_kind
         self._data = data = open_captions(folder)
         self._judge = open_styles(folder)
         self.styles: Sequence[str] = data.styles

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from components.errors import DataError
@@ -68,3 +69,8 @@ def read_manifest(folder: Path, version: int) -> Mapping[str, Any]:
     if manifest["preparation"] != version:
         raise DataError(path, "prepared by another version. Delete the folder and run again")
     return manifest
+
+
+def offsets(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Turn counts into where each one's rows begin, and the end."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])

@@ -10,6 +10,7 @@ from components.data import caption_styles, flickr, simulation, synthetic, synth
 from components.data.album import Album, Picture
 from components.data.arrow import matrix, write_manifest, write_table
 from components.data.captions import VERSION, split_words
+from components.data.simulated_users import user_tables
 from components.data.splits import TRAIN
 
 SOURCES = {"flickr8k": flickr, "flickr30k": flickr, "synthetic": synthetic_captions}
@@ -121,29 +122,9 @@ def _caption_tables(
 def _user_tables(
     album: Album, users: simulation.Simulated, generator: np.random.Generator
 ) -> dict[str, dict[str, Any]]:
-    """Arrange users, events, pairs and the truth as columns; an event shows one of the captions in its style."""
-    import pyarrow as pa
-
+    """Arrange the users as columns; an event shows one of the captions in its style."""
     count_IS = np.array([[len(texts) for texts in picture.captions] for picture in album.pictures], np.int64)
     first_IS = (np.cumsum(count_IS) - count_IS.ravel()).reshape(count_IS.shape)
     shown = users.event_content, users.event_style.astype(np.int64)
     caption = first_IS[shown] + generator.integers(0, count_IS[shown])
-    return {
-        "users": {
-            "id": pa.array(users.user_ids, pa.string()),
-            "unseen": users.unseen.view(np.int8),
-            "conditional": users.conditional.view(np.int8),
-            "preference": matrix(users.preference),
-            "preference_before": matrix(users.preference_before),
-            "drift_at": users.drift_at,
-            "profile": matrix(users.topic[:, None]),
-            "events": np.bincount(users.event_user, minlength=len(users.user_ids)).astype(np.int64),
-        },
-        "events": {
-            "caption": caption.astype(np.int32),
-            "value": users.event_value,
-            "timestamp": users.event_timestamp,
-        },
-        "pairs": {"user": users.pair_user, "image": users.pair_content},
-        "truth": {"style": users.event_style, "wanted": users.event_wanted},
-    }
+    return user_tables(users, {"caption": caption.astype(np.int32)}, "image")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.data import SOURCES, splits
-from components.data.arrow import open_table, read_manifest, view, write_manifest, write_table
+from components.data.arrow import offsets, open_table, read_manifest, view, write_manifest, write_table
 from components.data.events import Event
 from components.data.source import Recording
 
@@ -119,7 +119,7 @@ def open_interactions(folder: Path) -> Interactions:
         folder=folder,
         digest=manifest["digest"],
         name=manifest["source"],
-        user_offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(view(users, "events"))]),
+        user_offsets=offsets(view(users, "events")),
         content=view(events, "content"),
         value=view(events, "value"),
         timestamp=view(events, "timestamp"),
@@ -152,7 +152,7 @@ def write(recording: Recording, settings: Any, digest: str, folder: Path) -> Non
         user, recording.item, recording.value, recording.timestamp, user_ids, recording.item_ids
     )
     counts = np.bincount(user, minlength=len(user_ids)).astype(np.int64)
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    first = offsets(counts)
     timestamp = recording.timestamp[order]
     events = {
         "content": recording.item[order].astype(np.int32),
@@ -160,8 +160,8 @@ def write(recording: Recording, settings: Any, digest: str, folder: Path) -> Non
         "timestamp": timestamp.astype(np.int64),
         "kind": np.zeros(len(order), np.int8),
         "like": recording.like[order].view(np.int8),
-        "part": splits.temporal(offsets, timestamp),
-        "before": splits.count_before(offsets, timestamp),
+        "part": splits.temporal(first, timestamp),
+        "before": splits.count_before(first, timestamp),
     }
     if recording.oracle is not None:
         events["oracle"] = recording.oracle[order].astype(np.float32)

@@ -13,6 +13,7 @@ from components.data import passages, simulation, squad, synthetic, synthetic_qu
 from components.data.arrow import matrix, write_manifest, write_table
 from components.data.passages import KINDS, Passage
 from components.data.questions import VERSION
+from components.data.simulated_users import user_tables
 from components.data.splits import TEST, TRAIN, VALIDATION, keyed_hash
 from components.errors import DataError
 
@@ -182,28 +183,11 @@ def _numbered(texts: Sequence[passages.Tokens], words: dict[str, int]) -> NDArra
 
 
 def _user_tables(users: simulation.Simulated, spans: NDArray[np.int32]) -> dict[str, dict[str, Any]]:
-    """Arrange users, events, pairs and the truth as columns."""
-    import pyarrow as pa
-
+    """Arrange the users as columns; an event shows a question's answer in some style."""
     shown = spans[users.event_content, users.event_style.astype(np.int64)]
-    return {
-        "users": {
-            "id": pa.array(users.user_ids, pa.string()),
-            "unseen": users.unseen.view(np.int8),
-            "conditional": users.conditional.view(np.int8),
-            "preference": matrix(users.preference),
-            "preference_before": matrix(users.preference_before),
-            "drift_at": users.drift_at,
-            "profile": matrix(users.topic[:, None]),
-            "events": np.bincount(users.event_user, minlength=len(users.user_ids)).astype(np.int64),
-        },
-        "events": {
-            "question": users.event_content,
-            "start": np.ascontiguousarray(shown[:, 0]),
-            "end": np.ascontiguousarray(shown[:, 1]),
-            "value": users.event_value,
-            "timestamp": users.event_timestamp,
-        },
-        "pairs": {"user": users.pair_user, "question": users.pair_content},
-        "truth": {"style": users.event_style, "wanted": users.event_wanted},
+    event = {
+        "question": users.event_content,
+        "start": np.ascontiguousarray(shown[:, 0]),
+        "end": np.ascontiguousarray(shown[:, 1]),
     }
+    return user_tables(users, event, "question")

@@ -90,32 +90,12 @@ def controlled(data: Captions, control: str | None) -> tuple[Indices, Indices]:
     """Return whose history each user is given, [U], and which picture each picture is taken for, [I]."""
     reader, shown = np.arange(len(data.user_ids)), np.arange(len(data.image_names))
     if control == "shuffled-users":
-        reader = another_user(data)
+        reader = data.another_user()
     elif control == "shuffled-images":
         shown = another_image(data)
     else:
         assert control is None, control
     return reader, shown
-
-
-def another_user(data: Captions) -> Indices:
-    """Assign every unseen user the history and profile of another one who wants something else.
-
-    A cycle through the users in an order that depends on the data alone, repaired by a walk to the next user with
-    another table of preferences. Who has changed the preference is given somebody else who has.
-    """
-    reader = np.arange(len(data.user_ids))
-    generator = np.random.default_rng(derive_seed("shuffled-users", data.digest))
-    for drifting in (False, True):
-        order = generator.permutation(np.flatnonzero(data.unseen & ((data.drift_at >= 0) == drifting)))
-        table = data.preference[order]
-        for place, user in enumerate(order):
-            for further in range(1, len(order)):
-                other = (place + further) % len(order)
-                if (table[other] != table[place]).any():
-                    reader[user] = order[other]
-                    break
-    return reader
 
 
 def another_image(data: Captions) -> Indices:

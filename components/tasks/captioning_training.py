@@ -4,24 +4,18 @@ The caption loss alone teaches a decoder to ignore who is asking. What teaches t
 own: in which style does this user want this picture's caption? The decoder is told the answer in half of the cases.
 """
 
-import copy
-from collections.abc import Iterator
-
-import lightning.pytorch as lightning
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from components.averaging import AveragedTraining
 from components.config import CaptioningSettings, TrialConfig
 from components.data.captions import Captions
-from components.personalization.initialization import initialize
 from components.tasks.captioning_batches import Batch, Library, TrainingBatches
 from components.tasks.captioning_image import Picture, tag_loss
 from components.tasks.captioning_model import CaptioningModel
 from components.tasks.captioning_vocabulary import PADDING, Vocabulary
 
-AVERAGING = 0.995
-"""Share of the averaged weights that a step keeps (exponential moving average)."""
 TAG_WEIGHT = 0.2
 CHOICE_WEIGHT = 1.0
 STYLE_WEIGHT = 0.5
@@ -30,43 +24,20 @@ SMOOTHING = 0.05
 """Share of the probability that the target of a word leaves to the other words."""
 
 
-class CaptioningTraining(lightning.LightningModule):
-    """Trains on pictures that several users look at, each of whom wants the caption in another style.
+class CaptioningTraining(AveragedTraining[CaptioningModel]):
+    """Trains on pictures that several users look at, each of whom wants the caption in another style."""
 
-    `trained` holds the weights that the optimiser moves, `model` their moving average: the one that is evaluated,
-    saved and served. Averaging, unlike a falling learning rate, does not depend on the number of epochs.
-    """
+    averaging = 0.995
 
     def __init__(self, config: TrialConfig, data: Captions) -> None:
-        super().__init__()
-        assert isinstance(config.model, CaptioningSettings), config.model
-        self.config = config
-        self.vocabulary = Vocabulary.of(data, config.model.vocabulary)
-        self.model = CaptioningModel(config.model, self.vocabulary)
-        initialize(self.model, config.training.seed)
-        self.trained = copy.deepcopy(self.model)
-        self.model.requires_grad_(False)
-        self.library = Library.of(data, self.vocabulary)
-        self.batches = TrainingBatches(
-            self.library, config.training.batch_size, config.model.users_per_image, config.training.seed
-        )
-
-    def train_dataloader(self) -> "EpochLoader":
-        """Return the batches of whichever epoch is current when iteration starts."""
-        return EpochLoader(self)
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW at a constant rate; vectors and biases are not decayed."""
-        training = self.config.training
-        matrices = [parameter for parameter in self.trained.parameters() if parameter.ndim > 1]
-        vectors = [parameter for parameter in self.trained.parameters() if parameter.ndim <= 1]
-        groups = [
-            {"params": matrices, "weight_decay": training.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        # The fused form is fast; with a gradient scaler Lightning cannot clip gradients before it.
-        fused = training.precision != "16-mixed"
-        return torch.optim.AdamW(groups, lr=training.learning_rate, fused=fused)
+        settings, training = config.model, config.training
+        assert isinstance(settings, CaptioningSettings), settings
+        vocabulary = Vocabulary.of(data, settings.vocabulary)
+        library = Library.of(data, vocabulary)
+        batches = TrainingBatches(library, training.batch_size, settings.users_per_image, training.seed)
+        super().__init__(config, CaptioningModel(settings, vocabulary), batches)
+        self.vocabulary = vocabulary
+        self.library = library
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the caption loss plus the weighted losses of tags, of the user's choice and of kinds."""
@@ -122,28 +93,3 @@ class CaptioningTraining(lightning.LightningModule):
             "kind_seen": KIND_WEIGHT * F.cross_entropy(seen, batch.kind_B),
             "kind_read": KIND_WEIGHT * F.cross_entropy(read, batch.kind_B),
         }
-
-    def on_train_batch_end(self, outputs: object, batch: Batch, batch_index: int) -> None:
-        """Move the averaged weights towards the trained ones; fast at first, so that the start is forgotten."""
-        step = self.global_step
-        kept = min(AVERAGING, (1 + step) / (10 + step))
-        with torch.no_grad():
-            torch._foreach_lerp_(_floating(self.model), _floating(self.trained), 1 - kept)
-
-
-def _floating(model: CaptioningModel) -> list[Tensor]:
-    """Everything that is averaged: the weights, and the means and variances of normalised channels."""
-    return [value for value in model.state_dict().values() if value.is_floating_point()]
-
-
-class EpochLoader:
-    """Iterates over the batches of the module's current epoch, which is counted by optimiser steps."""
-
-    def __init__(self, module: CaptioningTraining) -> None:
-        self.module = module
-
-    def __len__(self) -> int:
-        return len(self.module.batches)
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self.module.batches.epoch(self.module.global_step // len(self))

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from components.data.questions import Questions
 from components.metrics.answers import CUTS_AFTER_DRIFT, Answers, answer_rows
 from components.metrics.rows import FULL_HISTORY, concat_rows
-from components.randomness import derive_seed
 from components.tasks.question_answering_batches import Library, Readers, Texts
 from components.tasks.question_answering_model import QuestionAnsweringModel
 from components.tasks.question_answering_pointers import Spans
@@ -41,7 +40,7 @@ def rows_of(
     data = library.data
     asked = data.part[data.pair_question] == PARTS[part]
     pair = np.flatnonzero(asked if slices else asked & (data.drift_at[data.pair_user] < 0))
-    reader = another_user(data) if control == SHUFFLED_USERS else np.arange(len(data.user_ids))
+    reader = data.another_user() if control == SHUFFLED_USERS else np.arange(len(data.user_ids))
     passage = another_passage(data) if control == SHUFFLED_PASSAGES else data.passage_of.astype(np.int64)
     was_training = model.training
     model.eval()
@@ -52,25 +51,6 @@ def rows_of(
     return concat_rows([
         answer_rows(data, answered, cut, slices) for cut, answered in zip(cuts, answers, strict=True)
     ])  # fmt: skip
-
-
-def another_user(data: Questions) -> Indices:
-    """Assign every unseen user the history and profile of another one who wants something else.
-
-    A cycle through the users in an order that depends on the data alone, repaired by a walk to the next user with
-    another table of preferences.
-    """
-    reader = np.arange(len(data.user_ids))
-    generator = np.random.default_rng(derive_seed("shuffled-users", data.digest))
-    order = generator.permutation(np.flatnonzero(data.unseen))
-    table = data.preference[order]
-    for place, user in enumerate(order):
-        for further in range(1, len(order)):
-            other = (place + further) % len(order)
-            if (table[other] != table[place]).any():
-                reader[user] = order[other]
-                break
-    return reader
 
 
 def another_passage(data: Questions) -> Indices:

@@ -11,6 +11,7 @@ COMPARISON = {
     "sweep": "small",
     "task": "recommendation",
     "objective": {"metric": "accuracy", "mode": "max"},
+    "group": "seen",
     "seeds": [0, 1],
     "rows": [
         {

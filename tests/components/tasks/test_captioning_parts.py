@@ -12,7 +12,7 @@ from components.tasks import captioning
 from components.tasks.captioning_batches import augmented, taught
 from components.tasks.captioning_beam import IMPOSSIBLE, LENGTH_POWER, beam_search, guided
 from components.tasks.captioning_decoder import Decoder, Layout
-from components.tasks.captioning_evaluation import another_image, another_user, cases_of, predict
+from components.tasks.captioning_evaluation import another_image, cases_of, predict
 from components.tasks.captioning_image import ConvolutionalEncoder, tag_loss
 from components.tasks.captioning_model import Search
 from components.tasks.captioning_vocabulary import (
@@ -44,8 +44,9 @@ def module(data):
     module = captioning.build(tiny_config(data.folder), data)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for parameter in module.model.decoder.parameters():
-            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
+        for part, spread in ((module.model.decoder, 0.2), (module.model.wish, 2.0)):
+            for parameter in part.parameters():
+                parameter.add_(spread * torch.randn(parameter.shape, generator=generator))
     module.model.eval()
     return module
 
@@ -249,7 +250,7 @@ def test_users_are_written_for_as_if_each_were_alone(data, module):
 
 
 def test_controls_give_somebody_and_something_else(data):
-    reader, unseen = another_user(data), np.flatnonzero(data.unseen)
+    reader, unseen = data.another_user(), np.flatnonzero(data.unseen)
     assert data.unseen[reader[unseen]].all()
     assert (data.preference[reader[unseen]] != data.preference[unseen]).any(axis=1).all()
     assert ((data.drift_at[reader] >= 0) == (data.drift_at >= 0)).all()

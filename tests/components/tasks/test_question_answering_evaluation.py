@@ -8,7 +8,6 @@ from components.metrics.rows import macro, select_slice
 from components.tasks import question_answering
 from components.tasks.question_answering_evaluation import (
     another_passage,
-    another_user,
     rows_of,
     shown_events,
 )
@@ -32,7 +31,7 @@ def told(data):
 
 
 def test_the_control_gives_every_unseen_user_somebody_with_other_wishes(data):
-    reader = another_user(data)
+    reader = data.another_user()
     unseen = np.flatnonzero(data.unseen)
     assert data.unseen[reader[unseen]].all()
     assert (data.preference[reader[unseen]] != data.preference[unseen]).any(axis=1).all()
