@@ -36,7 +36,7 @@ TRAINING = TrainingSettings(learning_rate=3e-3, batch_size=32, epochs=6)
 
 def evaluation_rows(population: Mapping[str, float], part: str, seed: int = 0) -> Any:
     """Train one model on one population and return its evaluation rows on the test part, full histories."""
-    from components.tasks import recommendation as task
+    from components.tasks.recommendation import task
     from components.training import fit
 
     changes = PARTS[part]
@@ -65,7 +65,7 @@ def evaluation_rows(population: Mapping[str, float], part: str, seed: int = 0) -
 
 def oracle_rows(population: Mapping[str, float]) -> Any:
     """Return the evaluation rows of the generator's own truth."""
-    from components.tasks import recommendation as task
+    from components.tasks.recommendation import task
 
     with tempfile.TemporaryDirectory() as scratch:
         settings = SyntheticSettings(source="synthetic", **population)

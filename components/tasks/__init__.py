@@ -100,7 +100,7 @@ class TaskInfo:
 TASKS: dict[str, TaskInfo] = {
     "recommendation": TaskInfo(
         name="recommendation",
-        module="components.tasks.recommendation",
+        module="components.tasks.recommendation.task",
         form="interactions",
         settings=MODEL_SETTINGS["recommendation"],
         metrics={
@@ -141,7 +141,7 @@ TASKS: dict[str, TaskInfo] = {
     ),
     "question-answering": TaskInfo(
         name="question-answering",
-        module="components.tasks.question_answering",
+        module="components.tasks.question_answering.task",
         form="questions",
         settings=MODEL_SETTINGS["question-answering"],
         metrics={
@@ -220,7 +220,7 @@ TASKS: dict[str, TaskInfo] = {
     ),
     "captioning": TaskInfo(
         name="captioning",
-        module="components.tasks.captioning",
+        module="components.tasks.captioning.task",
         form="captions",
         settings=MODEL_SETTINGS["captioning"],
         metrics={

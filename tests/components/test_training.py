@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from components import training
-from components.tasks import recommendation
-from tests.components.tasks.recommendation_fixtures import tiny_config, tiny_data
+from components.tasks.recommendation import task as recommendation
+from tests.components.tasks.recommendation.fixtures import tiny_config, tiny_data
 
 
 @pytest.fixture(scope="module")

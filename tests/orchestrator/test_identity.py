@@ -70,7 +70,7 @@ def test_comments_and_docstrings_do_not_change_the_syntax_but_code_does(tmp_path
 
 
 def test_validity_covers_what_the_task_imports_and_nothing_else() -> None:
-    found = identity._imported_components("components.tasks.recommendation", "components.training")
+    found = identity._imported_components("components.tasks.recommendation.task", "components.training")
     assert {"components.personalization.core", "components.metrics.rows", "components.training"} <= set(found)
     assert not any(name.startswith("components.privacy") for name in found)
     assert all(ast.parse(path.read_text()) for path in found.values())

@@ -8,7 +8,7 @@ import pytest
 
 from components.data.population import Population
 from orchestrator.registry import Registry, load_servable
-from tests.components.tasks.question_answering_fixtures import write_squad
+from tests.components.tasks.question_answering.fixtures import write_squad
 from tests.orchestrator.sweeping import Call, adaptune, end, start, write_sweep
 
 pytestmark = pytest.mark.xdist_group("ray")

@@ -12,7 +12,7 @@ from components.config import (
     TrialConfig,
 )
 from components.data.population import write_population
-from components.tasks import recommendation
+from components.tasks.recommendation import task as recommendation
 from components.training import fit
 from orchestrator.registry import Registry, Version
 

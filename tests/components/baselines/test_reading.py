@@ -10,7 +10,7 @@ from components.data import store
 from components.data.questions import open_questions
 from components.metrics.rows import macro
 from components.tasks import TASKS
-from tests.components.tasks.question_answering_fixtures import tiny_data, tiny_settings
+from tests.components.tasks.question_answering.fixtures import tiny_data, tiny_settings
 
 INFO = TASKS["question-answering"]
 PASSAGE = (

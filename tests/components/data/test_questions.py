@@ -14,7 +14,7 @@ from components.data.population import Population, write_population
 from components.data.questions import Questions, open_questions
 from components.data.questions_form import STYLES
 from components.errors import DataError
-from tests.components.tasks.question_answering_fixtures import write_squad
+from tests.components.tasks.question_answering.fixtures import write_squad
 
 
 def prepared(root: Path, store_root: Path, **changes: float) -> Questions:

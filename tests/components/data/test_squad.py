@@ -11,7 +11,7 @@ import pytest
 from components.config import SquadSettings
 from components.data import squad
 from components.errors import DataError
-from tests.components.tasks.question_answering_fixtures import write_squad
+from tests.components.tasks.question_answering.fixtures import write_squad
 
 
 def settings(root: Path) -> SquadSettings:

@@ -5,7 +5,7 @@ from components.data.splits import VALIDATION
 from components.metrics.answers import Answers, answer_rows, score_answers
 from components.metrics.reading import exact_match, f1
 from components.metrics.rows import macro, metric_values, select_slice
-from tests.components.tasks.question_answering_fixtures import tiny_data
+from tests.components.tasks.question_answering.fixtures import tiny_data
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tests.components.tasks.recommendation_fixtures import tiny_config, tiny_data
+from tests.components.tasks.recommendation.fixtures import tiny_config, tiny_data
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,7 +21,7 @@ def log(tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained(log, tmp_path_factory):
     from components import training
-    from components.tasks import recommendation
+    from components.tasks.recommendation import task as recommendation
 
     config = tiny_config()
     module = recommendation.build(config, log)

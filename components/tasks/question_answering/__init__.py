@@ -1,0 +1,1 @@
+"""User-specific question answering: answers from a passage, to the extent that this user wants."""

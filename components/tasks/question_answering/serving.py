@@ -1,0 +1,198 @@
+"""The question answering model as serving uses it: one user at a time, one event at a time."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+
+from components.config import QuestionAnsweringSettings, TrialConfig
+from components.data.events import Event
+from components.data.passages import Tokens, kind_of
+from components.personalization.events import State, scaled_gap
+from components.tasks.question_answering.batches import Asked, Texts, texts_of
+from components.tasks.question_answering.events import EVENT_KINDS, MOST_WORDS, History
+from components.tasks.question_answering.extents import extent_of
+from components.tasks.question_answering.features import Passage
+from components.tasks.question_answering.model import QuestionAnsweringModel
+from components.tasks.question_answering.vocabulary import Vocabulary
+from components.tasks.servable import UnknownKind, UnusableContent, dump_state, load_state
+
+LAST_TIME = "last_time"
+"""Key of a state's newest timestamp, beside what the core keeps."""
+MOST_CHARACTERS = 20_000
+"""No longer question or passage is read."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The answer to a question."""
+
+    text: str
+    start: int
+    """Its first character in the passage."""
+    end: int
+    """The character after its last."""
+    score: float
+    """Log-probability of the answer."""
+
+
+@dataclass(frozen=True)
+class AnswerShown:
+    """What the content of an event tells: an answer, characters `start:end` of the passage, to a question."""
+
+    question: str
+    passage: str
+    start: int
+    end: int
+
+    @classmethod
+    def parse(cls, content: str) -> "AnswerShown":
+        """Read the JSON object `{"question", "passage", "start", "end"}`. Raises `UnusableContent`."""
+        try:
+            known = json.loads(content)
+            shown = cls(**known)
+        except (TypeError, ValueError) as error:
+            raise UnusableContent(
+                "the content of an event must be a JSON object with `question`, `passage` and the answer's "
+                f"characters in it, `start` and `end`; got {content[:80]!r}"
+            ) from error
+        texts = all(isinstance(text, str) for text in (shown.question, shown.passage))
+        places = all(type(place) is int for place in (shown.start, shown.end))
+        if not texts or not places or not 0 <= shown.start < shown.end <= len(shown.passage):
+            raise UnusableContent(
+                "`question` and `passage` must be texts, `start` and `end` characters of an answer inside the "
+                f"passage of {len(str(shown.passage))} characters; got {shown.start!r} and {shown.end!r}"
+            )
+        return shown
+
+
+class QuestionAnsweringServable:
+    """Follows users by the answers that they liked or disliked, and answers questions. States are never changed."""
+
+    def __init__(self, model: QuestionAnsweringModel, vocabulary: Vocabulary) -> None:
+        self.model = model.eval()
+        self.vocabulary = vocabulary
+        self.profile_fields: Mapping[str, Sequence[str]] = vocabulary.profile_fields
+        self.kinds: Sequence[str] = EVENT_KINDS
+
+    def initial_state(self) -> State:
+        """Return the state of a user of whom nothing is known."""
+        core = self.model.core
+        state = {} if core is None else core.initial_state()
+        return state | {LAST_TIME: torch.full((1,), float("nan"), dtype=torch.float64)}
+
+    def check(self, event: Event) -> None:
+        """Raise `UnknownKind` or `UnusableContent` unless the model can read the event."""
+        self._read(event)
+
+    def step(self, state: State, event: Event) -> State:
+        """Return the state after one more event. Raises what `check` does.
+
+        The event's content is the JSON text that `AnswerShown.parse` reads.
+        """
+        shown = self._read(event)
+        time = torch.tensor([event.timestamp], dtype=torch.float64)
+        core, events = self.model.core, self.model.events
+        if core is None or events is None:
+            return {LAST_TIME: time}
+        seconds = torch.nan_to_num(time - state[LAST_TIME], nan=0.0).float()
+        history = self._history(*shown, float(event.value), scaled_gap(seconds)[:, None])
+        with torch.inference_mode():
+            encoded = events(history)
+            after = core.step(state, type(encoded)(*(field[:, 0] for field in encoded)))
+        return after | {LAST_TIME: time}
+
+    def answer(self, state: State, profile: Mapping[str, str], question: str, passage: str) -> Answered:
+        """Answer a question from a passage. Raises `UnusableContent` where either holds no word or is too long."""
+        tokens = Tokens(passage)
+        texts = self._texts(question, tokens)
+        model = self.model
+        with torch.inference_mode():
+            reading = model.read(texts)
+            user = None if model.core is None else model.user_of(state, texts, self._profile(profile))
+            spans = model.answer(reading, user)
+        start = int(tokens.start[int(spans.start)])
+        end = int(tokens.end[int(spans.end)])
+        return Answered(passage[start:end], start, end, float(spans.score))
+
+    def dump_state(self, state: State) -> bytes:
+        """Write a state as bytes that hold no code."""
+        return dump_state(state)
+
+    def load_state(self, data: bytes) -> State:
+        """Read what `dump_state` wrote. Raises `ValueError` where it does not fit this model."""
+        return load_state(data, like=self.initial_state())
+
+    def _texts(self, question: str, tokens: Tokens) -> Texts:
+        if max(len(question), len(tokens.text)) > MOST_CHARACTERS:
+            raise UnusableContent(f"a question or passage of more than {MOST_CHARACTERS} characters")
+        asked = Tokens(question).words
+        if not asked or not tokens.words:
+            raise UnusableContent("a question and a passage need at least one word each")
+        forms = list(dict.fromkeys([*asked, *tokens.words]))
+        number = {form: place for place, form in enumerate(forms)}
+        one = Asked(
+            np.array([number[form] for form in asked]),
+            kind_of(question),
+            Passage(np.array([number[form] for form in tokens.words]), tokens.sentence, *tokens.clauses),
+        )
+        return texts_of(self.vocabulary.lexicon(forms), [one])
+
+    def _read(self, event: Event) -> tuple[str, Tokens, int, int]:
+        """Return the question, the passage, and the first and after-last token of the answer."""
+        if event.kind not in self.kinds:
+            raise UnknownKind(f"kind {event.kind!r} is not one of {', '.join(self.kinds)}")
+        shown = AnswerShown.parse(event.content)
+        if max(len(shown.question), len(shown.passage)) > MOST_CHARACTERS:
+            raise UnusableContent(f"a question or passage of more than {MOST_CHARACTERS} characters")
+        tokens = Tokens(shown.passage)
+        first = int(np.searchsorted(tokens.end, shown.start, side="right"))
+        last = int(np.searchsorted(tokens.start, shown.end, side="left"))
+        if first >= last:
+            raise UnusableContent("the answer of an event holds no word")
+        return shown.question, tokens, first, last
+
+    def _history(
+        self, question: str, tokens: Tokens, first: int, last: int, value: float, gap: torch.Tensor
+    ) -> History:
+        kind = kind_of(question)
+        words = self.vocabulary.lexicon(Tokens(question).words[:MOST_WORDS]).word_W
+        scale = self.vocabulary.extent_scale
+        usual = scale.log_length[self.vocabulary.kinds[kind]]
+        extent = extent_of(first, last, tokens.sentence, *tokens.clauses, usual)
+        return History(
+            torch.tensor([[kind]]),
+            torch.from_numpy(words)[None, None],
+            torch.from_numpy(scale.scaled(np.array(extent)))[None, None],
+            torch.tensor([[value]]),
+            gap,
+        )
+
+    def _profile(self, profile: Mapping[str, str]) -> torch.Tensor:
+        """Fields and categories that the model does not know count as unknown."""
+        fields: Any = self.profile_fields.items()
+        indices = [
+            categories.index(profile[field]) if profile.get(field) in categories else 0
+            for field, categories in fields
+        ]
+        return torch.tensor([indices], dtype=torch.long)
+
+
+def load_servable(folder: Path) -> QuestionAnsweringServable:
+    """Load `config.json`, `model.safetensors` and what `Vocabulary.write` left beside them.
+
+    Raises `ValueError` for a model that is told what its users want, as nobody knows that of real users.
+    """
+    config = TrialConfig.model_validate(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    assert isinstance(config.model, QuestionAnsweringSettings), config.model
+    if config.model.told:
+        raise ValueError("a model with `told: true` is a ceiling to compare with and cannot be served")
+    vocabulary = Vocabulary.read(folder)
+    model = QuestionAnsweringModel(config.model, vocabulary)
+    model.load_state_dict(safetensors.torch.load_file(folder / "model.safetensors"))
+    return QuestionAnsweringServable(model, vocabulary)

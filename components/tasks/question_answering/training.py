@@ -1,0 +1,48 @@
+"""Loss, optimiser and batches of the question answering model."""
+
+from torch import Tensor
+
+from components.averaging import AveragedTraining
+from components.config import QuestionAnsweringSettings, TrialConfig
+from components.data.questions import Questions
+from components.tasks.question_answering.batches import Batch, Library, TrainingBatches
+from components.tasks.question_answering.model import QuestionAnsweringModel, choice_loss, place_loss
+from components.tasks.question_answering.vocabulary import Vocabulary
+
+PLACE_WEIGHT = 0.5
+"""Weight of the loss that teaches the reader where the answer is, whatever its extent."""
+CHOICE_WEIGHT = 1.0
+"""Weight of the loss that teaches which of the acceptable answers a user wants, wherever the reader looks."""
+
+
+class QuestionAnsweringTraining(AveragedTraining[QuestionAnsweringModel]):
+    """Trains on questions that several users ask, each of whom wants an answer of another extent."""
+
+    averaging = 0.995
+
+    def __init__(self, config: TrialConfig, data: Questions) -> None:
+        settings, training = config.model, config.training
+        assert isinstance(settings, QuestionAnsweringSettings), settings
+        vocabulary = Vocabulary.of(data)
+        library = Library.of(data, vocabulary)
+        batches = TrainingBatches(library, training.batch_size, settings.users_per_question, training.seed)
+        super().__init__(config, QuestionAnsweringModel(settings, vocabulary), batches)
+        self.vocabulary = vocabulary
+        self.library = library
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Return the negative log-likelihood of the wanted spans, plus the weighted losses of place and choice."""
+        model, wanted_BU = self.trained, batch.wanted_BU()
+        reading = model.read(batch.texts)
+        user = model.users(batch.texts, batch.readers)
+        treated = 1 if user is None else user.shape[1]
+        spans = (bound_BS[:, None].expand(-1, treated, -1) for bound_BS in (batch.start_BS, batch.end_BS))
+        likelihood_BUS = model.log_likelihood(reading, user, *spans).expand(-1, wanted_BU.shape[1], -1)
+        loss = -likelihood_BUS.gather(2, wanted_BU[..., None]).mean()
+        start_BU, end_BU = (bound_BS.gather(1, wanted_BU) for bound_BS in (batch.start_BS, batch.end_BS))
+        loss = loss + PLACE_WEIGHT * place_loss(reading, start_BU, end_BU)
+        if user is not None:
+            choice = choice_loss(likelihood_BUS, wanted_BU, batch.start_BS, batch.end_BS)
+            loss = loss + CHOICE_WEIGHT * choice
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(wanted_BU))
+        return loss

@@ -1,0 +1,1 @@
+"""Content recommendation: what a user would like, and what the user turns to next."""

@@ -1,0 +1,212 @@
+"""What the recommendation model knows of items beside learned parameters: texts, genres and training counts.
+
+`Catalogue` is built from a prepared log, or read back from what `write` left beside a model's weights.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import svds
+
+from components.data.interactions import Interactions
+from components.tasks.recommendation.rates import like_rate_prior
+
+WORD = re.compile(r"\w+")
+LEAST_WORD_COUNT = 2
+"""Title words rarer than this say nothing about other items and are left out."""
+MOST_WORDS = 12
+SUCCESSION_SIZE = 32
+REACH = 20
+"""How many events back an event counts as a successor."""
+COUNT_PRIOR = 5
+"""Events added to each item's in the normalisation, so that rare items do not lead anywhere for sure."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Items with their texts, genres and what the training part says of each; and the other vocabularies."""
+
+    item_ids: Sequence[str]
+    titles: Sequence[str]
+    item_genres: Sequence[Sequence[str]]
+    count: NDArray[np.float32]
+    """[I] training events of each item."""
+    likes: NDArray[np.float32]
+    """[I] how many of them are likes."""
+    value_sum: NDArray[np.float32]
+    """[I] sum of their feedback."""
+    prior_rate: NDArray[np.float32]
+    """[I] like rate that is expected of each item before its own events; see `like_rate_prior`."""
+    prior_events: float
+    """How many events that expectation is worth."""
+    lead: NDArray[np.float32]
+    follow: NDArray[np.float32]
+    """[I, S] each: the product of `lead` of one item and `follow` of another says how often users went from the one
+    to the other; see `succession_vectors`."""
+    genres: Sequence[str]
+    words: Sequence[str]
+    kinds: Sequence[str]
+    profile_fields: Mapping[str, Sequence[str]]
+    least_liked_value: float
+    """Feedback of at least this is a like."""
+
+    @classmethod
+    def of(cls, data: Interactions) -> "Catalogue":
+        """Count the training part of the users that training may see, and collect title words."""
+        items = len(data.item_ids)
+        user = np.repeat(np.arange(len(data.user_ids)), np.diff(data.user_offsets))
+        train = (data.part == 0) & ~data.unseen[user]
+        content = data.content[train]
+        lead, follow = succession_vectors(data, train)
+        count = np.bincount(content, minlength=items).astype(np.float32)
+        likes = np.bincount(content, data.like[train], minlength=items).astype(np.float32)
+        seen = Counter(word for title in data.item_titles for word in set(_words(title)))
+        words = sorted(word for word, times in seen.items() if times >= LEAST_WORD_COUNT)
+        genres, titled = genre_matrix(data.item_genres, data.genres), word_matrix(data.item_titles, words)
+        prior_rate, prior_events = like_rate_prior(
+            likes, count, np.hstack([genres, _presence(titled, len(words))])
+        )
+        return cls(
+            item_ids=data.item_ids,
+            titles=data.item_titles,
+            item_genres=data.item_genres,
+            count=count,
+            likes=likes,
+            value_sum=np.bincount(content, data.value[train], minlength=items).astype(np.float32),
+            prior_rate=prior_rate,
+            prior_events=prior_events,
+            lead=lead,
+            follow=follow,
+            genres=data.genres,
+            words=words,
+            kinds=data.kinds,
+            profile_fields=data.profile_fields,
+            least_liked_value=float(data.value[train][data.like[train]].min(initial=1.0)),
+        )
+
+    def genre_matrix(self) -> NDArray[np.float32]:
+        """Return [I, G]: 1 where an item has a genre."""
+        return genre_matrix(self.item_genres, self.genres)
+
+    def word_matrix(self) -> NDArray[np.int64]:
+        """Return the word numbers of each title, [I, L], from 1; 0 is padding."""
+        return word_matrix(self.titles, self.words)
+
+    def write(self, folder: Path) -> None:
+        """Write `items.arrow` and `vocabulary.json`."""
+        table = pa.table(
+            {
+                "id": pa.array(list(self.item_ids), pa.string()),
+                "title": pa.array(list(self.titles), pa.string()),
+                "genres": pa.array([list(genres) for genres in self.item_genres], pa.list_(pa.string())),
+                "count": self.count,
+                "likes": self.likes,
+                "value_sum": self.value_sum,
+                "prior_rate": self.prior_rate,
+                "lead": pa.FixedSizeListArray.from_arrays(self.lead.ravel(), self.lead.shape[1]),
+                "follow": pa.FixedSizeListArray.from_arrays(self.follow.ravel(), self.follow.shape[1]),
+            }
+        )
+        with (
+            pa.OSFile(str(folder / "items.arrow"), "wb") as sink,
+            pa.ipc.new_file(sink, table.schema) as writer,
+        ):
+            writer.write_table(table)
+        vocabulary = {
+            "genres": list(self.genres),
+            "words": list(self.words),
+            "kinds": list(self.kinds),
+            "profile_fields": {name: list(values) for name, values in self.profile_fields.items()},
+            "prior_events": self.prior_events,
+            "least_liked_value": self.least_liked_value,
+        }
+        text = json.dumps(vocabulary, indent=1, ensure_ascii=False)
+        (folder / "vocabulary.json").write_text(text, encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Catalogue":
+        """Read what `write` wrote."""
+        with pa.memory_map(str(folder / "items.arrow")) as source:
+            table = pa.ipc.open_file(source).read_all()
+            columns = {name: table[name].to_pylist() for name in ("id", "title", "genres")}
+            numbers = {
+                name: table[name].to_numpy().copy() for name in ("count", "likes", "value_sum", "prior_rate")
+            }
+            for name in ("lead", "follow"):
+                flat = table[name].combine_chunks().flatten().to_numpy()
+                numbers[name] = flat.reshape(len(table), -1).copy()
+        vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+        return cls(columns["id"], columns["title"], columns["genres"], **numbers, **vocabulary)
+
+
+def genre_matrix(item_genres: Sequence[Sequence[str]], genres: Sequence[str]) -> NDArray[np.float32]:
+    """Return [I, G]: 1 where an item has a genre."""
+    column = {genre: index for index, genre in enumerate(genres)}
+    matrix = np.zeros((len(item_genres), len(genres)), np.float32)
+    for row, names in enumerate(item_genres):
+        matrix[row, [column[name] for name in names]] = 1
+    return matrix
+
+
+def word_matrix(titles: Sequence[str], words: Sequence[str]) -> NDArray[np.int64]:
+    """Return the numbers of each title's first `MOST_WORDS` words in `words`, [I, L], from 1; 0 is padding."""
+    number = {word: index + 1 for index, word in enumerate(words)}
+    rows = [[number[word] for word in _words(title) if word in number][:MOST_WORDS] for title in titles]
+    matrix = np.zeros((len(rows), max(1, max(map(len, rows), default=0))), np.int64)
+    for row, numbers in enumerate(rows):
+        matrix[row, : len(numbers)] = numbers
+    return matrix
+
+
+def succession_vectors(
+    data: Interactions, train: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Factorise which items come soon after which: two matrices [I, S].
+
+    An event counts for the `REACH` events before its own instant, the d-th of them (from 0) with weight
+    1 / sqrt(1 + d); counts n(i, j) are divided by the root of both items' events and the matrix is cut to its
+    largest `SUCCESSION_SIZE` singular values. Rows have length 1 on average over events.
+    """
+    items = len(data.item_ids)
+    row = np.flatnonzero(train)
+    start = np.repeat(data.user_offsets[:-1], np.diff(data.user_offsets))[row]
+    count = np.bincount(data.content[row], minlength=items)
+    size = min(SUCCESSION_SIZE, items - 1)
+    pairs = sparse.csr_matrix((items, items), dtype=np.float64)
+    for distance in range(REACH):
+        source = start + data.before[row] - 1 - distance
+        real = source >= start
+        weight = np.full(int(real.sum()), (1 + distance) ** -0.5)
+        pairs += sparse.csr_matrix(
+            (weight, (data.content[source[real]], data.content[row[real]])), shape=(items, items)
+        )
+    if pairs.nnz == 0:
+        return np.zeros((items, size), np.float32), np.zeros((items, size), np.float32)
+    scale = sparse.diags((count + COUNT_PRIOR) ** -0.5)
+    left, strength, right = svds(scale @ pairs @ scale, k=size, v0=np.ones(items))
+    lead, follow = left * np.sqrt(strength), right.T * np.sqrt(strength)
+
+    def of_unit_length(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
+        length = np.linalg.norm(vectors, axis=1) @ count / max(1, count.sum())
+        return np.ascontiguousarray(vectors[:, ::-1] / max(length, 1e-12), np.float32)
+
+    return of_unit_length(lead), of_unit_length(follow)
+
+
+def _presence(word_IL: NDArray[np.int64], words: int) -> NDArray[np.float32]:
+    """Return [I, words]: 1 where a title has a word."""
+    matrix = np.zeros((len(word_IL), words + 1), np.float32)
+    np.put_along_axis(matrix, word_IL, 1, axis=1)
+    return matrix[:, 1:]
+
+
+def _words(title: str) -> list[str]:
+    return WORD.findall(title.lower())

@@ -1,0 +1,225 @@
+"""Evaluation of the recommendation model: per user, with full and with cut histories, and with another user's.
+
+Every example is predicted from a state that holds strictly earlier events only.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from components.data.interactions import Interactions
+from components.metrics.classification import per_user_classification
+from components.metrics.ranking import CUTOFF, ranking_metrics, satisfaction
+from components.metrics.rows import FULL_HISTORY, concat_rows, evaluation_rows
+from components.personalization.events import Encoded, State
+from components.randomness import derive_seed
+from components.tasks.recommendation.batches import History, gather_history, stretch_rows
+from components.tasks.recommendation.items import ItemTable
+from components.tasks.recommendation.model import RecommendationModel
+from components.tasks.recommendation.ranking import rank
+
+PARTS = {"validation": 1, "test": 2}
+HISTORY_CUTS = (0, 1, 2, 5, 20)
+BATCH_EVENTS = 4_096
+"""Padded events a batch, about; long histories come in smaller batches."""
+BATCH_USERS = 64
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The N events of a part, in the log's order; `row` is an event's place in the log."""
+
+    row: Indices
+    user: Indices
+    before: Indices
+    part_start: Indices
+    """[U] how many events each user had before the part began; -1 for users without examples."""
+
+    @classmethod
+    def of(cls, data: Interactions, part: Literal["validation", "test"]) -> "Examples":
+        """Collect a part's examples."""
+        row = np.flatnonzero(data.part == PARTS[part])
+        owner = np.repeat(np.arange(len(data.user_ids)), np.diff(data.user_offsets))
+        user = owner[row]
+        start = np.full(len(data.user_ids), -1, np.int64)
+        present, first = np.unique(user, return_index=True)
+        start[present] = data.before[row[first]]
+        return cls(row, user, data.before[row].astype(np.int64), start)
+
+
+class Stretch(NamedTuple):
+    """One history to encode and what is asked of it: examples `first:last`, and a ranking after `ranked` events."""
+
+    start: Indices
+    length: Indices
+    reader: Indices
+    """The user whose profile counts."""
+    user: Indices
+    """The user who is predicted."""
+    first: Indices
+    last: Indices
+    ranked: Indices
+    """-1: no ranking asked."""
+
+
+def rows_of(
+    model: RecommendationModel,
+    data: Interactions,
+    part: Literal["validation", "test"],
+    control: str | None,
+    slices: bool,
+) -> pa.Table:
+    """Return the evaluation rows of a part; see `components.tasks.protocol.Task.evaluate`."""
+    examples = Examples.of(data, part)
+    reader = np.arange(len(data.user_ids))
+    if control is not None:
+        assert control == "shuffled-users", control
+        reader = another_user(data, examples.part_start >= 0)
+    was_training = model.training
+    model.eval()
+    cuts = (FULL_HISTORY, *HISTORY_CUTS) if slices else (FULL_HISTORY,)
+    with torch.inference_mode():
+        tables = [_slice(model, data, examples, reader, cut) for cut in cuts]
+    model.train(was_training)
+    return concat_rows(tables)
+
+
+def another_user(data: Interactions, present: NDArray[np.bool_]) -> Indices:
+    """Assign every present user the history and profile of another one, seen to seen and unseen to unseen.
+
+    A cycle through each group in an order that depends on the data alone.
+    """
+    reader = np.arange(len(data.user_ids))
+    generator = np.random.default_rng(derive_seed("shuffled-users", data.digest))
+    for group in (data.unseen, ~data.unseen):
+        users = generator.permutation(np.flatnonzero(present & group))
+        reader[users] = np.roll(users, 1)
+    return reader
+
+
+def _slice(
+    model: RecommendationModel, data: Interactions, examples: Examples, reader: Indices, cut: int
+) -> pa.Table:
+    logits, top = predict(model, data, examples, reader, cut)
+    users = len(data.user_ids)
+    present = np.flatnonzero(examples.part_start >= 0)
+    like, value, item = data.like[examples.row], data.value[examples.row], data.content[examples.row]
+    probability = 1 / (1 + np.exp(-logits))
+    metrics = per_user_classification(examples.user, probability, like, users)
+    bounds = np.searchsorted(examples.user, np.arange(users + 1))
+    relevant = [np.unique(item[bounds[user] : bounds[user + 1]]) for user in range(users)]
+    metrics |= ranking_metrics(top, relevant)
+    metrics["satisfaction"] = satisfaction(examples.user, logits, value, users)
+    group = np.where(data.unseen[present], "unseen", "seen")
+    return evaluation_rows(
+        [data.user_ids[user] for user in present],
+        group.tolist(),
+        cut,
+        np.diff(bounds)[present],
+        {name: values[present] for name, values in metrics.items()},
+    )
+
+
+def predict(
+    model: RecommendationModel, data: Interactions, examples: Examples, reader: Indices, cut: int
+) -> tuple[NDArray[np.float64], Indices]:
+    """Return the like logits of the examples, [N], and each user's top items at the part's start, [U, 10].
+
+    Users without examples, and places that no item is left for, hold -1.
+    """
+    logits = np.zeros(len(examples.row))
+    top = np.full((len(data.user_ids), CUTOFF), -1, np.int64)
+    stretches = _whole(data, examples, reader) if cut == FULL_HISTORY else _cut(data, examples, reader, cut)
+    table = model.items()
+    device = table.content_IC.device
+    for batch in _batches(stretches):
+        history = gather_history(data, stretch_rows(batch.start, batch.length))
+        profile = torch.from_numpy(data.profile[batch.reader].astype(np.int64)).to(device)
+        source = model.encode(table, History(*(field.to(device) for field in history)))
+        questions = batch.last - batch.first
+        step = np.arange(int(questions.max()))
+        asked = step < questions[:, None]
+        index = batch.first[:, None] + np.minimum(step, questions[:, None] - 1)
+        before = torch.from_numpy(np.minimum(examples.before[index], batch.length[:, None])).to(device)
+        item = torch.from_numpy(data.content[examples.row[index]].astype(np.int64)).to(device)
+        reading = model.read(source, profile, before)
+        answer = model.like_logits(table, source, reading, item, before).expand(item.shape)
+        logits[index[asked]] = answer.cpu().numpy()[asked]
+
+        ranked = np.flatnonzero(batch.ranked >= 0)
+        if len(ranked):
+            users = batch.user[ranked]
+            top[users] = _top_items(
+                model, table, source, batch, ranked, profile[ranked], _met(data, examples, users)
+            )
+    return logits, top
+
+
+def _top_items(
+    model: RecommendationModel,
+    table: ItemTable,
+    source: Encoded | State,
+    batch: Stretch,
+    ranked: Indices,
+    profile_BF: torch.Tensor,
+    met: list[NDArray[np.int32]],
+) -> Indices:
+    state: State = {}
+    if isinstance(source, Encoded):
+        assert model.core is not None
+        before, users = (
+            torch.from_numpy(field).to(profile_BF.device) for field in (batch.ranked[ranked], ranked)
+        )
+        state = model.core.state_at(source, before, users)
+    item = rank(model, table, state, profile_BF, met, CUTOFF).item_BK.cpu().numpy()
+    return np.pad(item, ((0, 0), (0, CUTOFF - item.shape[1])), constant_values=-1)
+
+
+def _met(data: Interactions, examples: Examples, users: Indices) -> list[NDArray[np.int32]]:
+    """The items that each user had met before the part began; they are not recommended again."""
+    start = data.user_offsets[users]
+    stop = start + examples.part_start[users]
+    return [data.content[first:last] for first, last in zip(start, stop, strict=True)]
+
+
+def _whole(data: Interactions, examples: Examples, reader: Indices) -> Stretch:
+    """One stretch a user: everything that the reader did, as far as the user's last example looks back."""
+    user = np.flatnonzero(examples.part_start >= 0)
+    first = np.searchsorted(examples.user, user)
+    last = np.searchsorted(examples.user, user, side="right")
+    available = np.diff(data.user_offsets)[reader[user]]
+    length = np.minimum(examples.before[last - 1], available)
+    ranked = np.minimum(examples.part_start[user], length)
+    return Stretch(data.user_offsets[reader[user]], length, reader[user], user, first, last, ranked)
+
+
+def _cut(data: Interactions, examples: Examples, reader: Indices, cut: int) -> Stretch:
+    """One stretch for each moment at which a user has examples: the `cut` most recent events before it."""
+    moment = np.stack([examples.user, examples.before])
+    first = np.flatnonzero(np.r_[True, (moment[:, 1:] != moment[:, :-1]).any(axis=0)])
+    last = np.r_[first[1:], len(examples.row)]
+    user, before = examples.user[first], examples.before[first]
+    stop = np.minimum(before, np.diff(data.user_offsets)[reader[user]])
+    length = np.minimum(stop, cut)
+    start = data.user_offsets[reader[user]] + stop - length
+    ranked = np.where(before == examples.part_start[user], length, -1)
+    return Stretch(start, length, reader[user], user, first, last, ranked)
+
+
+def _batches(stretches: Stretch) -> Iterator[Stretch]:
+    """Put stretches of similar size together, about `BATCH_EVENTS` padded events and questions at a time."""
+    size = stretches.length + stretches.last - stretches.first
+    order = np.argsort(size, kind="stable")[::-1]
+    start = 0
+    while start < len(order):
+        count = int(np.clip(BATCH_EVENTS // max(1, size[order[start]]), 1, BATCH_USERS))
+        chosen = order[start : start + count]
+        yield Stretch(*(field[chosen] for field in stretches))
+        start += count

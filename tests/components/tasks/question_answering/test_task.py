@@ -1,0 +1,276 @@
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.metrics.rows import macro
+from components.personalization.events import Encoded
+from components.tasks.question_answering import task as question_answering
+from components.tasks.question_answering.batches import TrainingBatches
+from components.tasks.question_answering.evaluation import predict, rows_of
+from components.tasks.question_answering.training import QuestionAnsweringTraining
+from components.tasks.question_answering.vocabulary import Vocabulary
+from tests.components.tasks.question_answering.fixtures import tiny_config, tiny_data
+
+SWITCHES = ("history", "attention", "feedback", "profile", "attention_modulation", "fusion_modulation")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tiny_data(tmp_path_factory.mktemp("squad"))
+
+
+def trained_for(data, epochs, personalization=None, most=None, **training):
+    """Train without Lightning, which costs seconds that these tests do not need; `most` batches an epoch."""
+    module = QuestionAnsweringTraining(tiny_config(data.folder, personalization, **training), data)
+    module.log = lambda *args, **keywords: None
+    optimizer = module.configure_optimizers()
+    for epoch in range(epochs):
+        torch.manual_seed(epoch)
+        for batch in itertools.islice(module.batches.epoch(epoch), most):
+            optimizer.zero_grad()
+            module.training_step(batch, 0).backward()
+            torch.nn.utils.clip_grad_norm_(module.trained.parameters(), 1.0)
+            optimizer.step()
+    module.model.load_state_dict(module.trained.state_dict())
+    module.model.eval()
+    return module
+
+
+def texts_of(library, questions):
+    """Questions and their own passages."""
+    return library.texts(questions.astype(np.int64), library.data.passage_of[questions].astype(np.int64))
+
+
+def defined(metrics):
+    return {name: value for name, value in metrics.items() if not np.isnan(value)}
+
+
+@pytest.fixture(scope="module")
+def personal(data):
+    return trained_for(data, 14, {})
+
+
+def test_the_preference_of_unseen_users_is_read_off_their_history(data, personal):
+    generic = trained_for(data, 14, None)
+    with_history = macro(rows_of(personal.model, personal.library, "validation", None, False), "unseen")
+    without = macro(rows_of(generic.model, generic.library, "validation", None, False), "unseen")
+    shuffled = macro(
+        rows_of(personal.model, personal.library, "validation", "shuffled-users", False), "unseen"
+    )
+    assert with_history["em"] > without["em"] + 0.15
+    assert with_history["f1"] > without["f1"] + 0.1
+    assert shuffled["em"] < with_history["em"] - 0.15
+    assert with_history["official_f1"] > 0.5
+
+
+def test_the_curve_over_the_history_rises_and_slices_add_up(data, personal):
+    rows = rows_of(personal.model, personal.library, "validation", None, True)
+    assert set(rows["history"].to_pylist()) == {-1, 0, 1, 2, 5, 20}
+    assert set(rows["group"].to_pylist()) == {"unseen", "plain", "conditional", "drifting"}
+    assert macro(rows, "unseen", 5)["em"] > macro(rows, "unseen", 0)["em"]
+    assert defined(macro(rows, "unseen", 20)) == defined(macro(rows, "unseen"))  # nobody has more events
+    quick = rows_of(personal.model, personal.library, "validation", None, False)
+    assert defined(macro(quick, "unseen")) == defined(macro(rows, "unseen"))
+    pairs = int(((data.part[data.pair_question] == 1) & (data.drift_at[data.pair_user] < 0)).sum())
+    assert sum(quick["examples"].to_pylist()) == pairs
+    passages = {data.passage_ids[passage] for passage in np.unique(data.passage_of[data.part == 1])}
+    assert set(quick["user"].to_pylist()) == passages
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_a_part_switched_off_has_no_parameters_and_changes_no_other_initial_value(data, switch):
+    full = question_answering.build(tiny_config(data.folder, {}), data).model
+    module = question_answering.build(tiny_config(data.folder, {switch: False}), data)
+    of_full, of_less = dict(full.named_parameters()), dict(module.model.named_parameters())
+    assert set(of_less) < set(of_full)
+    for name in of_less:
+        if of_less[name].shape == of_full[name].shape:
+            assert torch.equal(of_less[name], of_full[name]), name
+    module.log = lambda *args, **keywords: None
+    loss = module.training_step(next(module.batches.epoch(0)), 0)
+    loss.backward()
+    assert torch.isfinite(loss)
+
+
+def test_all_off_is_the_baseline(data):
+    def names(core):
+        module = question_answering.build(tiny_config(data.folder, core), data)
+        return {name: value.shape for name, value in module.model.named_parameters()}
+
+    assert names(dict.fromkeys(SWITCHES, False)) == names(None)
+
+
+def test_every_parameter_learns(data):
+    module = question_answering.build(tiny_config(data.folder), data)
+    module.log = lambda *args, **keywords: None
+    for part in module.trained.modules():  # what starts at zero hides what lies behind it
+        if hasattr(part, "weight") and part.weight is not None and not part.weight.any():
+            torch.nn.init.normal_(part.weight, std=0.1)
+    module.training_step(next(module.batches.epoch(0)), 0).backward()
+    silent = [
+        name
+        for name, weight in module.trained.named_parameters()
+        if weight.grad is None or not weight.grad.any()
+    ]
+    assert silent == ["core.own_question.weight", "core.own_question.bias"]  # for tasks without a query
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_others(data):
+    one, two, other = (trained_for(data, 1, {}, most=4, seed=seed).model.state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_half_precision_gives_nearly_the_same_loss(data, personal):
+    batch = next(personal.batches.epoch(0))
+    with torch.no_grad():
+        full = personal.training_step(batch, 0)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = personal.training_step(batch, 0)
+    assert float(half) == pytest.approx(float(full), rel=0.1)
+
+
+def test_averaging_follows_the_trained_weights(data):
+    module = question_answering.build(tiny_config(data.folder), data)
+    with torch.no_grad():
+        for weight in module.trained.parameters():
+            weight.add_(1)
+    before = next(module.model.parameters()).clone()
+    module._trainer = type("Trainer", (), {"global_step": 0})()
+    module.on_train_batch_end(None, next(module.batches.epoch(0)), 0)
+    assert torch.allclose(next(module.model.parameters()), before + 0.9)
+
+
+def test_unseen_users_and_later_parts_change_nothing_in_training(data):
+    changed_value = data.event_value.copy()
+    first = np.repeat(data.unseen, np.diff(data.event_offsets))
+    changed_value[first] *= -1
+    preference = data.preference.copy()
+    preference[data.unseen] = (preference[data.unseen] + 1) % 3
+    start, end = data.answer_start.copy(), data.answer_end.copy()
+    start[data.part > 0], end[data.part > 0] = 0, 1
+    changed = dataclasses.replace(
+        data, event_value=changed_value, preference=preference, answer_start=start, answer_end=end
+    )
+    one, two = trained_for(data, 1, {}, most=8), trained_for(changed, 1, {}, most=8)
+    for name, value in one.model.state_dict().items():
+        assert torch.equal(value, two.model.state_dict()[name]), name
+
+
+def test_the_vocabulary_survives_writing(data, tmp_path):
+    vocabulary = Vocabulary.of(data)
+    vocabulary.write(tmp_path)
+    again = Vocabulary.read(tmp_path)
+    assert again.words == vocabulary.words
+    assert dict(again.stem_rarity) == dict(vocabulary.stem_rarity)
+    assert again.extent_scale == vocabulary.extent_scale
+    assert (again.kinds, dict(again.profile_fields)) == (vocabulary.kinds, dict(vocabulary.profile_fields))
+    assert {path.suffix for path in tmp_path.iterdir()} == {".arrow", ".json"}
+
+
+def test_the_vocabulary_holds_training_words_only(data):
+    training = Vocabulary.of(data)
+    changed = data.question_word.copy()
+    for question in np.flatnonzero(data.part > 0):
+        changed[data.question_offsets[question] : data.question_offsets[question + 1]] = 0
+    assert Vocabulary.of(dataclasses.replace(data, question_word=changed)) == training
+
+
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_encode_is_repeated_step(data, personal, seed):
+    batch = next(TrainingBatches(personal.library, 8, 2, seed).epoch(0))
+    model = personal.model
+    with torch.inference_mode():
+        events = model.events(batch.readers.history)
+        encoded = model.core.encode(events)
+        state = model.core.initial_state(len(batch.readers.before_N))
+        for time in range(events.value_BT.shape[1]):
+            for user in torch.nonzero(batch.readers.before_N == time).flatten().tolist():
+                only = {name: value[user : user + 1] for name, value in state.items()}
+                same = model.core.state_at(encoded, torch.tensor([time]), torch.tensor([user]))
+                for name in only:
+                    torch.testing.assert_close(only[name], same[name], atol=1e-5, rtol=1e-5)
+            state = model.core.step(state, type(events)(*(field[:, time] for field in events)))
+        texts, profile = batch.texts, batch.readers.profile_NF
+        whole = torch.full_like(batch.readers.before_N, events.value_BT.shape[1])
+        one = model.user_of(encoded, texts, profile, whole)
+        two = model.user_of(state, texts, profile)
+    assert isinstance(encoded, Encoded)
+    torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-5)
+
+
+def test_a_history_cut_to_nothing_is_the_initial_state(data, personal):
+    library, model = personal.library, personal.model
+    pair = np.flatnonzero((data.part[data.pair_question] == 1) & (data.drift_at[data.pair_user] < 0))[:12]
+    readers = np.arange(len(data.user_ids))
+    with torch.inference_mode():
+        [answers] = predict(model, library, pair, readers, data.passage_of.astype(np.int64), (0,))
+        for number, row in enumerate(pair):
+            user = int(data.pair_user[row])
+            texts = texts_of(library, data.pair_question[row : row + 1])
+            profile = torch.from_numpy(data.profile[user : user + 1].astype(np.int64))
+            vector = model.user_of(model.core.initial_state(), texts, profile)
+            spans = model.answer(model.read(texts), vector)
+            assert (int(spans.start), int(spans.end) + 1) == (answers.start[number], answers.end[number])
+
+
+def test_padding_changes_nothing(data, personal):
+    """A question read alone and among longer ones gives the same answers and the same loss."""
+    library, model = personal.library, personal.model
+    questions = np.flatnonzero(data.part == 0)
+    length = library.lengths(data.passage_of[questions]) * 100 + np.diff(data.question_offsets)[questions]
+    chosen = questions[np.argsort(length, kind="stable")][[0, -1]]
+    start = torch.from_numpy(data.answer_start[chosen].astype(np.int64))[:, None].expand(-1, 3, -1)
+    end = torch.from_numpy(data.answer_end[chosen].astype(np.int64))[:, None].expand(-1, 3, -1) - 1
+    user = torch.randn(2, 3, model.core.user_size, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        alone, together = (model.read(texts_of(library, part)) for part in (chosen[:1], chosen))
+        one = model.log_likelihood(alone, user[:1], start[:1], end[:1])
+        two = model.log_likelihood(together, user, start, end)[:1]
+    torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-5)
+
+
+def test_padding_of_histories_changes_nothing(data, personal):
+    library, model = personal.library, personal.model
+    question = np.flatnonzero(data.part == 1)[:1]
+    rows = np.arange(6)[None]
+    with torch.inference_mode():
+        texts = texts_of(library, question)
+        user, wanted = np.array([0]), np.array([0])
+        short = model.users(texts, library.readers(rows[:, :3], np.array([3]), user, wanted))
+        long = model.users(texts, library.readers(rows, np.array([3]), user, wanted))
+    torch.testing.assert_close(short, long, atol=1e-6, rtol=1e-5)
+
+
+def test_span_probabilities_sum_to_one(data, personal):
+    model = personal.model
+    texts = texts_of(personal.library, np.flatnonzero(data.part == 1)[:1])
+    user = torch.randn(1, 1, model.core.user_size, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        reading = model.read(texts)
+        length = int(texts.length_B)
+        start, end = (
+            grid.flatten()[None, None] for grid in torch.meshgrid(*[torch.arange(length)] * 2, indexing="ij")
+        )
+        total = model.log_likelihood(reading, user, start, end).exp().sum()
+    assert float(total) == pytest.approx(1, abs=1e-3)
+
+
+def test_data_without_profile_fields_will_do(data):
+    bare = dataclasses.replace(data, profile=data.profile[:, :0], profile_fields={})
+    for core in ({}, {"history": False}):
+        module = question_answering.build(tiny_config(data.folder, core), bare)
+        rows = question_answering.evaluate(module, bare, "validation", slices=False)
+        assert np.isfinite(macro(rows, "unseen")["f1"])
+
+
+def test_a_model_evaluates_other_data_than_it_was_trained_on(data, personal):
+    same = dataclasses.replace(data)
+    one, two = (question_answering.evaluate(personal, of, "validation", slices=False) for of in (same, data))
+    assert defined(macro(one, "unseen")) == defined(macro(two, "unseen"))

@@ -1,0 +1,234 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.metrics.rows import macro, select_slice
+from components.tasks import TASKS
+from components.tasks.recommendation import batches as recommendation_batches
+from components.tasks.recommendation import task as recommendation
+from components.tasks.recommendation.batches import TrainingBatches
+from components.tasks.recommendation.evaluation import Examples, another_user, predict
+from tests.components.tasks.recommendation.fixtures import tiny_config
+
+SWITCHES = ("history", "attention", "feedback", "profile", "attention_modulation", "fusion_modulation")
+
+
+def names(config, log):
+    return {name: value.shape for name, value in recommendation.build(config, log).model.named_parameters()}
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_a_part_switched_off_has_no_parameters_and_changes_no_other_initial_value(log, switch):
+    full = recommendation.build(tiny_config({}), log).model
+    less = recommendation.build(tiny_config({switch: False}), log).model
+    of_full, of_less = dict(full.named_parameters()), dict(less.named_parameters())
+    assert set(of_less) < set(of_full)
+    for name in of_less:
+        if of_less[name].shape == of_full[name].shape:
+            assert torch.equal(of_less[name], of_full[name]), name
+    recommendation.evaluate(
+        recommendation.build(tiny_config({switch: False}), log), log, "validation", slices=False
+    )
+
+
+def test_all_off_is_the_baseline(log):
+    off = dict.fromkeys(SWITCHES, False)
+    assert names(tiny_config(off), log) == names(tiny_config(None), log)
+
+
+def test_every_training_event_of_seen_users_is_met_once_an_epoch(log):
+    batches = TrainingBatches(log, 16, 8, seed=0)
+    owner = np.repeat(np.arange(len(log.user_ids)), np.diff(log.user_offsets))
+    expected = np.bincount(log.content[(log.part == 0) & ~log.unseen[owner]], minlength=len(log.item_ids))
+    for epoch in range(2):
+        met = [batch.item_BQ[batch.mask_BQ] for batch in batches.epoch(epoch)]
+        assert len(met) == len(batches)
+        assert np.array_equal(np.bincount(torch.cat(met), minlength=len(log.item_ids)), expected)
+
+
+def test_of_a_long_log_a_stretch_is_shown(log, monkeypatch):
+    monkeypatch.setattr(recommendation_batches, "MOST_EVENTS", 7)
+    for batch in TrainingBatches(log, 16, 8, seed=0).epoch(0):
+        assert batch.item_BQ.shape[1] <= 7
+        assert (batch.earlier_BQ <= torch.arange(batch.item_BQ.shape[1])).all()
+        assert (batch.before_BQ <= batch.earlier_BQ).all()
+
+
+@pytest.mark.parametrize("core", [{}, {"history": False}, None])
+def test_data_without_genres_titles_and_profiles_will_do(log, core):
+    bare = dataclasses.replace(
+        log,
+        genres=[],
+        item_genres=[[] for _ in log.item_ids],
+        item_titles=["" for _ in log.item_ids],
+        profile_fields={},
+        profile=log.profile[:, :0],
+    )
+    module = recommendation.build(tiny_config(core), bare)
+    module.log = lambda *args, **keywords: None
+    loss = module.training_step(next(module.batches.epoch(0)), 0)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert np.isfinite(macro(recommendation.evaluate(module, bare, "validation"), "seen")["accuracy"])
+
+
+def test_data_in_which_all_happens_at_once_will_do(log):
+    at_once = dataclasses.replace(log, before=np.zeros_like(log.before))
+    module = recommendation.build(tiny_config(), at_once)
+    assert np.isfinite(macro(recommendation.evaluate(module, at_once, "test"), "seen")["accuracy"])
+
+
+def test_batches_follow_from_seed_and_epoch(log):
+    def items(seed, epoch):
+        return [batch.item_BQ.tolist() for batch in TrainingBatches(log, 16, 8, seed).epoch(epoch)]
+
+    assert items(0, 1) == items(0, 1)
+    assert items(0, 1) != items(0, 2)
+    assert items(0, 1) != items(1, 1)
+
+
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+def test_no_example_sees_its_own_instant_or_what_follows(trained, log, data):
+    examples = Examples.of(log, "test")
+    index = data.draw(st.integers(0, len(examples.row) - 1))
+    user, before = examples.user[index], examples.before[index]
+    first = int(log.user_offsets[user] + before)
+    stop = int(log.user_offsets[user + 1])
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    value, content = log.value.copy(), log.content.copy()
+    value[first:stop] = rng.uniform(-1, 1, stop - first)
+    content[first:stop] = rng.integers(0, len(log.item_ids), stop - first)
+    content[examples.row[index]] = log.content[examples.row[index]]
+    changed = dataclasses.replace(log, value=value, content=content)
+    everyone = np.arange(len(log.user_ids))
+    trained.model.eval()
+    for cut in (-1, 2):
+        with torch.inference_mode():
+            one, top = predict(trained.model, log, examples, everyone, cut)
+            two, top_again = predict(trained.model, changed, examples, everyone, cut)
+        assert one[index] == pytest.approx(two[index], abs=1e-5)
+        if before == examples.part_start[user]:
+            assert np.array_equal(top[user], top_again[user])
+
+
+def test_an_example_sees_what_came_before(trained, log):
+    examples = Examples.of(log, "test")
+    index = len(examples.row) // 2
+    row = int(log.user_offsets[examples.user[index]] + examples.before[index]) - 1
+    value = log.value.copy()
+    value[row] = -1 if value[row] > 0 else 1
+    everyone = np.arange(len(log.user_ids))
+    trained.model.eval()
+    with torch.inference_mode():
+        one, _ = predict(trained.model, log, examples, everyone, -1)
+        two, _ = predict(trained.model, dataclasses.replace(log, value=value), examples, everyone, -1)
+    assert abs(one[index] - two[index]) > 1e-4
+
+
+def test_training_does_not_read_labels_at_or_after_an_instant(trained, log):
+    """The like logits of training, from the batches that training itself uses."""
+    batch = next(TrainingBatches(log, 16, 8, 0).epoch(0))
+    model = trained.model.eval()
+
+    def logits(history):
+        with torch.inference_mode():
+            table = model.items()
+            source = model.encode(table, history)
+            reading = model.read(source, batch.profile_BF, batch.before_BQ)
+            return model.like_logits(table, source, reading, batch.item_BQ, batch.before_BQ)
+
+    middle = batch.item_BQ.shape[1] // 2
+    later = batch.before_BQ[:, middle, None] <= torch.arange(batch.history.item_BT.shape[1])
+    value = torch.where(later, -batch.history.value_BT, batch.history.value_BT)
+    one, two = logits(batch.history), logits(batch.history._replace(value_BT=value))
+    torch.testing.assert_close(one[:, middle], two[:, middle], atol=1e-5, rtol=1e-5)
+    assert (one[:, -1] - two[:, -1]).abs().max() > 1e-3
+
+
+def test_histories_of_training_are_parts_of_what_came_before(log):
+    """Each question's history is a subsequence of its user's strictly earlier events."""
+    batch = next(TrainingBatches(log, 16, 8, 0).epoch(0))
+    item_BT, before_BQ, earlier_BQ = batch.history.item_BT, batch.before_BQ, batch.earlier_BQ
+    assert (before_BQ <= earlier_BQ).all() and (before_BQ < earlier_BQ).any()
+    for user in range(len(item_BT)):
+        for question in range(0, int(batch.mask_BQ[user].sum()), 5):
+            earlier = iter(batch.item_BQ[user, : earlier_BQ[user, question]].tolist())
+            assert all(item in earlier for item in item_BT[user, : before_BQ[user, question]].tolist())
+
+
+def test_rows_have_the_tasks_metrics_and_slices(trained, log):
+    rows = recommendation.evaluate(trained, log, "validation")
+    assert set(TASKS["recommendation"].metrics) <= set(rows.column_names)
+    assert set(rows["history"].to_pylist()) == {-1, 0, 1, 2, 5, 20}
+    seen, unseen = (len(select_slice(rows, group)) for group in ("seen", "unseen"))
+    assert seen + unseen == len(np.unique(Examples.of(log, "validation").user))
+    quick = recommendation.evaluate(trained, log, "validation", slices=False)
+    assert set(quick["history"].to_pylist()) == {-1}
+    assert macro(quick, "seen") == macro(rows, "seen")
+
+
+def test_a_long_cut_equals_the_full_history(trained, log):
+    examples = Examples.of(log, "validation")
+    everyone = np.arange(len(log.user_ids))
+    trained.model.eval()
+    with torch.inference_mode():
+        full, top = predict(trained.model, log, examples, everyone, -1)
+        cut, top_cut = predict(trained.model, log, examples, everyone, 10_000)
+    assert np.allclose(full, cut, atol=1e-4)
+    assert np.array_equal(top, top_cut)
+
+
+def test_without_history_all_depends_on_the_profile(trained, log):
+    examples = Examples.of(log, "validation")
+    trained.model.eval()
+    with torch.inference_mode():
+        logits, _ = predict(trained.model, log, examples, np.arange(len(log.user_ids)), 0)
+    content = log.content[examples.row]
+    answer: dict[tuple[int, ...], float] = {}
+    for index, user in enumerate(examples.user):
+        key = (int(content[index]), *log.profile[user].tolist())
+        assert answer.setdefault(key, logits[index]) == pytest.approx(logits[index], abs=1e-5)
+
+
+def test_the_control_gives_every_user_the_history_of_another_of_the_group(log):
+    present = np.ones(len(log.user_ids), bool)
+    reader = another_user(log, present)
+    assert sorted(reader) == list(range(len(log.user_ids)))
+    assert (reader != np.arange(len(log.user_ids))).all()
+    assert np.array_equal(log.unseen[reader], log.unseen)
+    assert np.array_equal(reader, another_user(log, present))
+
+
+def test_the_control_removes_what_the_true_user_had_met(trained, log):
+    examples = Examples.of(log, "test")
+    trained.model.eval()
+    with torch.inference_mode():
+        _, top = predict(trained.model, log, examples, another_user(log, examples.part_start >= 0), -1)
+    for user in np.flatnonzero(examples.part_start >= 0):
+        start = log.user_offsets[user]
+        assert not set(top[user]) & set(log.content[start : start + examples.part_start[user]])
+
+
+def test_a_model_of_personal_taste_fits_its_training_users(log, tmp_path):
+    """Overfit: after some epochs the training loss is far below what the baseline can reach."""
+    losses = {}
+    for name, core in (("personal", {}), ("baseline", None)):
+        config = tiny_config(core, epochs=25, learning_rate=0.02, batch_size=54)
+        plain = config.model.model_copy(update={"ranking_weight": 0.0, "dropout": 0.0})
+        config = config.model_copy(update={"model": plain})
+        module = recommendation.build(config, log)
+        optimizer = module.configure_optimizers()
+        module.log = lambda *args, **keywords: None
+        for epoch in range(25):
+            for step, batch in enumerate(module.batches.epoch(epoch)):
+                optimizer.zero_grad()
+                loss = module.training_step(batch, step)
+                loss.backward()
+                optimizer.step()
+        losses[name] = loss.item()
+    assert losses["personal"] < 0.3 < 0.5 < losses["baseline"]
