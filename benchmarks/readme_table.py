@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from components.tasks import TASKS, Metric
-from orchestrator.comparison import Difference, Interval
-from orchestrator.formatting import (
+from orchestrator.judging.comparison import Difference, Interval
+from orchestrator.judging.formatting import (
     MISSING,
     count,
     difference_interval,

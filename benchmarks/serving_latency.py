@@ -17,7 +17,7 @@ import httpx
 import numpy as np
 
 from components.data.population import Population
-from orchestrator.registry import Registry
+from orchestrator.release.registry import Registry
 from serve.app import free_port, local_endpoint
 
 

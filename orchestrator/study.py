@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import AdaptuneError
-from orchestrator.cluster import ClusterError
-from orchestrator.driver import Outcome, run_sweep
-from orchestrator.ledger import Ledger
-from orchestrator.plan import Plan, make_plan, runs_of
+from orchestrator.planning.plan import Plan, make_plan, runs_of
+from orchestrator.records.ledger import Ledger
+from orchestrator.records.workspace import Workspace
+from orchestrator.running.cluster import ClusterError
+from orchestrator.running.driver import Outcome, run_sweep
+from orchestrator.running.watcher import Watcher
 from orchestrator.spec.load import SpecError, SpecErrors, load_sweep, shipped
 from orchestrator.spec.problems import suggest
 from orchestrator.spec.sweep import SweepSpec
-from orchestrator.watcher import Watcher
-from orchestrator.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ def _shared_ray(
     address: str | None, workspace: Workspace
 ) -> Iterator[Callable[[], AbstractContextManager[None]]]:
     """Yield what gives each sweep the same Ray, started when the first one asks for it."""
-    from orchestrator.cluster import ray_cluster
+    from orchestrator.running.cluster import ray_cluster
 
     with ExitStack() as stack:
         started = False

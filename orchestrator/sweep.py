@@ -5,20 +5,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.ledger import Ledger
-from orchestrator.plan import Plan, make_plan
-from orchestrator.registry import Registry
-from orchestrator.results import Part, compare_sweep
+from orchestrator.planning.plan import Plan, make_plan
+from orchestrator.records.ledger import Ledger
+from orchestrator.records.results import Part, compare_sweep
+from orchestrator.records.workspace import Workspace
+from orchestrator.release.registry import Registry
 from orchestrator.spec.load import load_sweep
 from orchestrator.spec.sweep import SweepSpec
-from orchestrator.workspace import Workspace
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from orchestrator.comparison import Comparison
-    from orchestrator.driver import Outcome
-    from orchestrator.promote import Promotion
+    from orchestrator.judging.comparison import Comparison
+    from orchestrator.release.promote import Promotion
+    from orchestrator.running.driver import Outcome
 
 
 class Sweep:
@@ -47,7 +47,7 @@ class Sweep:
         self, address: str | None = None, retry_failed: bool = False, accept_stale: bool = False
     ) -> "Outcome":
         """Run what is not done yet."""
-        from orchestrator.driver import run_sweep
+        from orchestrator.running.driver import run_sweep
 
         return run_sweep(self.spec, self.workspace, address, retry_failed, accept_stale)
 
@@ -75,13 +75,13 @@ class Sweep:
 
     def promote(self, alias: str = "champion") -> "Promotion":
         """Check the gates and make the winner a version."""
-        from orchestrator.promote import promote_sweep
+        from orchestrator.release.promote import promote_sweep
 
         registry = Registry(self.workspace.registry)
         return promote_sweep(self.spec, self.ledger, self.workspace, registry, alias)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the HTML report and return where it is."""
-        from orchestrator.reporting import write_report
+        from orchestrator.report.writing import write_report
 
         return write_report(self.spec, self.ledger, self.workspace, Path(path) if path else None)

@@ -19,7 +19,7 @@ from ray.serve.schema import LoggingConfig
 
 from components.errors import AdaptuneError
 from components.tasks import TASKS
-from orchestrator.registry import Registry
+from orchestrator.release.registry import Registry
 from serve.api import create_api
 from serve.dispatch import VERBS, Dispatcher
 from serve.engine import Engine

@@ -14,7 +14,7 @@ from components.data.events import Event
 from components.errors import AdaptuneError
 from components.tasks import TASKS
 from components.tasks.servable import UnusableContent
-from orchestrator.registry import Registry
+from orchestrator.release.registry import Registry
 from serve.engine import Engine, Known, Model, NotPromoted
 
 VERBS = ("recommend", "answer", "caption")

@@ -18,7 +18,7 @@ from components.data.events import Event
 from components.data.population import Population
 from components.errors import AdaptuneError
 from components.tasks.servable import UnknownKind, UnusableContent
-from orchestrator.registry import Registry, Version, load_servable
+from orchestrator.release.registry import Registry, Version, load_servable
 from serve.events import EventLog, LoggedEvent, StoredState
 
 FOLLOW_SECONDS = 0.5

@@ -70,7 +70,9 @@ def test_the_orchestrator_does_not_know_the_server():
 
 
 def test_the_server_knows_the_registry_and_the_ledger_alone():
-    assert not offending("serve", "orchestrator", allowed=("orchestrator.registry", "orchestrator.ledger"))
+    assert not offending(
+        "serve", "orchestrator", allowed=("orchestrator.release.registry", "orchestrator.records.ledger")
+    )
 
 
 def test_tune_data_and_wandb_live_in_the_orchestrator():

@@ -12,9 +12,9 @@ from orchestrator.cli.run import open_ledger
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from orchestrator.ledger import Ledger
-    from orchestrator.promote import Promotion
-    from orchestrator.results import Part
+    from orchestrator.records.ledger import Ledger
+    from orchestrator.records.results import Part
+    from orchestrator.release.promote import Promotion
     from orchestrator.spec.sweep import SweepSpec
 
 FinishedArgument = Annotated[
@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 def _last_run(sweep: str, ledger: "Ledger") -> "SweepSpec":
     """Return a sweep as it was last run, and say so where the file that names it has changed since."""
-    from orchestrator.results import differs_from_last_run, recorded_sweep
+    from orchestrator.records.results import differs_from_last_run, recorded_sweep
 
     spec = recorded_sweep(sweep, ledger)
     if differs_from_last_run(sweep, spec):
@@ -54,9 +54,9 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Say which of a sweep's rows differ from the baseline, and how sure that is."""
-    from orchestrator.paper import paper_tables
-    from orchestrator.results import compare_sweep
-    from orchestrator.tables import comparison_view
+    from orchestrator.judging.paper import paper_tables
+    from orchestrator.judging.tables import comparison_view
+    from orchestrator.records.results import compare_sweep
 
     workspace, ledger = open_ledger(home)
     part: Part = "validation" if validation else "test"
@@ -83,7 +83,7 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write the report of a sweep, or of all sweeps of a folder: one HTML file that needs nothing else."""
-    from orchestrator.reporting import write_report, write_study_report
+    from orchestrator.report.writing import write_report, write_study_report
     from orchestrator.study import is_folder, load_study
 
     workspace, ledger = open_ledger(home)
@@ -112,8 +112,8 @@ def promote(
     as_json: JsonOption = False,
 ) -> None:
     """Make a sweep's winner a version in the registry, if the gates of its file let it pass."""
-    from orchestrator.promote import promote_sweep
-    from orchestrator.registry import Registry
+    from orchestrator.release.promote import promote_sweep
+    from orchestrator.release.registry import Registry
 
     workspace, ledger = open_ledger(home)
     spec = _last_run(sweep, ledger)
@@ -138,8 +138,8 @@ def models(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
     """List the promoted versions and the aliases that point at them."""
     from dataclasses import asdict
 
-    from orchestrator.registry import Registry
-    from orchestrator.workspace import Workspace
+    from orchestrator.records.workspace import Workspace
+    from orchestrator.release.registry import Registry
 
     listings = Registry(Workspace(home).registry).versions()
     document = {"models": [asdict(listing) for listing in listings]}
@@ -173,9 +173,9 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Score many users at once with a promoted version."""
-    from orchestrator.predict import predict as predict_users
-    from orchestrator.registry import Registry
-    from orchestrator.workspace import Workspace
+    from orchestrator.records.workspace import Workspace
+    from orchestrator.release.predict import predict as predict_users
+    from orchestrator.release.registry import Registry
 
     document = predict_users(Registry(Workspace(home).registry), version, users, out, k)
     emit(document, as_json, lambda console: console.print(f"wrote {document['rows']} rows to {out}"))

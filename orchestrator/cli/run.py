@@ -20,10 +20,10 @@ from orchestrator.cli.output import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from orchestrator.driver import Outcome
-    from orchestrator.ledger import Ledger
-    from orchestrator.plan import Plan
-    from orchestrator.workspace import Workspace
+    from orchestrator.planning.plan import Plan
+    from orchestrator.records.ledger import Ledger
+    from orchestrator.records.workspace import Workspace
+    from orchestrator.running.driver import Outcome
 
 INTERRUPTED = 130
 
@@ -36,8 +36,8 @@ def register(app: typer.Typer) -> None:
 
 def open_ledger(home: "HomeOption", create: bool = False) -> "tuple[Workspace, Ledger]":
     """Return the workspace in `home` and its ledger; raises AdaptuneError if there is none to read."""
-    from orchestrator.ledger import Ledger
-    from orchestrator.workspace import Workspace
+    from orchestrator.records.ledger import Ledger
+    from orchestrator.records.workspace import Workspace
 
     workspace = Workspace(home)
     return workspace, Ledger(workspace.ledger_url, create=create)
@@ -50,9 +50,9 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a sweep would run, without starting anything."""
-    from orchestrator.plan import make_plan
+    from orchestrator.planning.plan import make_plan
+    from orchestrator.records.workspace import Workspace
     from orchestrator.spec.load import load_sweep
-    from orchestrator.workspace import Workspace
 
     spec = load_sweep(sweep, set_ or ())
     workspace = Workspace(home)
@@ -114,10 +114,10 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run what a sweep asks for and the ledger does not have yet."""
-    from orchestrator.driver import run_sweep
-    from orchestrator.live import LiveTable
+    from orchestrator.records.workspace import Workspace
+    from orchestrator.running.driver import run_sweep
+    from orchestrator.running.live import LiveTable
     from orchestrator.spec.load import load_sweep
-    from orchestrator.workspace import Workspace
 
     spec = load_sweep(sweep, set_ or ())
     try:
@@ -134,7 +134,7 @@ def run(
 
 def print_outcome(console: "Console", outcome: "Outcome") -> None:
     """Say how a sweep ended."""
-    from orchestrator.driver import last_line
+    from orchestrator.running.driver import last_line
 
     if not outcome.finished and not outcome.failed and not outcome.stopped and outcome.wall_seconds:
         console.print(f"{outcome.sweep}: nothing to do, all {outcome.skipped} trials are done")
@@ -188,8 +188,8 @@ def status(
 
 
 def _status_of_one(sweep: str, ledger: "Ledger", as_json: bool) -> None:
-    from orchestrator.results import recorded_sweep
-    from orchestrator.stages import FINAL
+    from orchestrator.planning.stages import FINAL
+    from orchestrator.records.results import recorded_sweep
 
     spec = recorded_sweep(sweep, ledger)
     members = ledger.members(spec.name)
@@ -235,7 +235,7 @@ def _print_trials(console: "Console", document: dict[str, Any]) -> None:
 
 
 def _status_of_all(ledger: "Ledger", as_json: bool) -> None:
-    from orchestrator.lease import is_alive
+    from orchestrator.running.lease import is_alive
 
     sweeps: list[dict[str, Any]] = []
     for name in ledger.sweep_names():
@@ -312,8 +312,8 @@ def cancel(
 ) -> None:
     """Ask a running sweep to stop; what is unfinished can be resumed by running it again."""
     from components.errors import AdaptuneError
-    from orchestrator.lease import is_alive
-    from orchestrator.results import sweep_name
+    from orchestrator.records.results import sweep_name
+    from orchestrator.running.lease import is_alive
 
     _, ledger = open_ledger(home)
     sweep = sweep_name(sweep)
@@ -332,7 +332,7 @@ def gc(
     """Drop checkpoints and weights that no comparison, promoted version or resumable trial needs."""
     from dataclasses import asdict
 
-    from orchestrator.collect import collect_garbage
+    from orchestrator.records.collect import collect_garbage
 
     workspace, ledger = open_ledger(home)
     dropped = collect_garbage(ledger, workspace, dry_run)

@@ -57,9 +57,9 @@ def study(
     as_json: JsonOption = False,
 ) -> None:
     """Run all sweeps of a folder, one after another on one cluster, as far as the ledger does not have them."""
-    from orchestrator.live import LiveTable
+    from orchestrator.records.workspace import Workspace
+    from orchestrator.running.live import LiveTable
     from orchestrator.study import load_study, plan_study, run_study
-    from orchestrator.workspace import Workspace
 
     loaded, workspace = load_study(folder, set_ or ()), Workspace(home)
     if plan:
@@ -80,7 +80,7 @@ def study(
         raise typer.Exit(INTERRUPTED) from None
     document = outcome.to_json()
     if report and not outcome.stopped:
-        from orchestrator.reporting import write_study_report
+        from orchestrator.report.writing import write_study_report
 
         names = [spec.name for spec in loaded.sweeps.values()]
         document["report"], _ = write_study_report(loaded.name, names, open_ledger(home)[1], workspace)
@@ -115,7 +115,7 @@ def _print_plan(console: "Console", plan: "StudyPlan") -> None:
 
 
 def _print_outcome(console: "Console", outcome: "StudyOutcome", document: dict[str, Any]) -> None:
-    from orchestrator.driver import last_line
+    from orchestrator.running.driver import last_line
 
     for one in outcome.outcomes:
         print_outcome(console, one)

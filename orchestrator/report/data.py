@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.comparison import Comparison, Role
+from orchestrator.judging.comparison import Comparison, Role
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from components.tasks import Group
-from orchestrator import formatting
-from orchestrator.comparison import Comparison
-from orchestrator.paper import paper_tables
+from orchestrator.judging import formatting
+from orchestrator.judging.comparison import Comparison
+from orchestrator.judging.paper import paper_tables
+from orchestrator.judging.verdict import caveats, findings, headline
 from orchestrator.report.data import ReportData, StudyData
 from orchestrator.report.progress import adaptation, cold_start, grid, learning
 from orchestrator.report.standings import Drawn, all_metrics, contributions, leaderboard
-from orchestrator.verdict import caveats, findings, headline
 
 FOLDER = Path(__file__).parent
 

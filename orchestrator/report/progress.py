@@ -9,8 +9,8 @@ from typing import Any
 from markupsafe import Markup
 
 from components.tasks import Metric
-from orchestrator import formatting as write
-from orchestrator.comparison import Comparison, Difference, Row, Slice
+from orchestrator.judging import formatting as write
+from orchestrator.judging.comparison import Comparison, Difference, Row, Slice
 from orchestrator.report.charts import Point, Series, line_chart, swatch
 from orchestrator.report.data import Curve, GridPoint
 

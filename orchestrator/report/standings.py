@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from math import isnan
 
 from components.tasks import Metric
-from orchestrator import formatting as write
-from orchestrator.comparison import ALPHA, Comparison, Difference, Interval, Row, Slice
+from orchestrator.judging import formatting as write
+from orchestrator.judging.comparison import ALPHA, Comparison, Difference, Interval, Row, Slice
+from orchestrator.judging.verdict import is_better, is_ceiling
 from orchestrator.report.axis import Axis
-from orchestrator.verdict import is_better, is_ceiling
 
 
 @dataclass(frozen=True)

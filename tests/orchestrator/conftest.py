@@ -10,11 +10,11 @@ from typing import Any
 import psutil
 import pytest
 
-from orchestrator.cluster import ray_cluster
-from orchestrator.ledger import Ledger
+from orchestrator.records.ledger import Ledger
+from orchestrator.records.workspace import Workspace
+from orchestrator.running.cluster import ray_cluster
 from orchestrator.spec.load import sweep_from_values
 from orchestrator.spec.sweep import SweepSpec
-from orchestrator.workspace import Workspace
 from tests.orchestrator.sweeping import Call, end, start, write_sweep
 
 TINY: dict[str, Any] = {
@@ -100,7 +100,7 @@ def local_ray() -> Iterator[None]:
 @pytest.fixture
 def warm_ray(local_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sweeps that this process runs share one Ray."""
-    monkeypatch.setattr("orchestrator.cluster.ray_cluster", lambda address, home: nullcontext())
+    monkeypatch.setattr("orchestrator.running.cluster.ray_cluster", lambda address, home: nullcontext())
 
 
 @pytest.fixture
@@ -110,4 +110,4 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(address: str | None, home: Path) -> None:
         pytest.fail("Ray was started")
 
-    monkeypatch.setattr("orchestrator.cluster.ray_cluster", refuse)
+    monkeypatch.setattr("orchestrator.running.cluster.ray_cluster", refuse)

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from components.metrics.rows import FULL_HISTORY, concat_rows, evaluation_rows
-from orchestrator.compare import Entry
+from orchestrator.judging.compare import Entry
 
 METRICS = ("accuracy", "auc", "log_loss", "ndcg@10", "satisfaction")
 LIKES = ("accuracy", "auc", "log_loss", "satisfaction")

@@ -19,8 +19,8 @@ import yaml
 from safetensors.numpy import load_file
 
 from orchestrator.cli.main import main
-from orchestrator.ledger import Ledger
-from orchestrator.workspace import Workspace, read_json
+from orchestrator.records.ledger import Ledger
+from orchestrator.records.workspace import Workspace, read_json
 
 Json = dict[str, Any]
 

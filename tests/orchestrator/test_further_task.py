@@ -14,17 +14,17 @@ import pytest
 from components.config import MODEL_SETTINGS
 from components.data.store import FORMS, prepare
 from components.tasks import TASKS
-from orchestrator.bookkeeper import Bookkeeper
-from orchestrator.identity import validity
-from orchestrator.jobs import Progress, Surroundings
-from orchestrator.ledger import Ledger
-from orchestrator.plan import Planner
-from orchestrator.registry import Registry
+from orchestrator.planning.identity import validity
+from orchestrator.planning.plan import Planner
+from orchestrator.planning.stages import Stages
+from orchestrator.records.ledger import Ledger
+from orchestrator.records.workspace import Workspace
+from orchestrator.release.registry import Registry
+from orchestrator.running.bookkeeper import Bookkeeper
+from orchestrator.running.jobs import Progress, Surroundings
+from orchestrator.running.worker import execute
 from orchestrator.spec.load import load_sweep
 from orchestrator.spec.sweep import spec_class
-from orchestrator.stages import Stages
-from orchestrator.worker import execute
-from orchestrator.workspace import Workspace
 from tests.orchestrator.sweeping import adaptune, write_sweep
 from tests.orchestrator.toy_task import INFO
 

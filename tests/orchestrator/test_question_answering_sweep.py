@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.data.population import Population
-from orchestrator.registry import Registry, load_servable
+from orchestrator.release.registry import Registry, load_servable
 from tests.components.tasks.question_answering.fixtures import write_squad
 from tests.orchestrator.sweeping import Call, adaptune, end, start, write_sweep
 

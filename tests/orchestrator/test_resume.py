@@ -15,8 +15,8 @@ import pytest
 import yaml
 from safetensors.numpy import load_file
 
-from orchestrator.ledger import Ledger
-from orchestrator.workspace import Workspace, read_json
+from orchestrator.records.ledger import Ledger
+from orchestrator.records.workspace import Workspace, read_json
 from tests.orchestrator.conftest import TINY
 
 EPOCHS = 24

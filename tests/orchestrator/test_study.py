@@ -10,14 +10,14 @@ import pytest
 from components.config import MODEL_SETTINGS
 from components.data.store import FORMS
 from components.tasks import TASKS
-from orchestrator.identity import validity
-from orchestrator.jobs import Job, Progress
+from orchestrator.planning.identity import validity
+from orchestrator.running.jobs import Job, Progress
+from orchestrator.running.worker import execute
 from orchestrator.spec.sweep import spec_class
-from orchestrator.worker import execute
 from tests.orchestrator.conftest import TINY
 from tests.orchestrator.sweeping import adaptune, end, start, write_sweep
 from tests.orchestrator.test_further_task import GUESSES
-from tests.orchestrator.test_report import Page
+from tests.orchestrator.report.test_report import Page
 from tests.orchestrator.toy_task import INFO
 
 SMALL: dict[str, Any] = {
@@ -68,8 +68,8 @@ class Cluster:
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     here = Cluster()
-    monkeypatch.setattr("orchestrator.cluster.ray_cluster", here.start)
-    monkeypatch.setattr("orchestrator.tuning.run_jobs", here.run)
+    monkeypatch.setattr("orchestrator.running.cluster.ray_cluster", here.start)
+    monkeypatch.setattr("orchestrator.running.tuning.run_jobs", here.run)
     monkeypatch.setitem(FORMS, INFO.form, "tests.orchestrator.toy_form")
     monkeypatch.setitem(MODEL_SETTINGS, INFO.name, INFO.settings)
     monkeypatch.setitem(TASKS, INFO.name, INFO)
@@ -143,7 +143,7 @@ def test_a_stopped_sweep_stops_the_study_and_the_next_call_goes_on(
 
 
 def test_without_a_cluster_nothing_is_tried_twice(cluster: Cluster, folder: Path, tmp_path: Path) -> None:
-    from orchestrator.cluster import ClusterError
+    from orchestrator.running.cluster import ClusterError
 
     cluster.problem = ClusterError("the Ray cluster at nowhere cannot be joined")
     call = adaptune("study", folder, "--home", tmp_path / "home")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orchestrator import Sweep
-from orchestrator.workspace import read_json
+from orchestrator.records.workspace import read_json
 from tests.orchestrator.conftest import TINY, Finished
 from tests.orchestrator.sweeping import Json, adaptune, end, ledger_of, start, write_sweep
 

@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from orchestrator.workspace import read_json
+from orchestrator.records.workspace import read_json
 from tests.orchestrator.conftest import TINY
 from tests.orchestrator.sweeping import Json, adaptune, end, start, wait_until, write_sweep
 
@@ -80,7 +80,7 @@ def test_a_stopped_sweep_is_resumed_by_the_same_command(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_before_anything_began_says_how_to_go_on(tmp_path: Path) -> None:
-    with mock.patch("orchestrator.driver.run_sweep", side_effect=KeyboardInterrupt):
+    with mock.patch("orchestrator.running.driver.run_sweep", side_effect=KeyboardInterrupt):
         call = adaptune("run", "sweeps/quickstart.yaml", "--home", tmp_path / "home")
     assert (call.code, call.out) == (130, "")
     assert "quickstart: stopped; the same command goes on from here" in call.err

@@ -11,10 +11,10 @@ from unittest import mock
 
 import pytest
 
-from orchestrator.identity import validity
-from orchestrator.ledger import Member
-from orchestrator.stages import FINAL, MODEL
-from orchestrator.workspace import Workspace, read_json
+from orchestrator.planning.identity import validity
+from orchestrator.planning.stages import FINAL, MODEL
+from orchestrator.records.ledger import Member
+from orchestrator.records.workspace import Workspace, read_json
 from tests.orchestrator.conftest import TINY, Finished
 from tests.orchestrator.sweeping import (
     Call,
@@ -58,7 +58,7 @@ def troubled(tmp_path_factory: pytest.TempPathFactory, local_ray: None) -> Troub
     (folder / "home" / "wandb").write_text("in the way")
     values = {**SMALL, "grid": {"training.weight_decay": [0.01, NEVER]}, "tracking": {"enabled": True}}
     sweep = write_sweep(folder, values)
-    with mock.patch("orchestrator.cluster.ray_cluster", lambda address, home: nullcontext()):
+    with mock.patch("orchestrator.running.cluster.ray_cluster", lambda address, home: nullcontext()):
         return Troubled(sweep, folder / "home", adaptune("run", sweep, "--home", folder / "home", "--json"))
 
 

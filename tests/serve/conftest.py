@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.registry import Registry, Version
+from orchestrator.release.registry import Registry, Version
 from serve.events import EventLog
 from tests.serve.fakes import promote
 

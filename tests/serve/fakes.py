@@ -11,7 +11,7 @@ from components.data.events import Event
 from components.data.interactions import Interactions
 from components.data.population import write_population
 from components.tasks.servable import UnknownKind, UnusableContent
-from orchestrator.registry import Registry, Version
+from orchestrator.release.registry import Registry, Version
 
 GENRES = ("comedy", "drama", "horror", "western")
 

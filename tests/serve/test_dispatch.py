@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.data.events import Event
-from orchestrator.registry import Registry
+from orchestrator.release.registry import Registry
 from serve.dispatch import Dispatcher, InvalidEvents
 from serve.engine import Engine, NotPromoted
 from serve.events import EventLog

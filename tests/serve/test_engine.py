@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.data.events import Event
-from orchestrator.registry import Registry
+from orchestrator.release.registry import Registry
 from serve.dispatch import Dispatcher, Ingested, InvalidEvents, Reply
 from serve.engine import Engine, NotPromoted
 from serve.events import EventLog

@@ -17,7 +17,7 @@ import safetensors.numpy
 
 from components.data.events import Event
 from components.data.population import Population
-from orchestrator.registry import Registry
+from orchestrator.release.registry import Registry
 from serve.demo_items import demonstrate
 from serve.dispatch import Dispatcher
 from serve.engine import Engine

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from components.data.population import Population
-from orchestrator.cluster import ray_cluster
-from orchestrator.registry import Registry
+from orchestrator.release.registry import Registry
+from orchestrator.running.cluster import ray_cluster
 from serve.app import deployed, free_port
 from serve.demo_items import demonstrate
 from serve.demo_styles import Answers, Captions, StyleShift, demonstrate_styles
@@ -53,7 +53,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     stdout = sys.stdout
     with pytest.MonkeyPatch.context() as patch, ray_cluster(None, Path()):
         sys.stdout = stdout
-        patch.setattr("orchestrator.cluster.ray_cluster", lambda address, home: nullcontext())
+        patch.setattr("orchestrator.running.cluster.ray_cluster", lambda address, home: nullcontext())
         for task, sections in SWEEPS.items():
             rest = {
                 # nothing is compared here, so the baseline is trained no longer than it must be

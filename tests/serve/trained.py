@@ -14,7 +14,7 @@ from components.config import (
 from components.data.population import write_population
 from components.tasks.recommendation import task as recommendation
 from components.training import fit
-from orchestrator.registry import Registry, Version
+from orchestrator.release.registry import Registry, Version
 
 SMALL = TrialConfig(
     task="recommendation",

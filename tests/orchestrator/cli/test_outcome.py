@@ -6,7 +6,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from orchestrator.cli.run import print_outcome
-from orchestrator.driver import Outcome
+from orchestrator.running.driver import Outcome
 
 ENDED = Outcome(
     sweep="captions",

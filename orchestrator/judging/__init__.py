@@ -1,0 +1,1 @@
+"""What the results mean: comparisons, verdicts and tables."""

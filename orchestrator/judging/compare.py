@@ -1,0 +1,232 @@
+"""Which of a sweep's rows differ from the baseline, paired by the task's unit over the same seeds.
+
+The unit is a user, or what else several predictions share and makes them depend on each other. The numbers of
+a row are means over units (macro), each unit averaged over the seeds first. Intervals are
+bootstrapped by unit; p-values come from paired permutations. A family of Holm's correction is one metric in
+one slice: all rows that are compared with the same reference. A row that lacks a seed is refused, never
+averaged.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import isnan
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from components.errors import AdaptuneError
+from components.metrics.rows import FULL_HISTORY, metric_names, metric_values, micro, select_slice
+from components.metrics.statistics import LEVEL, MissingTrials, average_seeds, compare_paired, estimate, holm
+from components.tasks import TaskInfo
+from orchestrator.judging.comparison import ROLES, Comparison, Difference, Entry, Interval, Row, Slice
+from orchestrator.spec.problems import suggest
+
+if TYPE_CHECKING:
+    from orchestrator.spec.sweep import Objective
+
+Floats = NDArray[np.float64]
+
+
+def compare_entries(
+    sweep: str,
+    task: TaskInfo,
+    objective: "Objective",
+    entries: Sequence[Entry],
+    baseline_name: str,
+    seeds: Sequence[int],
+    test_looks: int,
+    part: Literal["validation", "test"],
+    level: float = LEVEL,
+    all_slices: bool = True,
+    random_seed: int = 0,
+    source: str = "",
+    group: str | None = None,
+) -> Comparison:
+    """Compare `entries` with the one named `baseline_name`, over `seeds`.
+
+    The result is about `group`, by default the task's main one. With `all_slices` false only the slice of this
+    group with full histories is computed, which is faster. Raises `MissingTrials` naming
+    every row that lacks a seed, and `AdaptuneError` where rows were not evaluated on the same units.
+    """
+    ordered = sorted(entries, key=lambda entry: ROLES.index(entry.role))
+    _check_complete(ordered, baseline_name, seeds)
+    present = {
+        chosen: None for entry in ordered for table in entry.tables.values() for chosen in _slices_of(table)
+    }
+    wanted = sorted(present, key=lambda chosen: (chosen[0], chosen[1] != FULL_HISTORY, chosen[1]))
+    if group is not None and group not in task.groups:
+        raise AdaptuneError(f"there is no group {group!r} in {task.name}; {suggest(group, task.groups)}")
+    main = (group or task.main_group, FULL_HISTORY)
+    if main not in present:
+        raise AdaptuneError(
+            f"{sweep}: no row was evaluated on {task.groups[main[0]].title} with full histories"
+        )
+    return Comparison(
+        sweep=sweep,
+        task=task,
+        metric=objective.metric,
+        mode=objective.mode,
+        seeds=tuple(seeds),
+        test_looks=test_looks,
+        part=part,
+        level=level,
+        baseline=baseline_name,
+        slices={
+            chosen: _compare_slice(ordered, task, baseline_name, seeds, chosen, level, random_seed)
+            for chosen in wanted
+            if all_slices or chosen == main
+        },
+        source=source,
+        group=main[0],
+    )
+
+
+def _check_complete(entries: Sequence[Entry], baseline_name: str, seeds: Sequence[int]) -> None:
+    names = [entry.name for entry in entries]
+    if baseline_name not in names:
+        raise AdaptuneError(
+            f"nothing to compare with: no row is named {baseline_name!r} (rows: {', '.join(names)})"
+        )
+    problems = []
+    for entry in entries:
+        if not entry.tables:
+            problems.append(f"row {entry.name!r}: never evaluated; run the sweep to its end before comparing")
+            continue
+        try:
+            average_seeds(
+                {seed: np.zeros(1) for seed in entry.tables}, _seeds_of(entry, seeds), f"row {entry.name!r}"
+            )
+        except MissingTrials as problem:
+            problems.append(str(problem))
+    if problems:
+        raise MissingTrials("\n".join(problems))
+
+
+def _seeds_of(entry: Entry, seeds: Sequence[int]) -> Sequence[int]:
+    return tuple(entry.tables) if entry.role == "trivial" else seeds
+
+
+def _compare_slice(
+    entries: Sequence[Entry],
+    task: TaskInfo,
+    baseline_name: str,
+    seeds: Sequence[int],
+    chosen: Slice,
+    level: float,
+    random_seed: int,
+) -> tuple[Row, ...]:
+    """Estimate and test all R rows and M metrics of a slice at once, from values [U, R, M]."""
+    metrics = list(task.metrics)
+    parts = [
+        {seed: select_slice(table, *chosen) for seed, table in entry.tables.items()} for entry in entries
+    ]
+    here = [index for index, tables in enumerate(parts) if any(len(table) for table in tables.values())]
+    users = list(next(iter(parts[here[0]].values()))["user"].to_pylist())
+    order = {user: place for place, user in enumerate(users)}
+    values = []
+    for index in here:
+        entry = entries[index]
+        by_seed = {
+            seed: _matrix(table, order, metrics, f"row {entry.name!r}, seed {seed}, {chosen[0]}", task.unit)
+            for seed, table in parts[index].items()
+        }
+        values.append(average_seeds(by_seed, _seeds_of(entry, seeds), f"row {entry.name!r}"))
+    value_URM = np.stack(values, axis=1)
+    shape = value_URM.shape[1:]
+    found = estimate(value_URM.reshape(len(users), -1), random_seed, level=level)
+    names = [entries[index].name for index in here]
+    against = _differences(value_URM, names, baseline_name, 1.0, metrics, level, random_seed)
+    model = next((entries[index].name for index in here if entries[index].role == "model"), None)
+    minus = _differences(value_URM, names, model, -1.0, metrics, level, random_seed)
+    mean, low, high = (array.reshape(shape) for array in (found.mean, found.low, found.high))
+    return tuple(
+        Row(
+            name=names[row],
+            role=entries[index].role,
+            units=len(users),
+            parameters=entries[index].parameters,
+            metrics={
+                name: Interval(float(mean[row, column]), float(low[row, column]), float(high[row, column]))
+                for column, name in enumerate(metrics)
+                if not isnan(mean[row, column])
+            },
+            against_baseline=against[row],
+            model_minus=minus[row],
+            micro=_micro(parts[index], task, chosen),
+        )
+        for row, index in enumerate(here)
+    )
+
+
+def _differences(
+    value_URM: Floats,
+    names: Sequence[str],
+    reference: str | None,
+    sign: float,
+    metrics: Sequence[str],
+    level: float,
+    random_seed: int,
+) -> list[dict[str, Difference]]:
+    """Test every row against `reference`: row minus reference for `sign` 1, reference minus row for -1."""
+    results: list[dict[str, Difference]] = [{} for _ in names]
+    if reference not in names:
+        return results
+    users, _, columns = value_URM.shape
+    place = names.index(reference)
+    others = [row for row in range(len(names)) if row != place]
+    if not others:
+        return results
+    paired = compare_paired(
+        (sign * value_URM[:, others]).reshape(users, -1),
+        (sign * np.repeat(value_URM[:, [place]], len(others), axis=1)).reshape(users, -1),
+        random_seed,
+        level=level,
+    )
+    difference, low, high, p_value, effect = (
+        array.reshape(len(others), columns)
+        for array in (paired.difference, paired.low, paired.high, paired.p_value, paired.effect_size)
+    )
+    adjusted = np.stack([holm(p_value[:, column]) for column in range(columns)], axis=1)
+    for index, row in enumerate(others):
+        results[row] = {
+            name: Difference(
+                *(float(a[index, column]) for a in (difference, low, high, p_value, adjusted, effect))
+            )
+            for column, name in enumerate(metrics)
+            if not isnan(difference[index, column])
+        }
+    return results
+
+
+def _matrix(
+    table: pa.Table, order: Mapping[str, int], metrics: Sequence[str], place: str, unit: str
+) -> Floats:
+    """Lay a table's metrics out as [U, M] in the order of units; refuse a table of other units."""
+    users = table["user"].to_pylist()
+    if len(users) != len(order) or set(users) != order.keys():
+        raise AdaptuneError(
+            f"{place}: evaluated on {len(users)} {unit}s, which are not the {len(order)} of the first row; "
+            f"rows are paired by {unit}, so evaluate them on the same data"
+        )
+    matrix = np.full((len(order), len(metrics)), np.nan)
+    rows = [order[user] for user in users]
+    for column, name in enumerate(metrics):
+        if name in metric_names(table):
+            matrix[rows, column] = metric_values(table, name)
+    return matrix
+
+
+def _micro(tables: Mapping[int, pa.Table], task: TaskInfo, chosen: Slice) -> dict[str, float]:
+    pooled = [micro(table, *chosen) for table in tables.values()]
+    means = {
+        name: float(np.mean([values.get(name, np.nan) for values in pooled]))
+        for name, metric in task.metrics.items()
+        if metric.micro
+    }
+    return {name: value for name, value in means.items() if not isnan(value)}
+
+
+def _slices_of(table: pa.Table) -> list[Slice]:
+    found = table.group_by(["group", "history"]).aggregate([])
+    return list(zip(found["group"].to_pylist(), found["history"].to_pylist(), strict=True))

@@ -1,0 +1,177 @@
+"""What a comparison means, in sentences: the same in the terminal and in the report."""
+
+from orchestrator.judging.comparison import ALPHA, Comparison, Difference, Row
+from orchestrator.judging.formatting import difference_interval, metric_difference, metric_value, p_statement
+
+
+def is_better(comparison: Comparison, value: float) -> bool:
+    """Return whether a difference of the objective points to the better side."""
+    return value > 0 if comparison.mode == "max" else value < 0
+
+
+def is_ceiling(comparison: Comparison, row: Row) -> bool:
+    """Whether a row was told the truth: a ceiling, not a rival."""
+    return row.role == "oracle" or (row.role == "trivial" and comparison.task.is_oracle(row.name))
+
+
+def best_trivial(comparison: Comparison) -> Row | None:
+    """Return the trivial row with the best objective; an oracle is a ceiling, not a rival."""
+    rivals = [
+        row
+        for row in comparison.rows
+        if row.role == "trivial" and not is_ceiling(comparison, row) and comparison.metric in row.metrics
+    ]
+    sign = 1 if comparison.mode == "max" else -1
+    return max(rivals, key=lambda row: sign * row.metrics[comparison.metric].mean, default=None)
+
+
+def best_ablation(comparison: Comparison) -> Row | None:
+    """Return the best of the ablations that score better than the model, or None."""
+    sign = 1 if comparison.mode == "max" else -1
+    better = [
+        row
+        for row in comparison.rows
+        if row.role == "ablation"
+        and comparison.metric in row.model_minus
+        and is_better(comparison, -row.model_minus[comparison.metric].difference)
+    ]
+    return min(better, key=lambda row: sign * row.model_minus[comparison.metric].difference, default=None)
+
+
+def reference_name(comparison: Comparison) -> str:
+    """Name the baseline inside a sentence."""
+    return f"the {comparison.baseline}" if comparison.baseline == "baseline" else comparison.baseline
+
+
+def headline(comparison: Comparison) -> str:
+    """Say in one sentence whether the model beats the baseline, and by how much."""
+    metric, label = comparison.task.metrics[comparison.metric], _label(comparison)
+    row = comparison.model
+    difference = row.against_baseline.get(comparison.metric)
+    if difference is None:
+        return f"The model cannot be compared with {reference_name(comparison)} on {label}."
+    mean = metric_value(metric, row.metrics[comparison.metric].mean)
+    baseline = comparison.row(comparison.baseline)
+    assert baseline is not None
+    reference = metric_value(metric, baseline.metrics[comparison.metric].mean)
+    name, size = reference_name(comparison), _size(comparison, difference)
+    if difference.p_adjusted >= ALPHA:
+        return f"No difference shown: the model reaches {mean} {label}, {name} {reference} ({size})."
+    verb = "beats" if is_better(comparison, difference.difference) else "is worse than"
+    return f"The model {verb} {name}: {mean} against {reference} {label} ({size})."
+
+
+def findings(comparison: Comparison) -> list[str]:
+    """Say how the model stands to the trivial rows, to its controls and how it does in the other groups."""
+    sentences = [text for text in (_ceiling(comparison),) if text]
+    trivial = best_trivial(comparison)
+    if trivial is not None and comparison.metric in trivial.model_minus:
+        difference = trivial.model_minus[comparison.metric]
+        place = "above" if is_better(comparison, difference.difference) else "below"
+        if difference.difference == 0:
+            place = "level with"
+        sure = "" if difference.p_adjusted < ALPHA else ", which may be chance"
+        sentences.append(
+            f"It stands {place} the best trivial row, {trivial.name} ({_size(comparison, difference)}){sure}."
+        )
+    better = best_ablation(comparison)
+    if better is not None:
+        difference = better.model_minus[comparison.metric]
+        if difference.p_adjusted < ALPHA:
+            text = f"{better.name} scores better without one of its parts"
+        else:
+            text = f"{better.name} is level with the model, or better, without one of its parts"
+        sentences.append(f"{text}: the model minus {better.name} is {_size(comparison, difference)}.")
+    for row in comparison.rows:
+        if row.role == "control" and comparison.metric in row.model_minus:
+            sentences.append(_control(comparison, row))
+    main, history = comparison.main
+    for name, group in comparison.task.groups.items():
+        model = comparison.row(comparison.model.name, (name, history))
+        if name != main and model is not None and comparison.metric in model.against_baseline:
+            difference = model.against_baseline[comparison.metric]
+            share = comparison.possible_gain((name, history)).get(comparison.metric)
+            reached = "" if share is None else f", {share * 100:.0f} % of the possible gain"
+            sentences.append(
+                f"On {model.units} {group.meaning}, the difference from "
+                f"{reference_name(comparison)} is {_size(comparison, difference)}{reached}."
+            )
+    return sentences
+
+
+def caveats(comparison: Comparison) -> list[str]:
+    """Say what to keep in mind: how much of the test data's freshness is spent, and what seeds can show."""
+    notes = []
+    if comparison.part == "validation":
+        notes.append("These are validation figures, and the grid points were chosen on them: they flatter.")
+    elif comparison.test_looks > 1:
+        notes.append(
+            f"This data's test part has been evaluated {comparison.test_looks:,} times so far. "
+            "Choices that were made after looking at it make its figures optimistic."
+        )
+    if len(comparison.seeds) < 3:
+        one = len(comparison.seeds) == 1
+        notes.append(
+            f"With {'one seed' if one else f'{len(comparison.seeds)} seeds'}, chance in training is "
+            f"{'not' if one else 'hardly'} averaged out; the intervals cover {comparison.task.unit}s only."
+        )
+    if comparison.model.units < 100:
+        notes.append(f"Only {comparison.task.counted(comparison.model.units)} stand behind the main figures.")
+    return notes + _copies(comparison)
+
+
+def _ceiling(comparison: Comparison) -> str:
+    """Say how much of what knowing the user's truth would bring the model has reached."""
+    oracle = comparison.oracle
+    if oracle is None or comparison.metric not in oracle.against_baseline:
+        return ""
+    size = _size(comparison, oracle.against_baseline[comparison.metric])
+    share = comparison.possible_gain().get(comparison.metric)
+    if share is None:
+        return (
+            f"{oracle.name}, the model that is told the truth, is not shown to be above "
+            f"{reference_name(comparison)} ({size}): there is no gain to have a share of."
+        )
+    return (
+        f"It reaches {share * 100:.0f} % of the possible gain: {oracle.name}, the model that is told the truth, "
+        f"differs from {reference_name(comparison)} by {size}."
+    )
+
+
+def _copies(comparison: Comparison) -> list[str]:
+    """Name the trained rows that score exactly as a rule does, which rules seldom leave to chance."""
+    return [
+        f"{row.name} scores exactly as the rule {rule.name}: it may give every unit the same answer."
+        for row in comparison.rows
+        for rule in comparison.rows
+        if row.role in ("model", "ablation", "baseline")
+        and rule.role == "trivial"
+        and comparison.metric in row.metrics
+        and comparison.metric in rule.metrics
+        and abs(row.metrics[comparison.metric].mean - rule.metrics[comparison.metric].mean) < 1e-9
+    ]
+
+
+def _control(comparison: Comparison, row: Row) -> str:
+    loss = row.model_minus[comparison.metric]
+    gain = comparison.model.against_baseline.get(comparison.metric)
+    turned = metric_difference(comparison.task.metrics[comparison.metric], -loss.difference)
+    text = f"Under the control {row.name} the model changes by {turned}"
+    if gain is None or gain.p_adjusted >= ALPHA or not is_better(comparison, gain.difference):
+        return f"{text}."
+    share = loss.difference / gain.difference
+    lost = "all" if share >= 1 else f"{share * 100:.0f} %"
+    return f"{text}: it loses {lost} of its gain over {reference_name(comparison)}."
+
+
+def _size(comparison: Comparison, difference: Difference) -> str:
+    metric = comparison.task.metrics[comparison.metric]
+    return (
+        f"{metric_difference(metric, difference.difference)} {difference_interval(metric, difference)}, "
+        f"{p_statement(difference.p_adjusted)}"
+    )
+
+
+def _label(comparison: Comparison) -> str:
+    label = comparison.task.metrics[comparison.metric].label
+    return label if label.isupper() or "@" in label else label.lower()

@@ -1,0 +1,1 @@
+"""What was done, and where it lies: the ledger and the folders of results."""

@@ -1,0 +1,116 @@
+"""A sweep's results, gathered from the ledger and the trials' folders."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from components.errors import AdaptuneError
+from components.tasks import TASKS
+from orchestrator.planning.stages import CONTROL, FINAL, MODEL, TRIVIAL, role_of
+from orchestrator.records.ledger import Ledger, Member
+from orchestrator.records.workspace import Workspace
+from orchestrator.running.jobs import Look
+from orchestrator.spec.sweep import SweepSpec
+
+if TYPE_CHECKING:
+    from orchestrator.judging.comparison import Comparison, Entry, Role
+
+Part = Literal["validation", "test"]
+
+
+def sweep_name(argument: str) -> str:
+    """Return the name of the sweep that is meant by its name or by its file."""
+    from orchestrator.spec.load import load_sweep
+
+    is_file = argument.endswith((".yaml", ".yml")) or Path(argument).is_file()
+    return load_sweep(Path(argument)).name if is_file else argument
+
+
+def differs_from_last_run(argument: str, spec: SweepSpec) -> bool:
+    """Whether `argument` is a file that says something else than the sweep of its name that was last run."""
+    from orchestrator.spec.load import load_sweep
+
+    return Path(argument).is_file() and load_sweep(Path(argument)) != spec
+
+
+def recorded_sweep(argument: str, ledger: Ledger) -> SweepSpec:
+    """Return a sweep as it was last run, by its name or by its file.
+
+    Raises AdaptuneError if it has never been run.
+    """
+    from orchestrator.spec.load import sweep_from_values
+
+    specs = ledger.sweep_specs()
+    name = sweep_name(argument)
+    if name not in specs:
+        known = ", ".join(ledger.sweep_names()) or "none"
+        raise AdaptuneError(
+            f"the sweep {name!r} has not been run in this home folder (known: {known}): run it first"
+        )
+    return sweep_from_values(specs[name])
+
+
+def compare_sweep(
+    spec: SweepSpec,
+    ledger: Ledger,
+    workspace: Workspace,
+    part: Part = "test",
+    all_slices: bool = True,
+    group: str | None = None,
+) -> "Comparison":
+    """Compare the final rows of a sweep on one part, over one group (by default the task's main one).
+
+    Raises AdaptuneError while the sweep has no final rows, or a row lacks a seed.
+    """
+    from orchestrator.judging.compare import compare_entries
+
+    return compare_entries(
+        spec.name,
+        TASKS[spec.task],
+        spec.objective,
+        _entries(spec, ledger, workspace, part),
+        spec.compare.against,
+        spec.seeds,
+        ledger.test_looks(ledger.sweep_data(spec.name)),
+        part,
+        level=spec.compare.confidence,
+        all_slices=all_slices,
+        source=spec.data.source,
+        group=group,
+    )
+
+
+def _entries(spec: SweepSpec, ledger: Ledger, workspace: Workspace, part: Part) -> "list[Entry]":
+    final = ledger.members(spec.name, FINAL)
+    if not final:
+        raise AdaptuneError(
+            f"{spec.name} has no final results yet: `adaptune run` it to its end, with --retry-failed if trials "
+            "failed; `adaptune status` tells how far it is"
+        )
+    entries = []
+    for name in dict.fromkeys(member.name for member in final):
+        members = [member for member in final if member.name == name]
+        entries.append(_entry(name, role_of(spec, name), members, Look(part), ledger, workspace))
+    model = [member for member in final if member.name == MODEL]
+    for control in spec.controls:
+        entries.append(_entry(control, CONTROL, model, Look(part, control), ledger, workspace))
+    for member in ledger.members(spec.name, TRIVIAL):
+        entries.append(_entry(member.name, TRIVIAL, [member], Look(part), ledger, workspace))
+    return entries
+
+
+def _entry(
+    name: str, role: "Role", members: Iterable[Member], look: Look, ledger: Ledger, workspace: Workspace
+) -> "Entry":
+    from components.metrics.rows import read_rows
+    from orchestrator.judging.comparison import Entry
+
+    members = list(members)
+    known = ledger.trials([member.trial_id for member in members])
+    tables = {}
+    for member in members:
+        path = workspace.trial(member.trial_id) / f"{look.stem}.arrow"
+        if path.exists():
+            tables[member.seed] = read_rows(path)
+    parameters = next((row.parameters for row in known.values() if row.parameters is not None), None)
+    return Entry(name, role, parameters, tables)

@@ -1,0 +1,1 @@
+"""What becomes of the winner: promotion, the registry, batch prediction."""

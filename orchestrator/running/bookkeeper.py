@@ -1,0 +1,106 @@
+"""What becomes of jobs, written into the ledger."""
+
+from typing import Any
+
+from orchestrator.planning.identity import validity
+from orchestrator.records.adopt import adopt_look, adopt_trial
+from orchestrator.records.ledger import Ledger
+from orchestrator.records.workspace import Workspace
+from orchestrator.running.jobs import EvaluateJob, Job, Look, TrainJob
+from orchestrator.spec.sweep import SweepSpec
+
+
+class Bookkeeper:
+    """Writes into the ledger what becomes of jobs."""
+
+    def __init__(self, spec: SweepSpec, ledger: Ledger, workspace: Workspace, data_digest: str) -> None:
+        """Keep the books of one sweep."""
+        self.finished: list[str] = []
+        self.failures: dict[str, str] = {}
+        """Trial, or trial and look, to the cause of its failure."""
+        self.mirror_problems: dict[str, None] = {}
+        self._spec = spec
+        self._ledger = ledger
+        self._workspace = workspace
+        self._digest = data_digest
+        self._code = validity(spec.task)
+
+    def started(self, job: Job) -> None:
+        """Mark the trials of a training run as running."""
+        if isinstance(job, TrainJob):
+            for reading in job.readings:
+                self._record(job, reading.trial_id, state="running", cause=None)
+
+    def progressed(self, job: Job) -> None:
+        """Take the trials that have been finished so far."""
+        if isinstance(job, TrainJob):
+            for reading in job.readings:
+                if reading.trial_id not in self.finished:
+                    self._adopt(reading.trial_id)
+
+    def interrupted(self, job: Job) -> None:
+        """Count an attempt that the surroundings ended and that is tried again now."""
+        if isinstance(job, TrainJob):
+            for reading in job.readings:
+                if reading.trial_id not in self.finished:
+                    self._ledger.count_attempt(reading.trial_id)
+
+    def ended(self, job: Job, failure: str, by_trial: bool) -> None:
+        """Take what a job left behind; what it did not leave has failed or was interrupted."""
+        match job:
+            case TrainJob():
+                for reading in job.readings:
+                    if reading.trial_id in self.finished or self._adopt(reading.trial_id):
+                        continue
+                    state = "failed" if by_trial else "interrupted"
+                    self._record(
+                        job, reading.trial_id, state=state, cause=failure or "ended without a result"
+                    )
+                    if not by_trial:
+                        self._ledger.count_attempt(reading.trial_id)
+                    self.failures[reading.trial_id] = failure
+            case EvaluateJob():
+                for look in job.looks:
+                    if not self._adopt_look(job.trial_id, look):
+                        self.failures[f"{job.trial_id} on {look.stem}"] = failure
+            case _:
+                for trial_id, name in job.names:
+                    if self._adopt(trial_id):
+                        self._adopt_look(trial_id, Look("test"))
+                    else:
+                        self.failures[name] = failure
+
+    def left(self, job: Job) -> None:
+        """Note that a job was cut short by the end of the driver's work."""
+        if isinstance(job, TrainJob):
+            for reading in job.readings:
+                if reading.trial_id not in self.finished and not self._adopt(reading.trial_id):
+                    self._record(job, reading.trial_id, state="interrupted", cause="the sweep was stopped")
+
+    def _adopt(self, trial_id: str) -> bool:
+        result = adopt_trial(self._ledger, self._workspace, trial_id, self._code)
+        if result is None:
+            return False
+        self.finished.append(trial_id)
+        if result["mirror_problem"]:
+            self.mirror_problems[result["mirror_problem"]] = None
+        return True
+
+    def _adopt_look(self, trial_id: str, look: Look) -> bool:
+        return adopt_look(self._ledger, self._workspace, trial_id, look, self._digest, self._code)
+
+    def _record(self, job: TrainJob, trial_id: str, **values: Any) -> None:
+        reading = next(reading for reading in job.readings if reading.trial_id == trial_id)
+        known = self._ledger.trials([trial_id])
+        self._ledger.record_trial(
+            trial_id,
+            run_id=job.run_id,
+            task=self._spec.task,
+            config=reading.config.model_dump(mode="json"),
+            data_digest=job.data_digest,
+            seed=reading.config.training.seed,
+            epochs=reading.epochs,
+            attempts=known[trial_id].attempts if trial_id in known else 0,
+            validity=self._code,
+            **values,
+        )

@@ -1,0 +1,187 @@
+"""Running a sweep: plan minus ledger, and what came of it."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.data.store import left_out, prepare
+from components.tasks import TASKS
+from orchestrator.planning.identity import validity
+from orchestrator.planning.plan import Planner, make_plan
+from orchestrator.planning.stages import MODEL, Stages
+from orchestrator.records.adopt import adopt_unknown
+from orchestrator.records.ledger import Ledger
+from orchestrator.records.workspace import Workspace
+from orchestrator.running.bookkeeper import Bookkeeper
+from orchestrator.running.jobs import Surroundings
+from orchestrator.running.lease import hold_lease
+from orchestrator.running.watcher import Nobody, Watcher
+from orchestrator.spec.sweep import SweepSpec
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of a sweep ended.
+
+    `finished` counts the trials that this run finished, `skipped` those that were done before, and `failed` all
+    that failed in this run or in an earlier one, or could not be evaluated.
+    """
+
+    sweep: str
+    finished: int
+    failed: int
+    skipped: int
+    best: dict[str, Any] | None
+    wall_seconds: float
+    stopped: bool
+    failures: dict[str, str]
+    mirror_problems: tuple[str, ...]
+    left_out: dict[str, int]
+    """How much of the source the prepared data does not use, by reason."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outcome as a JSON document."""
+        return {
+            "sweep": self.sweep,
+            "finished": self.finished,
+            "failed": self.failed,
+            "skipped": self.skipped,
+            "best": self.best,
+            "wall_seconds": round(self.wall_seconds, 3),
+            "stopped": self.stopped,
+            "failures": {name: last_line(cause) for name, cause in self.failures.items()},
+            "mirror_problems": list(self.mirror_problems),
+            "left_out": dict(self.left_out),
+        }
+
+
+def last_line(cause: str) -> str:
+    """Return the line of a traceback that says what happened."""
+    return cause.strip().splitlines()[-1] if cause.strip() else "ended without a result"
+
+
+def run_sweep(
+    spec: SweepSpec,
+    workspace: Workspace,
+    address: str | None = None,
+    retry_failed: bool = False,
+    accept_stale: bool = False,
+    watcher: Watcher | None = None,
+    cluster: Callable[[], AbstractContextManager[None]] | None = None,
+) -> Outcome:
+    """Run what the plan asks for and the ledger does not have; the second call of the same sweep does nothing.
+
+    `cluster` gives a Ray that is shared with others, in place of the one at `address`.
+    Raises AdaptuneError if the budget is exceeded, the data is unusable, another driver holds the sweep, or
+    the cluster cannot be used. A trial that fails does not raise: the rest goes on, and it is counted.
+    """
+    started = time.perf_counter()
+    watcher = watcher or Nobody()
+    workspace.create()
+    ledger = Ledger(workspace.ledger_url)
+    make_plan(spec, ledger).check_budget()
+    with hold_lease(ledger, spec.name) as heart:
+        adopt_unknown(ledger, workspace)
+        folder = prepare(spec.data, workspace.data, TASKS[spec.task].form)
+        planner = Planner(spec)
+        ledger.record_sweep(spec.name, spec.task, planner.data_digest, spec.model_dump(mode="json"))
+        stages = Stages(spec, ledger, workspace, folder, retry_failed, accept_stale)
+        plan = make_plan(spec, ledger)
+        watcher.planned(plan.epochs_of(stages.redo), plan.seconds_per_epoch)
+        books = Bookkeeper(spec, ledger, workspace, planner.data_digest)
+        ray = cluster or (lambda: _own_cluster(address, workspace))
+        stopped = _work(stages, spec, workspace, ray, books, watcher, heart)
+    plan = make_plan(spec, ledger)
+    rows = ledger.trials(list(plan.standing))
+    finished = {trial_id for trial_id, row in rows.items() if row.state == "finished"}
+    failed = {trial_id for trial_id, standing in plan.standing.items() if standing == "failed"}
+    failures = {trial_id: rows[trial_id].cause or "" for trial_id in sorted(failed)} | books.failures
+    return Outcome(
+        sweep=spec.name,
+        finished=len(finished & set(books.finished)),
+        failed=len({name.split()[0] for name in failures}),
+        skipped=len(finished - set(books.finished)),
+        best=_best(stages, spec, ledger),
+        wall_seconds=time.perf_counter() - started,
+        stopped=stopped,
+        failures=failures,
+        mirror_problems=tuple(books.mirror_problems),
+        left_out=left_out(folder),
+    )
+
+
+def _own_cluster(address: str | None, workspace: Workspace) -> AbstractContextManager[None]:
+    from orchestrator.running.cluster import ray_cluster
+
+    return ray_cluster(address, workspace.home)
+
+
+def _work(
+    stages: Stages,
+    spec: SweepSpec,
+    workspace: Workspace,
+    cluster: Callable[[], AbstractContextManager[None]],
+    books: Bookkeeper,
+    watcher: Watcher,
+    heart: Any,
+) -> bool:
+    """Run the stages; Ray starts only if one of them has a job. Return whether the work was cut short."""
+    waiting = iter(stages)
+    first = next((stage for stage in waiting if stage), None)
+    if first is None:
+        return False
+    from orchestrator.running.tuning import Hearer, run_jobs
+
+    around = Surroundings(
+        sweep=spec.name,
+        task=spec.task,
+        home=str(workspace.home),
+        validity=validity(spec.task),
+        threads=spec.resources.cpu,
+        accelerator="gpu" if spec.resources.gpu else "cpu",
+        project=spec.tracking.project,
+        mirror=spec.tracking.enabled,
+    )
+    hearer = Hearer(books, watcher)
+    ended = False
+
+    def remaining() -> Any:
+        nonlocal ended
+        yield first
+        yield from waiting
+        ended = True
+
+    workspace.ray.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix="tune-", dir=workspace.ray, ignore_cleanup_errors=True
+    ) as scratch:
+        try:
+            with cluster():
+                run_jobs(
+                    remaining(),
+                    around,
+                    spec.resources,
+                    spec.budget.max_failures,
+                    Path(scratch),
+                    hearer,
+                    heart,
+                )
+        finally:
+            for job in hearer.running.values():
+                books.left(job)
+    return not ended
+
+
+def _best(stages: Stages, spec: SweepSpec, ledger: Ledger) -> dict[str, Any] | None:
+    """Return the trial of the chosen point with the best validation objective."""
+    trials = stages.chosen.get(MODEL)
+    if not trials:
+        return None
+    metric, sign = spec.objective.metric, 1 if spec.objective.mode == "max" else -1
+    rows = ledger.trials([trial.id for trial in trials])
+    best = max(trials, key=lambda trial: sign * (rows[trial.id].metrics or {})[metric])
+    return {"trial": best.id, "point": best.point, "seed": best.seed, "metrics": rows[best.id].metrics}

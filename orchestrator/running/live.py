@@ -1,0 +1,163 @@
+"""The live table of a running sweep."""
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.running.jobs import Job, Progress, TrainJob
+from orchestrator.spec.sweep import Objective
+
+RECENT = 4
+REFRESH_SECONDS = 0.5
+PLAIN_SECONDS = 10.0
+"""How often a line is printed where the output is no terminal."""
+
+
+@dataclass
+class _Line:
+    job: Job
+    started: float
+    epoch: int = 0
+    best: float | None = None
+    failure: str | None = None
+    seconds: float = field(default=0.0)
+
+
+class LiveTable:
+    """Shows running and recent jobs, the best value so far and the time left; plain lines without a terminal."""
+
+    def __init__(self, console: Console, objective: Objective, sweep: str) -> None:
+        """Show on `console`, which should be standard error."""
+        self._console = console
+        self._objective = objective
+        self._sweep = sweep
+        self._started = time.perf_counter()
+        self._first_job: float | None = None
+        self._shown = 0.0
+        self._epochs = 0
+        self._epochs_done = 0
+        self._seconds_per_epoch: float | None = None
+        self._running: dict[str, _Line] = {}
+        self._recent: deque[_Line] = deque(maxlen=RECENT)
+        self._ended = 0
+        self._failed = 0
+        self._best: tuple[float, str] | None = None
+        self._live = (
+            Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        )
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Clear the table; the result is printed by whoever asked for it."""
+        if self._live is not None:
+            self._live.stop()
+
+    def planned(self, epochs: int, seconds_per_epoch: float | None) -> None:
+        """Note how much training lies ahead."""
+        self._epochs = epochs
+        self._seconds_per_epoch = seconds_per_epoch
+        if epochs:
+            self._console.print(
+                f"{self._sweep}: {epochs} epochs of training ahead; starting Ray …", markup=False
+            )
+
+    def started(self, key: str, job: Job) -> None:
+        """Add a job."""
+        self._running[key] = _Line(job, time.perf_counter())
+        self._first_job = self._first_job or time.perf_counter()
+
+    def progressed(self, key: str, progress: Progress) -> None:
+        """Note a finished epoch."""
+        line = self._running.get(key)
+        value = (progress.metrics or {}).get(self._objective.metric)
+        if line is None or not progress.epoch:
+            return
+        if progress.epoch > line.epoch:
+            self._epochs_done += progress.epoch - line.epoch if line.epoch else 1
+        line.epoch = progress.epoch
+        if value is None:
+            return
+        sign = 1 if self._objective.mode == "max" else -1
+        if line.best is None or sign * value > sign * line.best:
+            line.best = value
+        if self._best is None or sign * value > sign * self._best[0]:
+            self._best = (value, line.job.label)
+
+    def ended(self, key: str, failure: str) -> None:
+        """Move a job to those that have ended."""
+        line = self._running.pop(key, None)
+        if line is None:
+            return
+        line.failure = failure
+        line.seconds = time.perf_counter() - line.started
+        self._recent.append(line)
+        self._ended += 1
+        if failure:
+            self._failed += 1
+            last = failure.strip().splitlines()[-1]
+            self._console.print(Text.assemble(("failed ", "bold red"), f"{line.job.label}: {last}"))
+
+    def tick(self) -> None:
+        """Redraw, now and then."""
+        now = time.perf_counter()
+        if self._live is not None and now - self._shown >= REFRESH_SECONDS:
+            self._shown = now
+            self._live.update(self._render(now), refresh=True)
+        elif self._live is None and now - self._shown >= PLAIN_SECONDS:
+            self._shown = now
+            self._console.print(self._summary(now))
+
+    def _summary(self, now: float) -> Text:
+        parts = [f"{self._sweep}: {self._ended} jobs done, {len(self._running)} running"]
+        if self._epochs:
+            parts.append(f"epoch {self._epochs_done} of {self._epochs}")
+        if self._best is not None:
+            parts.append(f"best {self._objective.metric} {self._best[0]:.4f}")
+        if self._failed:
+            parts.append(f"{self._failed} failed")
+        left = self._time_left(now)
+        parts.append(f"{_clock(now - self._started)} gone" + (f", about {_clock(left)} left" if left else ""))
+        return Text("  ·  ".join(parts))
+
+    def _time_left(self, now: float) -> float | None:
+        waiting = max(self._epochs - self._epochs_done, 0)
+        if not waiting or not self._epochs_done:
+            return None
+        return (now - (self._first_job or self._started)) / self._epochs_done * waiting
+
+    def _render(self, now: float) -> Group:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name in ("job", "epoch", f"best {self._objective.metric}", "time", ""):
+            table.add_column(name, justify="left" if name in ("job", "") else "right")
+        for line in [*self._recent, *self._running.values()]:
+            total = line.job.epochs if isinstance(line.job, TrainJob) else 0
+            mark = Text("running", "yellow")
+            if line.failure is not None:
+                mark = Text("failed", "red") if line.failure else Text("done", "green")
+            table.add_row(
+                Text(line.job.label),
+                f"{line.epoch}/{total}" if total else "",
+                f"{line.best:.4f}" if line.best is not None else "",
+                _clock(line.seconds or now - line.started),
+                mark,
+            )
+        return Group(table, self._summary(now))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d}"

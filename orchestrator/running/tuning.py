@@ -1,0 +1,174 @@
+"""Jobs inside one Ray Tune run: a searcher that hands them out stage by stage, and a callback that hears of them.
+
+Tune schedules, places and restarts; what is known for good is in result folders and in the ledger. Tune's own
+state is written to a scratch folder and never read.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
+from ray.tune.search import Searcher
+
+from orchestrator.running.bookkeeper import Bookkeeper
+from orchestrator.running.jobs import Job, Progress, Surroundings
+from orchestrator.running.lease import Heart
+from orchestrator.running.watcher import Watcher
+from orchestrator.running.worker import execute
+from orchestrator.spec.sweep import Resources
+
+
+class StageSearcher(Searcher):
+    """Suggests the jobs of one stage after another; a stage begins when the one before has ended."""
+
+    def __init__(self, stages: Iterator[list[Job]]) -> None:
+        """Hand out what `stages` yields."""
+        super().__init__()
+        self._stages = stages
+        self._queue: deque[Job] = deque()
+        self._open: set[str] = set()
+
+    def suggest(self, trial_id: str) -> Any:
+        """Return the next job, None to wait for the stage to end, or that all is done."""
+        while not self._queue:
+            if self._open:
+                return None
+            stage = next(self._stages, None)
+            if stage is None:
+                return Searcher.FINISHED
+            self._queue.extend(stage)
+        self._open.add(trial_id)
+        return {"job": self._queue.popleft()}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Note that a job has ended."""
+        self._open.discard(trial_id)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Save nothing: the ledger knows."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Restore nothing."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class Hearer(tune.Callback):
+    """Passes on what Tune says of jobs, to the books first and then to whoever watches."""
+
+    def __init__(self, books: Bookkeeper, watcher: Watcher) -> None:
+        """Tell `books` and `watcher`."""
+        self.running: dict[str, Job] = {}
+        self._books = books
+        self._watcher = watcher
+        self._failures: dict[str, str] = {}
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A worker took a job."""
+        job = trial.config["job"]
+        if trial.trial_id not in self.running:
+            self.running[trial.trial_id] = job
+            self._books.started(job)
+            self._watcher.started(trial.trial_id, job)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """A worker reported an epoch or a failure."""
+        progress = Progress(result["epoch"], result["epoch_metrics"], result["failure"])
+        if progress.failure:
+            self._failures[trial.trial_id] = progress.failure
+            return
+        self._books.progressed(trial.config["job"])
+        self._watcher.progressed(trial.trial_id, progress)
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A worker died and Tune tries the job again."""
+        self._failures.pop(trial.trial_id, None)
+        self._books.interrupted(trial.config["job"])
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A job ended by itself: well, or with a failure of its trial."""
+        self._end(trial, self._failures.pop(trial.trial_id, ""), by_trial=True)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A job was given up after its surroundings failed too often."""
+        self._end(trial, self._failures.pop(trial.trial_id, "its worker process died"), by_trial=False)
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Some time passed."""
+        self._watcher.tick()
+
+    def _end(self, trial: Trial, failure: str, by_trial: bool) -> None:
+        self.running.pop(trial.trial_id, None)
+        self._books.ended(trial.config["job"], failure, by_trial)
+        self._watcher.ended(trial.trial_id, failure)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _Silence(TrialProgressCallback):
+    """Stands in for Tune's own progress lines."""
+
+    def _print(self, msg: str) -> None:
+        pass
+
+    def log_result(self, trial: Trial, result: dict[str, Any], error: bool = False) -> None:
+        pass
+
+
+class _Cancelled(tune.Stopper):
+    def __init__(self, heart: Heart) -> None:
+        self._heart = heart
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._heart.stopped
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+def run_jobs(
+    stages: Iterator[list[Job]],
+    around: Surroundings,
+    resources: Resources,
+    max_failures: int,
+    scratch: Path,
+    hearer: Hearer,
+    heart: Heart,
+) -> None:
+    """Run all jobs of all stages to their end, or until the sweep is cancelled or interrupted."""
+
+    def work(config: dict[str, Any]) -> None:
+        execute(config["job"], around, lambda progress: tune.report(progress.to_result()))
+
+    tuner = tune.Tuner(
+        tune.with_resources(work, {"cpu": resources.cpu, "gpu": resources.gpu}),
+        tune_config=tune.TuneConfig(
+            search_alg=StageSearcher(stages),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_name_creator=lambda trial: trial.trial_id,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(scratch),
+            verbose=0,
+            callbacks=[hearer, _Silence()],
+            stop=_Cancelled(heart),
+            failure_config=tune.FailureConfig(max_failures=max_failures),
+        ),
+    )
+    tuner.fit()

@@ -1,0 +1,239 @@
+"""What happens inside a worker: one job at a time, in a process that Tune keeps warm between jobs.
+
+A worker writes complete result folders and renames them into place. It never writes the ledger.
+"""
+
+import json
+import logging
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from components.tasks import TASKS
+from orchestrator.planning.environment import environment
+from orchestrator.planning.identity import validity
+from orchestrator.records.workspace import Workspace, folder_in_place, read_curve, write_json
+from orchestrator.running.jobs import EvaluateJob, Job, Look, Progress, Surroundings, TrainJob, TrivialJob
+
+Report = Callable[[Progress], None]
+
+NOT_THE_TRIALS_FAULT = (OSError, MemoryError)
+"""Disk full, storage gone, out of memory: raised, so that Tune tries again."""
+
+_log = logging.getLogger("adaptune.worker")
+
+
+def execute(job: Job, around: Surroundings, report: Report) -> None:
+    """Do one job. A trial's own error is reported as its failure; one of its surroundings is raised."""
+    from components.training import prepare_thread
+
+    prepare_thread(around.threads)
+    try:
+        _check_code(around)
+        match job:
+            case TrainJob():
+                train(job, around, report)
+            case EvaluateJob():
+                evaluate(job, around)
+            case TrivialJob():
+                evaluate_trivial(job, around)
+    except NOT_THE_TRIALS_FAULT:
+        report(Progress(failure=traceback.format_exc()))
+        raise
+    except Exception:  # noqa: BLE001  whatever a model does wrong is its trial's result; the sweep goes on
+        report(Progress(failure=traceback.format_exc()))
+
+
+def _check_code(around: Surroundings) -> None:
+    """Refuse to record under one state of the code what another has computed."""
+    if validity(around.task) != around.validity:
+        raise RuntimeError(
+            "the code or the torch version of this worker is not that of the driver: it was changed while the sweep "
+            "was running, or this node has another installation; run the sweep again"
+        )
+
+
+@lru_cache(maxsize=2)
+def _open(task: str, folder: str) -> Any:
+    return TASKS[task].load().open_data(Path(folder))
+
+
+def train(job: TrainJob, around: Surroundings, report: Report) -> None:
+    """Train one run, from its last checkpoint if it has one, and finish each trial at its epoch.
+
+    At an epoch's end first the trial that is due is finished, then the curve grows, then `fit` writes the
+    checkpoint: whenever the process dies, what is repeated yields the same again and nothing is left out.
+    """
+    from components.training import EpochReport, fit
+    from orchestrator.running.mirror import Mirror
+
+    workspace = Workspace(Path(around.home))
+    folder = workspace.run(job.run_id, around.validity)
+    points = read_curve(folder)
+    if not 0 < len(points) < job.readings[0].epochs:
+        # The curve is lost, or the checkpoint lies beyond the first epoch that is to be read: train anew.
+        shutil.rmtree(folder, ignore_errors=True)
+        points = []
+    folder.mkdir(parents=True, exist_ok=True)
+    curve = {point["epoch"]: point for point in points}
+    waiting = {reading.epochs: reading for reading in job.readings}
+    task = TASKS[around.task].load()
+    data = _open(around.task, job.data_folder)
+    config = job.readings[-1].config
+    module = task.build(config, data)
+    mirror = Mirror(around.project, around.sweep, enabled=around.mirror, folder=workspace.mirror)
+    with _logging_to(folder / "log.txt"), mirror:
+        _log.info("training run %s, to be read after epochs %s", job.run_id, list(waiting))
+        for reading in job.readings:
+            document = reading.config.model_dump(mode="json")
+            mirror.open(reading.trial_id, document, role=job.role, tags=[job.name, around.task])
+            for point in curve.values():
+                mirror.log(reading.trial_id, point["epoch"], point["metrics"])
+
+        def on_epoch(epoch: EpochReport, module: Any) -> None:
+            curve[epoch.epoch] = {"epoch": epoch.epoch, "metrics": epoch.metrics, "seconds": epoch.seconds}
+            _log.info("epoch %d: %s", epoch.epoch, json.dumps(epoch.metrics))
+            for reading in waiting.values():
+                mirror.log(reading.trial_id, epoch.epoch, epoch.metrics)
+            if epoch.epoch in waiting:
+                reading = waiting.pop(epoch.epoch)
+                rows = task.evaluate(module, data, "validation")
+                mirror.close(reading.trial_id, _macro(rows, around))
+                with folder_in_place(workspace.trial(reading.trial_id)) as place:
+                    points = [curve[number] for number in sorted(curve) if number <= epoch.epoch]
+                    write_json(place / "curve.json", points)
+                    write_json(place / "config.json", reading.config.model_dump(mode="json"))
+                    _save_model(task, module, data, place / "model")
+                    shutil.copyfile(place / "config.json", place / "model" / "config.json")
+                    shutil.copyfile(folder / "log.txt", place / "log.txt")
+                    _write_result(
+                        place,
+                        rows,
+                        around,
+                        trial=reading.trial_id,
+                        run=job.run_id,
+                        data_digest=job.data_digest,
+                        seed=config.training.seed,
+                        epochs=reading.epochs,
+                        parameters=sum(parameter.numel() for parameter in module.model.parameters()),
+                        seconds=sum(point["seconds"] for point in points),
+                        mirror_problem="; ".join(mirror.problems),
+                    )
+            write_json(folder / "curve.json", [curve[number] for number in sorted(curve)])
+            report(Progress(epoch.epoch, epoch.metrics))
+
+        fit(
+            task,
+            module,
+            data,
+            config.training,
+            job.epochs,
+            group=TASKS[around.task].main_group,
+            checkpoint_folder=folder,
+            on_epoch=on_epoch,
+            threads=around.threads,
+            accelerator=around.accelerator,
+        )
+
+
+def evaluate(job: EvaluateJob, around: Surroundings) -> None:
+    """Evaluate a finished trial's weights; each look's rows and summary are written beside them."""
+    from safetensors.torch import load_file
+
+    task = TASKS[around.task].load()
+    data = _open(around.task, job.data_folder)
+    folder = Workspace(Path(around.home)).trial(job.trial_id)
+    module = task.build(job.config, data)
+    module.model.load_state_dict(load_file(folder / "model" / "model.safetensors"))
+    for look in job.looks:
+        rows = task.evaluate(module, data, look.part, control=look.control or None)
+        _write_look(folder, look, rows, around)
+
+
+def evaluate_trivial(job: TrivialJob, around: Surroundings) -> None:
+    """Compute the rows of the trivial baselines on both parts."""
+    task = TASKS[around.task].load()
+    data = _open(around.task, job.data_folder)
+    for trial_id, name in job.names:
+        started = time.perf_counter()
+        validation, test = (task.trivial(name, data, part) for part in ("validation", "test"))
+        with folder_in_place(Workspace(Path(around.home)).trial(trial_id)) as place:
+            write_json(place / "config.json", {"task": around.task, "trivial": name})
+            _write_look(place, Look("test"), test, around)
+            _write_result(
+                place,
+                validation,
+                around,
+                trial=trial_id,
+                run=trial_id,
+                data_digest=job.data_digest,
+                seed=0,
+                epochs=0,
+                parameters=0,
+                seconds=time.perf_counter() - started,
+                mirror_problem="",
+            )
+
+
+def _write_result(place: Path, rows: Any, around: Surroundings, **values: Any) -> None:
+    """Write the validation rows and, last of all, the summary that makes the folder a result."""
+    from components.metrics.rows import write_rows
+
+    write_rows(rows, place / "validation.arrow")
+    shared = {"task": around.task, "validity": around.validity, "environment": environment()}
+    write_json(place / "result.json", {**values, **shared, "metrics": _macro(rows, around)})
+
+
+def _write_look(folder: Path, look: Look, rows: Any, around: Surroundings) -> None:
+    from components.metrics.rows import write_rows
+
+    write_rows(rows, folder / f"{look.stem}.arrow")
+    summary = {
+        "part": look.part,
+        "control": look.control,
+        "validity": around.validity,
+        "metrics": _macro(rows, around),
+    }
+    write_json(folder / f"{look.stem}.json", summary)
+
+
+def _macro(rows: Any, around: Surroundings) -> dict[str, float]:
+    """Return the means over the main group with full histories, without metrics that none of its rows has."""
+    from components.metrics.rows import macro
+
+    group = TASKS[around.task].main_group
+    return {name: value for name, value in macro(rows, group).items() if value == value}
+
+
+def _save_model(task: Any, module: Any, data: Any, folder: Path) -> None:
+    """Write all that serving needs, whole, so that promoting a trial is copying this folder."""
+    from safetensors.torch import save_file
+
+    folder.mkdir()
+    weights = {name: tensor.contiguous() for name, tensor in module.model.state_dict().items()}
+    save_file(weights, folder / "model.safetensors")
+    task.export(module, data, folder)
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Send this process's log records and warnings to a run's log file."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        root.removeHandler(handler)
+        root.setLevel(level)
+        handler.close()

@@ -1,0 +1,127 @@
+"""What the ledger makes of the files that jobs leave, of this code and of older code."""
+
+from typing import Any
+
+import pytest
+
+from orchestrator.planning.identity import validity
+from orchestrator.planning.plan import Planner
+from orchestrator.records.adopt import adopt_unknown
+from orchestrator.records.ledger import Ledger
+from orchestrator.records.workspace import Workspace, write_json
+from orchestrator.running.bookkeeper import Bookkeeper
+from orchestrator.running.jobs import EvaluateJob, Look, Reading, TrainJob
+from orchestrator.spec.sweep import SweepSpec
+
+OLDER = "older code"
+
+
+@pytest.fixture
+def books(spec: SweepSpec, ledger: Ledger, workspace: Workspace) -> Bookkeeper:
+    return Bookkeeper(spec, ledger, workspace, "digest")
+
+
+@pytest.fixture
+def job(spec: SweepSpec) -> TrainJob:
+    trials = Planner(spec).grid().runs[0].trials
+    readings = tuple(Reading(trial.id, trial.epochs, trial.config) for trial in trials)
+    return TrainJob(trials[0].run_id, "model", "model", "folder", "digest", readings)
+
+
+def leave_result(workspace: Workspace, job: TrainJob, reading: Reading, code: str) -> None:
+    """Leave a trial's files as a worker does."""
+    result: dict[str, Any] = {
+        "task": "recommendation",
+        "run": job.run_id,
+        "data_digest": "digest",
+        "seed": 0,
+        "epochs": reading.epochs,
+        "metrics": {"accuracy": 0.5},
+        "parameters": 1,
+        "validity": code,
+        "seconds": 1.0,
+        "mirror_problem": "",
+    }
+    write_json(workspace.trial(reading.trial_id) / "config.json", reading.config.model_dump(mode="json"))
+    write_json(workspace.trial(reading.trial_id) / "result.json", result)
+
+
+def leave_look(workspace: Workspace, trial_id: str, code: str) -> None:
+    summary = {"part": "test", "control": "", "validity": code, "metrics": {"accuracy": 0.5}}
+    write_json(workspace.trial(trial_id) / "test.json", summary)
+
+
+def states(ledger: Ledger) -> list[str]:
+    return sorted(row.state for row in ledger.trials().values())
+
+
+def test_a_run_that_fails_later_keeps_the_trials_that_it_finished(
+    books: Bookkeeper, ledger: Ledger, workspace: Workspace, job: TrainJob
+) -> None:
+    books.started(job)
+    assert states(ledger) == ["running", "running"]
+    leave_result(workspace, job, job.readings[0], validity("recommendation"))
+    books.progressed(job)
+    assert states(ledger) == ["finished", "running"]
+    books.ended(job, "Traceback\nValueError: no", by_trial=True)
+    assert states(ledger) == ["failed", "finished"]
+    assert books.failures == {job.readings[1].trial_id: "Traceback\nValueError: no"}
+
+
+def test_what_the_surroundings_ended_is_interrupted_and_counted(
+    books: Bookkeeper, ledger: Ledger, job: TrainJob
+) -> None:
+    books.started(job)
+    books.interrupted(job)
+    books.ended(job, "its worker process died", by_trial=False)
+    assert states(ledger) == ["interrupted", "interrupted"]
+    assert {row.attempts for row in ledger.trials().values()} == {2}
+    books.left(job)
+    assert {row.cause for row in ledger.trials().values()} == {"the sweep was stopped"}
+
+
+def test_a_result_of_older_code_does_not_stand_in_for_a_new_one(
+    books: Bookkeeper, ledger: Ledger, workspace: Workspace, job: TrainJob
+) -> None:
+    for reading in job.readings:
+        leave_result(workspace, job, reading, OLDER)
+    assert len(adopt_unknown(ledger, workspace)) == 2
+    books.started(job)
+    books.ended(job, "ValueError: no", by_trial=True)
+    assert adopt_unknown(ledger, workspace) == [], "a failure is not forgotten for a result that is older"
+    assert states(ledger) == ["failed", "failed"]
+
+
+def test_an_interrupted_trial_falls_back_on_its_older_result(
+    books: Bookkeeper, ledger: Ledger, workspace: Workspace, job: TrainJob
+) -> None:
+    leave_result(workspace, job, job.readings[0], OLDER)
+    books.started(job)
+    adopt_unknown(ledger, workspace)
+    assert ledger.trials()[job.readings[0].trial_id].validity == OLDER
+
+
+def test_a_look_is_counted_once_however_its_driver_ended(
+    books: Bookkeeper, ledger: Ledger, workspace: Workspace, job: TrainJob
+) -> None:
+    reading, code = job.readings[0], validity("recommendation")
+    look = EvaluateJob(reading.trial_id, "model", "folder", reading.config, (Look("test"),))
+    leave_result(workspace, job, reading, code)
+    leave_look(workspace, reading.trial_id, OLDER)
+    books.ended(look, "ValueError: no", by_trial=True)
+    assert books.failures == {f"{reading.trial_id} on test": "ValueError: no"}
+    assert ledger.test_looks("digest") == 0
+    leave_look(workspace, reading.trial_id, code)
+    for _ in range(2):
+        adopt_unknown(ledger, workspace)
+        assert ledger.test_looks("digest") == 1
+
+
+def test_damaged_results_are_passed_over(ledger: Ledger, workspace: Workspace, job: TrainJob) -> None:
+    for reading in job.readings:
+        leave_result(workspace, job, reading, OLDER)
+    (workspace.trial(job.readings[0].trial_id) / "result.json").write_text('{"task": ')
+    (workspace.trial(job.readings[1].trial_id) / "config.json").write_bytes(b"\xff")
+    workspace.trials.joinpath(f".{job.readings[0].trial_id}.unfinished").mkdir()
+    workspace.trials.joinpath("a-file").write_text("")
+    assert adopt_unknown(ledger, workspace) == []
