@@ -15,9 +15,9 @@ from orchestrator.running.jobs import Job, Progress
 from orchestrator.running.worker import execute
 from orchestrator.spec.sweep import spec_class
 from tests.orchestrator.conftest import TINY
+from tests.orchestrator.report.test_report import Page
 from tests.orchestrator.sweeping import adaptune, end, start, write_sweep
 from tests.orchestrator.test_further_task import GUESSES
-from tests.orchestrator.report.test_report import Page
 from tests.orchestrator.toy_task import INFO
 
 SMALL: dict[str, Any] = {

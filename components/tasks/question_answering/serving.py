@@ -1,10 +1,10 @@
 """The question answering model as serving uses it: one user at a time, one event at a time."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import safetensors.torch
@@ -13,17 +13,15 @@ import torch
 from components.config import QuestionAnsweringSettings, TrialConfig
 from components.data.events import Event
 from components.data.passages import Tokens, kind_of
-from components.personalization.events import State, scaled_gap
+from components.personalization.events import Events, State
 from components.tasks.question_answering.batches import Asked, Texts, texts_of
 from components.tasks.question_answering.events import EVENT_KINDS, MOST_WORDS, History
 from components.tasks.question_answering.extents import extent_of
 from components.tasks.question_answering.features import Passage
 from components.tasks.question_answering.model import QuestionAnsweringModel
 from components.tasks.question_answering.vocabulary import Vocabulary
-from components.tasks.servable import UnknownKind, UnusableContent, dump_state, load_state
+from components.tasks.servable import Follower, UnusableContent
 
-LAST_TIME = "last_time"
-"""Key of a state's newest timestamp, beside what the core keeps."""
 MOST_CHARACTERS = 20_000
 """No longer question or passage is read."""
 
@@ -71,41 +69,27 @@ class AnswerShown:
         return shown
 
 
-class QuestionAnsweringServable:
-    """Follows users by the answers that they liked or disliked, and answers questions. States are never changed."""
+class Located(NamedTuple):
+    """An answer that was shown, found again among the tokens of its passage."""
+
+    question: str
+    tokens: Tokens
+    first: int
+    """The answer's first token."""
+    last: int
+    """The token after its last."""
+
+
+class QuestionAnsweringServable(Follower[Located]):
+    """Follows users by the answers that they liked or disliked, and answers questions.
+
+    An event's content is the JSON text that `AnswerShown.parse` reads.
+    """
 
     def __init__(self, model: QuestionAnsweringModel, vocabulary: Vocabulary) -> None:
+        super().__init__(model.core, EVENT_KINDS, vocabulary.profile_fields)
         self.model = model.eval()
         self.vocabulary = vocabulary
-        self.profile_fields: Mapping[str, Sequence[str]] = vocabulary.profile_fields
-        self.kinds: Sequence[str] = EVENT_KINDS
-
-    def initial_state(self) -> State:
-        """Return the state of a user of whom nothing is known."""
-        core = self.model.core
-        state = {} if core is None else core.initial_state()
-        return state | {LAST_TIME: torch.full((1,), float("nan"), dtype=torch.float64)}
-
-    def check(self, event: Event) -> None:
-        """Raise `UnknownKind` or `UnusableContent` unless the model can read the event."""
-        self._read(event)
-
-    def step(self, state: State, event: Event) -> State:
-        """Return the state after one more event. Raises what `check` does.
-
-        The event's content is the JSON text that `AnswerShown.parse` reads.
-        """
-        shown = self._read(event)
-        time = torch.tensor([event.timestamp], dtype=torch.float64)
-        core, events = self.model.core, self.model.events
-        if core is None or events is None:
-            return {LAST_TIME: time}
-        seconds = torch.nan_to_num(time - state[LAST_TIME], nan=0.0).float()
-        history = self._history(*shown, float(event.value), scaled_gap(seconds)[:, None])
-        with torch.inference_mode():
-            encoded = events(history)
-            after = core.step(state, type(encoded)(*(field[:, 0] for field in encoded)))
-        return after | {LAST_TIME: time}
 
     def answer(self, state: State, profile: Mapping[str, str], question: str, passage: str) -> Answered:
         """Answer a question from a passage. Raises `UnusableContent` where either holds no word or is too long."""
@@ -119,14 +103,6 @@ class QuestionAnsweringServable:
         start = int(tokens.start[int(spans.start)])
         end = int(tokens.end[int(spans.end)])
         return Answered(passage[start:end], start, end, float(spans.score))
-
-    def dump_state(self, state: State) -> bytes:
-        """Write a state as bytes that hold no code."""
-        return dump_state(state)
-
-    def load_state(self, data: bytes) -> State:
-        """Read what `dump_state` wrote. Raises `ValueError` where it does not fit this model."""
-        return load_state(data, like=self.initial_state())
 
     def _texts(self, question: str, tokens: Tokens) -> Texts:
         if max(len(question), len(tokens.text)) > MOST_CHARACTERS:
@@ -143,11 +119,8 @@ class QuestionAnsweringServable:
         )
         return texts_of(self.vocabulary.lexicon(forms), [one])
 
-    def _read(self, event: Event) -> tuple[str, Tokens, int, int]:
-        """Return the question, the passage, and the first and after-last token of the answer."""
-        if event.kind not in self.kinds:
-            raise UnknownKind(f"kind {event.kind!r} is not one of {', '.join(self.kinds)}")
-        shown = AnswerShown.parse(event.content)
+    def _read(self, content: str) -> Located:
+        shown = AnswerShown.parse(content)
         if max(len(shown.question), len(shown.passage)) > MOST_CHARACTERS:
             raise UnusableContent(f"a question or passage of more than {MOST_CHARACTERS} characters")
         tokens = Tokens(shown.passage)
@@ -155,32 +128,23 @@ class QuestionAnsweringServable:
         last = int(np.searchsorted(tokens.start, shown.end, side="left"))
         if first >= last:
             raise UnusableContent("the answer of an event holds no word")
-        return shown.question, tokens, first, last
+        return Located(shown.question, tokens, first, last)
 
-    def _history(
-        self, question: str, tokens: Tokens, first: int, last: int, value: float, gap: torch.Tensor
-    ) -> History:
-        kind = kind_of(question)
-        words = self.vocabulary.lexicon(Tokens(question).words[:MOST_WORDS]).word_W
+    def _encode(self, content: Located, event: Event, gap_BT: torch.Tensor) -> Events:
+        assert self.model.events is not None
+        kind, tokens = kind_of(content.question), content.tokens
+        words = self.vocabulary.lexicon(Tokens(content.question).words[:MOST_WORDS]).word_W
         scale = self.vocabulary.extent_scale
         usual = scale.log_length[self.vocabulary.kinds[kind]]
-        extent = extent_of(first, last, tokens.sentence, *tokens.clauses, usual)
-        return History(
+        extent = extent_of(content.first, content.last, tokens.sentence, *tokens.clauses, usual)
+        history = History(
             torch.tensor([[kind]]),
             torch.from_numpy(words)[None, None],
             torch.from_numpy(scale.scaled(np.array(extent)))[None, None],
-            torch.tensor([[value]]),
-            gap,
+            torch.tensor([[float(event.value)]]),
+            gap_BT,
         )
-
-    def _profile(self, profile: Mapping[str, str]) -> torch.Tensor:
-        """Fields and categories that the model does not know count as unknown."""
-        fields: Any = self.profile_fields.items()
-        indices = [
-            categories.index(profile[field]) if profile.get(field) in categories else 0
-            for field, categories in fields
-        ]
-        return torch.tensor([indices], dtype=torch.long)
+        return self.model.events(history)
 
 
 def load_servable(folder: Path) -> QuestionAnsweringServable:

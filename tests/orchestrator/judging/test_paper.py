@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
-from tests.orchestrator.report.test_report import Page
 
 from components.tasks import TASKS, Adaptation, Group, Metric
 from components.tasks.claims import CAPTIONING, QUESTION_ANSWERING, RECOMMENDATION
@@ -17,6 +16,7 @@ from orchestrator.judging.tables import comparison_view
 from orchestrator.report.data import ReportData, StudyData
 from orchestrator.report.page import render_report, render_study
 from tests.orchestrator.made_up import made_up_table
+from tests.orchestrator.report.test_report import Page
 
 ACCURACY = SimpleNamespace(metric="accuracy", mode="max")
 LEVELS = {"model": 0.70, "no-attention": 0.67, "no-profile": 0.70, "baseline": 0.62}
