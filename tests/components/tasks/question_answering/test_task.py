@@ -1,5 +1,4 @@
 import dataclasses
-import itertools
 
 import numpy as np
 import pytest
@@ -15,8 +14,7 @@ from components.tasks.question_answering.evaluation import predict, rows_of
 from components.tasks.question_answering.training import QuestionAnsweringTraining
 from components.tasks.question_answering.vocabulary import Vocabulary
 from tests.components.tasks.question_answering.fixtures import tiny_config, tiny_data
-
-SWITCHES = ("history", "attention", "feedback", "profile", "attention_modulation", "fusion_modulation")
+from tests.components.tasks.quick import train_quickly
 
 
 @pytest.fixture(scope="module")
@@ -25,20 +23,8 @@ def data(tmp_path_factory):
 
 
 def trained_for(data, epochs, personalization=None, most=None, **training):
-    """Train without Lightning, which costs seconds that these tests do not need; `most` batches an epoch."""
-    module = QuestionAnsweringTraining(tiny_config(data.folder, personalization, **training), data)
-    module.log = lambda *args, **keywords: None
-    optimizer = module.configure_optimizers()
-    for epoch in range(epochs):
-        torch.manual_seed(epoch)
-        for batch in itertools.islice(module.batches.epoch(epoch), most):
-            optimizer.zero_grad()
-            module.training_step(batch, 0).backward()
-            torch.nn.utils.clip_grad_norm_(module.trained.parameters(), 1.0)
-            optimizer.step()
-    module.model.load_state_dict(module.trained.state_dict())
-    module.model.eval()
-    return module
+    config = tiny_config(data.folder, personalization, **training)
+    return train_quickly(QuestionAnsweringTraining(config, data), epochs, most)
 
 
 def texts_of(library, questions):
@@ -82,50 +68,6 @@ def test_the_curve_over_the_history_rises_and_slices_add_up(data, personal):
     assert set(quick["user"].to_pylist()) == passages
 
 
-@pytest.mark.parametrize("switch", SWITCHES)
-def test_a_part_switched_off_has_no_parameters_and_changes_no_other_initial_value(data, switch):
-    full = question_answering.build(tiny_config(data.folder, {}), data).model
-    module = question_answering.build(tiny_config(data.folder, {switch: False}), data)
-    of_full, of_less = dict(full.named_parameters()), dict(module.model.named_parameters())
-    assert set(of_less) < set(of_full)
-    for name in of_less:
-        if of_less[name].shape == of_full[name].shape:
-            assert torch.equal(of_less[name], of_full[name]), name
-    module.log = lambda *args, **keywords: None
-    loss = module.training_step(next(module.batches.epoch(0)), 0)
-    loss.backward()
-    assert torch.isfinite(loss)
-
-
-def test_all_off_is_the_baseline(data):
-    def names(core):
-        module = question_answering.build(tiny_config(data.folder, core), data)
-        return {name: value.shape for name, value in module.model.named_parameters()}
-
-    assert names(dict.fromkeys(SWITCHES, False)) == names(None)
-
-
-def test_every_parameter_learns(data):
-    module = question_answering.build(tiny_config(data.folder), data)
-    module.log = lambda *args, **keywords: None
-    for part in module.trained.modules():  # what starts at zero hides what lies behind it
-        if hasattr(part, "weight") and part.weight is not None and not part.weight.any():
-            torch.nn.init.normal_(part.weight, std=0.1)
-    module.training_step(next(module.batches.epoch(0)), 0).backward()
-    silent = [
-        name
-        for name, weight in module.trained.named_parameters()
-        if weight.grad is None or not weight.grad.any()
-    ]
-    assert silent == ["core.own_question.weight", "core.own_question.bias"]  # for tasks without a query
-
-
-def test_the_same_seed_gives_the_same_weights_and_another_one_others(data):
-    one, two, other = (trained_for(data, 1, {}, most=4, seed=seed).model.state_dict() for seed in (3, 3, 4))
-    assert all(torch.equal(one[name], two[name]) for name in one)
-    assert any(not torch.equal(one[name], other[name]) for name in one)
-
-
 def test_half_precision_gives_nearly_the_same_loss(data, personal):
     batch = next(personal.batches.epoch(0))
     with torch.no_grad():
@@ -133,17 +75,6 @@ def test_half_precision_gives_nearly_the_same_loss(data, personal):
         with torch.autocast("cpu", torch.bfloat16):
             half = personal.training_step(batch, 0)
     assert float(half) == pytest.approx(float(full), rel=0.1)
-
-
-def test_averaging_follows_the_trained_weights(data):
-    module = question_answering.build(tiny_config(data.folder), data)
-    with torch.no_grad():
-        for weight in module.trained.parameters():
-            weight.add_(1)
-    before = next(module.model.parameters()).clone()
-    module._trainer = type("Trainer", (), {"global_step": 0})()
-    module.on_train_batch_end(None, next(module.batches.epoch(0)), 0)
-    assert torch.allclose(next(module.model.parameters()), before + 0.9)
 
 
 def test_unseen_users_and_later_parts_change_nothing_in_training(data):
