@@ -151,7 +151,9 @@ def evaluate(job: EvaluateJob, around: Surroundings) -> None:
     module = task.build(job.config, data)
     module.model.load_state_dict(load_file(folder / "model" / "model.safetensors"))
     for look in job.looks:
-        rows = task.evaluate(module, data, look.part, control=look.control or None)
+        # A control says whether a gain is lost; where along the history it is lost, nobody asks.
+        slices = not look.control
+        rows = task.evaluate(module, data, look.part, control=look.control or None, slices=slices)
         _write_look(folder, look, rows, around)
 
 
