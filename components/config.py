@@ -133,7 +133,7 @@ class SquadSettings(Settings):
 
     source: Literal["squad"]
     root: Path
-    """Folder that holds `train.json` and `validation.json`."""
+    """Folder that holds `train-v1.1.json` and `dev-v1.1.json`, or the same as `train.json` and `validation.json`."""
     users: int = Field(default=2400, ge=30, le=1_000_000)
     """Number of simulated users; one in five is unseen in training."""
     history: int = Field(default=20, ge=1, le=1000)

@@ -98,7 +98,7 @@ def _parts(settings: Any, found: Mapping[str, Sequence[Passage]]) -> dict[str, i
         message = (
             f"{len(training)} article with questions; expected at least 2, as one in six is the test part"
         )
-        raise DataError(settings.root / squad.FILES["train"], message)
+        raise DataError(squad.files(settings)["train"], message)
     order = np.argsort(keyed_hash("adaptune test article", training), kind="stable")
     test = {training[place] for place in order[: max(1, round(len(training) * TEST_SHARE))]}
     parts = {passage.article: TEST if passage.article in test else TRAIN for passage in found["train"]}

@@ -15,8 +15,9 @@ from components.errors import DataError
 
 VERSION = 1
 
-WHERE = "SQuAD v1.1 is at https://rajpurkar.github.io/SQuAD-explorer/ (train-v1.1.json, dev-v1.1.json)"
-FILES = {"train": "train.json", "validation": "validation.json"}
+NAMES = {"train": ("train-v1.1.json", "train.json"), "validation": ("dev-v1.1.json", "validation.json")}
+"""What the files may be called: as published, or by their part."""
+WHERE = "SQuAD v1.1, train-v1.1.json and dev-v1.1.json, is at https://rajpurkar.github.io/SQuAD-explorer/"
 _KINDS = {list: "a list", dict: "an object", str: "a text", int: "a whole number"}
 
 
@@ -26,15 +27,21 @@ def files(settings: SquadSettings) -> dict[str, Path]:
     if root.is_file():
         what = describe_wrong_content(root) or "this is a file"
         raise DataError(
-            root, f"{what}; data.root must be a folder with train.json and validation.json. {WHERE}"
+            root, f"{what}; data.root must be a folder with train-v1.1.json and dev-v1.1.json. {WHERE}"
         )
     if not root.is_dir():
-        raise DataError(root, f"no such folder; expected one with train.json and validation.json. {WHERE}")
-    found = {role: root / name for role, name in FILES.items()}
-    for path in found.values():
-        if not path.is_file():
+        raise DataError(root, f"no such folder; expected one with train-v1.1.json and dev-v1.1.json. {WHERE}")
+    found = {}
+    for role, names in NAMES.items():
+        there = [root / name for name in names if (root / name).is_file()]
+        if not there:
             other = ", ".join(sorted(each.name for each in root.glob("*.json"))) or "no JSON file"
-            raise DataError(path, f"no such file; the folder holds {other}. Rename, or download: {WHERE}")
+            raise DataError(
+                root / names[0], f"no such file, nor {names[1]}; the folder holds {other}. {WHERE}"
+            )
+        if len(there) > 1:
+            raise DataError(root, f"{names[0]} and {names[1]} are both there; keep the one that is meant")
+        found[role] = path = there[0]
         wrong = describe_wrong_content(path)
         if wrong:
             raise DataError(path, f"{wrong}. {WHERE}", 1)
@@ -43,11 +50,12 @@ def files(settings: SquadSettings) -> dict[str, Path]:
 
 def read(settings: SquadSettings) -> dict[str, list[Passage]]:
     """Parse both files into the passages of each; what is not as published is a `DataError` that says where."""
-    found = {role: list(_passages(path)) for role, path in files(settings).items()}
+    paths = files(settings)
+    found = {role: list(_passages(path)) for role, path in paths.items()}
     titles: dict[str, Path] = {}
     identities: set[str] = set()
     for role, passages in found.items():
-        path = settings.root / FILES[role]
+        path = paths[role]
         for passage in passages:
             if titles.setdefault(passage.article, path) != path:
                 message = f"the article {passage.article!r} stands in {titles[passage.article].name} too"

@@ -100,11 +100,21 @@ def test_damaged_files_are_located(tmp_path, content, message, line):
 def test_missing_files_and_folders_are_named(tmp_path):
     with pytest.raises(DataError, match="no such folder; expected one with train"):
         squad.files(settings(tmp_path / "nowhere"))
-    (write_squad(tmp_path) / "validation.json").rename(tmp_path / "dev-v1.1.json")
-    with pytest.raises(DataError, match=r"no such file; the folder holds dev-v1.1.json, train.json"):
+    (write_squad(tmp_path) / "validation.json").rename(tmp_path / "dev.json")
+    with pytest.raises(DataError, match=r"nor validation.json; the folder holds dev.json, train.json"):
         squad.files(settings(tmp_path))
     with pytest.raises(DataError, match="must be a folder"):
         squad.files(settings(tmp_path / "train.json"))
+
+
+def test_files_may_have_the_names_that_they_are_published_under(tmp_path):
+    as_parts = squad.read(settings(write_squad(tmp_path)))
+    for name, published in (("train.json", "train-v1.1.json"), ("validation.json", "dev-v1.1.json")):
+        (tmp_path / name).rename(tmp_path / published)
+    assert squad.read(settings(tmp_path)) == as_parts
+    write_squad(tmp_path)
+    with pytest.raises(DataError, match=r"train-v1.1.json and train.json are both there"):
+        squad.files(settings(tmp_path))
 
 
 @pytest.mark.skipif("ADAPTUNE_DATA" not in os.environ, reason="ADAPTUNE_DATA is not set")
