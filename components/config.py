@@ -156,6 +156,8 @@ class FlickrSettings(Settings):
     """Folder that holds the captions, the lists of training, validation and test pictures, and the pictures."""
     image_size: int = Field(default=64, ge=8, le=1024)
     """Pictures are cut to their central square and scaled to this many pixels a side, once."""
+    encoder: Path | None = None
+    """A pretrained image encoder, exported by torch (`.pt2`); its features are computed once, in place of pixels."""
     damaged: float = Field(default=0.01, ge=0, le=1)
     """Largest share of pictures that may be missing or damaged; they are left out and counted."""
     users: int = Field(default=6000, ge=30, le=1_000_000)

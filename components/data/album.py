@@ -1,6 +1,6 @@
 """What a source of captioning holds before it is prepared: pictures with captions in every style.
 
-I pictures, K kinds, S styles, M tables of a conditional preference.
+I pictures, K kinds, S styles, M tables of a conditional preference, R regions, D features.
 """
 
 from collections.abc import Mapping
@@ -38,6 +38,8 @@ class Album:
     topics: tuple[str, ...]
     topic: NDArray[np.int32]
     """[I] index into `topics`, from 1; 0 where the picture is about none of them."""
+    regions: NDArray[np.float16] | None = None
+    """[I, R, D] what a pretrained encoder sees, if there is one."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """How many pictures or captions of the source are not used, by reason."""
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 VERSION = 1
 """Raised whenever the same pictures and users are prepared differently."""
 
+ENCODER = "encoder.pt2"
+"""Name of the pretrained encoder's copy, beside what it saw."""
 _TABLES = ("words", "images", "captions", "caption_words", "users", "events", "pairs")
 _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 
@@ -42,6 +44,8 @@ class Captions(SimulatedUsers):
     image_names: list[str]
     pixels: NDArray[np.uint8]
     """[I, size, size, 3] red, green and blue from 0 to 255, rows from the top."""
+    regions: NDArray[np.float16] | None
+    """[I, R, D] what a pretrained encoder sees, where there is one; R regions of D features."""
     part: NDArray[np.int8]
     """[I] 0 training, 1 validation, 2 test."""
     kind: NDArray[np.int8]
@@ -70,6 +74,11 @@ class Captions(SimulatedUsers):
     def __reduce__(self) -> tuple[Callable[[Path], "Captions"], tuple[Path]]:
         """Travel to another process as the folder, which is mapped there again."""
         return open_captions, (self.folder,)
+
+    @property
+    def encoder(self) -> Path | None:
+        """The encoder that saw `regions`, as serving needs it."""
+        return None if self.regions is None else self.folder / ENCODER
 
     @cached_property
     def caption_image(self) -> NDArray[np.int32]:
@@ -106,11 +115,15 @@ def open_captions(folder: Path) -> Captions:
     manifest = read_manifest(folder, VERSION)
     tables = {name: open_table(folder / f"{name}.arrow") for name in _TABLES}
     images, captions, events = (tables[name] for name in ("images", "captions", "events"))
-    size = manifest["image_size"]
+    size, regions = manifest["image_size"], manifest.get("regions")
+    if regions is not None:
+        features = view(open_table(folder / "regions.arrow"), "feature").view(np.float16)
+        regions = features.reshape(len(features), regions, -1)
     return Captions(
         **user_fields(folder, manifest, tables),
         image_names=images.column("name").to_pylist(),
         pixels=view(images, "pixels").reshape(-1, size, size, 3),
+        regions=regions,
         part=view(images, "part"),
         kind=view(images, "kind"),
         kinds=tuple(manifest["kinds"]),

@@ -1,5 +1,6 @@
 """Preparing captioning: simulates the users, fits the classifier of styles and writes what `captions.py` opens."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from components.data import caption_styles, flickr, simulation, synthetic, synthetic_captions
 from components.data.album import Album, Picture
 from components.data.arrow import matrix, write_manifest, write_table
-from components.data.captions import VERSION, split_words
+from components.data.captions import ENCODER, VERSION, split_words
 from components.data.simulated_users import user_tables
 from components.data.splits import TRAIN
 
@@ -51,6 +52,10 @@ def write(content: Album, settings: Any, digest: str, folder: Path) -> None:
     users = simulation.simulate(settings, _known(content), synthetic.unseen(settings))
     generator = np.random.default_rng([settings.seed, VERSION])
     tables = _caption_tables(content, captions, style) | _user_tables(content, users, generator)
+    if content.regions is not None:
+        rows = content.regions.reshape(len(content.regions), -1)
+        tables["regions"] = {"feature": matrix(rows.view(np.uint16))}
+        shutil.copyfile(settings.encoder, folder / ENCODER)
     for name, columns in tables.items():
         write_table(folder / f"{name}.arrow", pa.table(columns))
     trained = [
@@ -66,6 +71,7 @@ def write(content: Album, settings: Any, digest: str, folder: Path) -> None:
         "digest": digest,
         "source": settings.source,
         "image_size": int(content.pixels.shape[1]),
+        "regions": None if content.regions is None else content.regions.shape[1],
         "kinds": content.kinds,
         "styles": content.styles,
         "profile_fields": {"topic": ["unknown", *content.topics]},

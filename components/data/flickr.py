@@ -16,6 +16,7 @@ from components.data import flickr_files, images, subjects
 from components.data.album import Album, Picture, mixed_preferences
 from components.data.captions import split_words
 from components.data.flickr_files import Listed
+from components.data.regions import PretrainedEncoder, stored
 from components.data.splits import TEST, TRAIN, VALIDATION, keyed_hash
 from components.errors import DataError
 
@@ -56,6 +57,13 @@ def read(settings: FlickrSettings) -> Album:
     pictures, left_out = _choose(source, paths)
     pixels, usable, counted = _decode(settings, paths["pictures"], pictures)
     pictures = [pictures[place] for place in np.flatnonzero(usable)]
+    regions = None
+    if settings.encoder is not None:
+        encoder = PretrainedEncoder(settings.encoder)
+        folder = paths["pictures"]
+        regions = stored(
+            encoder, (images.decode_picture(folder / each.name, encoder.size) for each in pictures)
+        )
     for part, name in ((TRAIN, "training"), (VALIDATION, "validation"), (TEST, "test")):
         if not any(picture.part == part for picture in pictures):
             raise DataError(settings.root, f"no usable picture in the {name} part. {flickr_files.WHERE}")
@@ -69,6 +77,7 @@ def read(settings: FlickrSettings) -> Album:
         mixed=mixed_preferences(len(subjects.KINDS), len(styles)),
         topics=subjects.TOPICS,
         topic=np.array([subjects.topic_of(texts) for texts in plain], np.int32),
+        regions=regions,
         left_out=left_out | counted,
     )
 

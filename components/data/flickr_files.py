@@ -92,7 +92,14 @@ def files(settings: FlickrSettings) -> dict[str, Path]:
     pictures = next((root / name for name in PICTURES if (root / name).is_dir()), None)
     if pictures is None:
         raise DataError(root, f"no folder of pictures; expected one of {', '.join(PICTURES)}. {WHERE}")
-    return {**found, "pictures": pictures}
+    found["pictures"] = pictures
+    if settings.encoder is not None:
+        if not settings.encoder.is_file():
+            raise DataError(
+                settings.encoder, "no such file; `data.encoder` is an encoder exported by torch (`.pt2`)"
+            )
+        found["encoder"] = settings.encoder
+    return found
 
 
 def read_captions(path: Path) -> dict[str, list[str]]:

@@ -42,8 +42,8 @@ Indices = NDArray[np.int64]
 class Batch(NamedTuple):
     """Pictures, users, and what they want to read."""
 
-    pixels: Tensor
-    """(B, size, size, 3), 0 to 255."""
+    image: Tensor
+    """What the model sees of each picture, as `Library.images` gives it."""
     share_BG: Tensor
     """Share of each picture's plain captions that hold each tag."""
     kind_B: Tensor
@@ -92,6 +92,17 @@ class Library:
             torch.from_numpy(self.data.profile[user_N].astype(np.int64)),
             torch.from_numpy(style_N),
         )
+
+    def images(self, image_B: Indices, generator: np.random.Generator | None = None) -> Tensor:
+        """What the model sees of pictures: regions (B, R, D) where they are stored, or pixels (B, size, size, 3).
+
+        With a `generator`, pixels are augmented.
+        """
+        regions, pixels = self.data.regions, self.data.pixels
+        if regions is not None:
+            return torch.from_numpy(regions[image_B])
+        seen = np.ascontiguousarray(pixels[image_B])
+        return torch.from_numpy(seen if generator is None else augmented(seen, generator))
 
     def tag_shares(self, images: Indices) -> NDArray[np.float32]:
         """Share of the plain captions of pictures that hold each tag: (B, G)."""
@@ -149,7 +160,7 @@ class TrainingBatches:
         told_N = np.where(generator.random(len(user_N)) < EMPTY_SHARE, -1, style_N)
         shape = (len(image_B), users, -1)
         return Batch(
-            torch.from_numpy(augmented(data.pixels[image_B], generator)),
+            library.images(image_B, generator),
             torch.from_numpy(self.share_IG[place_B]),
             torch.from_numpy(data.kind[image_B].astype(np.int64)),
             library.viewers(row_NT, before_N, user_N, told_N),

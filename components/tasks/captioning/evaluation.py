@@ -161,8 +161,7 @@ def _write(model: CaptioningModel, library: Library, cases: Cases, place_BQ: Ind
     """Write the captions of a batch of cases, picture by picture."""
     device = next(model.parameters()).device
     chosen = cases.take(place_BQ.ravel())
-    pixels = np.ascontiguousarray(library.data.pixels[cases.image[place_BQ[:, 0]]])
-    picture = model.see(torch.from_numpy(pixels).to(device))
+    picture = model.see(library.images(cases.image[place_BQ[:, 0]]).to(device))
     viewers = _viewers(library, chosen, device)
     user = model.users(picture, viewers)
     nobody = None

@@ -18,7 +18,7 @@ MOST_SHARE = 0.98
 
 
 class ImageEncoder(Protocol):
-    """Whatever turns pictures into regions; features of a pretrained encoder would come through here."""
+    """Whatever turns pictures, or what is stored of them, into regions."""
 
     region_size: int
     """D."""
@@ -49,6 +49,19 @@ class ConvolutionalEncoder(nn.Module):
         scaled = (pixels.permute(0, 3, 1, 2).float() / 255 - MEAN) / SPREAD
         grid = self.blocks(scaled.contiguous(memory_format=torch.channels_last))
         return grid.flatten(2).transpose(1, 2).contiguous()
+
+
+class StoredRegions(nn.Module):
+    """What a pretrained encoder has seen, as it was stored, each region standardised: nothing of it is trained."""
+
+    def __init__(self, regions: int, region_size: int) -> None:
+        super().__init__()
+        self.regions = regions
+        self.region_size = region_size
+
+    def forward(self, regions: Tensor) -> Tensor:
+        """Standardise regions: (B, R, D)."""
+        return F.layer_norm(regions.float(), (self.region_size,))
 
 
 class ConvolutionBlock(nn.Module):

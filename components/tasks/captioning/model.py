@@ -15,7 +15,13 @@ from components.personalization.events import Encoded, State
 from components.tasks.captioning.beam import Written, beam_search, guided
 from components.tasks.captioning.decoder import Cache, Decoder, Seen
 from components.tasks.captioning.events import EVENT_KINDS, MANNER_SIZE, CaptionEvents, History
-from components.tasks.captioning.image import ConvolutionalEncoder, ImageEncoder, Picture, Sight
+from components.tasks.captioning.image import (
+    ConvolutionalEncoder,
+    ImageEncoder,
+    Picture,
+    Sight,
+    StoredRegions,
+)
 from components.tasks.captioning.vocabulary import MOST_WORDS, Vocabulary
 from components.tasks.captioning.wish import Wish
 
@@ -39,6 +45,8 @@ class CaptioningModel(nn.Module):
     ) -> None:
         super().__init__()
         self.settings = settings
+        if encoder is None and vocabulary.regions is not None:
+            encoder = StoredRegions(*vocabulary.regions)
         self.see = Sight(
             ConvolutionalEncoder(vocabulary.picture_size) if encoder is None else encoder,
             vocabulary.tag_share,

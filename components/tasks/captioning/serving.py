@@ -10,9 +10,10 @@ import safetensors.torch
 import torch
 
 from components.config import CaptioningSettings, TrialConfig
-from components.data.captions import split_words
+from components.data.captions import ENCODER, split_words
 from components.data.events import Event
 from components.data.images import UnusablePicture, decode_picture
+from components.data.regions import PretrainedEncoder
 from components.personalization.events import Events, State
 from components.tasks.captioning.events import EVENT_KINDS, History
 from components.tasks.captioning.model import CaptioningModel
@@ -41,22 +42,27 @@ class CaptioningServable(Follower[list[str]]):
     name of the `image`, is ignored.
     """
 
-    def __init__(self, model: CaptioningModel, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, model: CaptioningModel, vocabulary: Vocabulary, encoder: PretrainedEncoder | None = None
+    ) -> None:
         super().__init__(model.core, EVENT_KINDS, vocabulary.profile_fields)
         self.model = model.eval()
         self.vocabulary = vocabulary
+        self.encoder = encoder
 
     def caption(self, state: State, profile: Mapping[str, str], image: bytes) -> Captioned:
         """Caption a picture, the bytes of a JPEG or PNG file. Raises `UnusableContent` where it is none."""
         if len(image) > MOST_BYTES:
             raise UnusableContent(f"a picture of {len(image):,} bytes; at most {MOST_BYTES:,} are read")
+        size = self.vocabulary.picture_size if self.encoder is None else self.encoder.size
         try:
-            pixels = decode_picture(io.BytesIO(image), self.vocabulary.picture_size)
+            pixels = decode_picture(io.BytesIO(image), size)
         except UnusablePicture as error:
             raise UnusableContent(f"a picture must be a whole JPEG or PNG file: {error}") from error
         model = self.model
         with torch.inference_mode():
-            picture = model.see(torch.from_numpy(pixels.copy())[None])
+            seen = torch.from_numpy(pixels.copy()) if self.encoder is None else self.encoder(pixels)
+            picture = model.see(seen[None])
             profile_NF = self._profile(profile)
             user = None if model.core is None else model.user_of(state, picture, profile_NF)
             known = not bool(torch.isnan(state[LAST_TIME]).all())
@@ -99,4 +105,5 @@ def load_servable(folder: Path) -> CaptioningServable:
     vocabulary = Vocabulary.read(folder)
     model = CaptioningModel(config.model, vocabulary)
     model.load_state_dict(safetensors.torch.load_file(folder / "model.safetensors"))
-    return CaptioningServable(model, vocabulary)
+    encoder = None if vocabulary.regions is None else PretrainedEncoder(folder / ENCODER)
+    return CaptioningServable(model, vocabulary, encoder)

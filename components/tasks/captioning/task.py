@@ -1,5 +1,6 @@
 """Personalised captioning: says what a picture shows, in the style that this user wants."""
 
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -8,7 +9,7 @@ import pyarrow as pa
 from components.baselines.captioning import trivial_rows
 from components.config import DataSettings, TrialConfig
 from components.data import store
-from components.data.captions import Captions, open_captions
+from components.data.captions import ENCODER, Captions, open_captions
 from components.data.population import write_population
 from components.tasks.captioning import evaluation, serving
 from components.tasks.captioning.serving import CaptioningServable
@@ -50,8 +51,10 @@ def trivial(name: str, data: Captions, part: Literal["validation", "test"]) -> p
 
 
 def export(module: CaptioningTraining, data: Captions, folder: Path) -> None:
-    """Write `words.arrow`, `tags.arrow` and `vocabulary.json`."""
+    """Write `words.arrow`, `tags.arrow` and `vocabulary.json`, and the pretrained encoder if there is one."""
     module.vocabulary.write(folder)
+    if data.encoder is not None:
+        shutil.copyfile(data.encoder, folder / ENCODER)
 
 
 def export_users(data: Captions, folder: Path) -> None:

@@ -42,7 +42,7 @@ class CaptioningTraining(AveragedTraining[CaptioningModel]):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the caption loss plus the weighted losses of tags, of the user's choice and of kinds."""
         model = self.trained
-        picture = model.see(batch.pixels)
+        picture = model.see(batch.image)
         logit_NQS = None
         if model.wish is None:
             user = model.users(picture, batch.viewers)
@@ -62,9 +62,7 @@ class CaptioningTraining(AveragedTraining[CaptioningModel]):
             losses |= self._reader_losses(picture, logit_NQS, batch)
         losses["train"] = torch.stack(list(losses.values())).sum()
         for name, loss in losses.items():
-            self.log(
-                f"{name}_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.pixels)
-            )
+            self.log(f"{name}_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.image))
         return losses["train"]
 
     def _reader_losses(self, picture: Picture, logit_NQS: Tensor, batch: Batch) -> dict[str, Tensor]:

@@ -47,6 +47,8 @@ class Vocabulary:
     profile_fields: Mapping[str, list[str]]
     picture_size: int
     """Height and width of the pictures, in pixels."""
+    regions: tuple[int, int] | None = None
+    """Regions that a pretrained encoder sees in a picture, and features of each; none where pixels are seen."""
 
     @classmethod
     def of(cls, data: Captions, least_count: int) -> "Vocabulary":
@@ -77,6 +79,7 @@ class Vocabulary:
             styles=data.styles,
             profile_fields=data.profile_fields,
             picture_size=data.pixels.shape[1],
+            regions=None if data.regions is None else (data.regions.shape[1], data.regions.shape[2]),
         )
 
     @property
@@ -114,6 +117,7 @@ class Vocabulary:
             "styles": self.styles,
             "profile_fields": self.profile_fields,
             "picture_size": self.picture_size,
+            "regions": self.regions,
         }
         text = json.dumps(known, indent=1, ensure_ascii=False)
         (folder / "vocabulary.json").write_text(text, encoding="utf-8")
@@ -131,6 +135,7 @@ class Vocabulary:
             styles=tuple(known["styles"]),
             profile_fields=known["profile_fields"],
             picture_size=known["picture_size"],
+            regions=tuple(known["regions"]) if known.get("regions") else None,
         )
 
 

@@ -127,7 +127,7 @@ def test_encode_is_repeated_step(data, personal, seed):
     model = personal.model.eval()
     viewers = batch.viewers
     with torch.inference_mode():
-        picture = model.see(batch.pixels)
+        picture = model.see(batch.image)
         events = model.events(viewers.history)
         encoded = model.core.encode(events)
         state = model.core.initial_state(len(viewers.before_N))
