@@ -10,7 +10,8 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -42,14 +43,18 @@ class EpochReport:
     """Time that training and validation of this epoch took."""
 
 
-def prepare_thread(threads: int) -> None:
-    """Set how this thread computes: with so many helpers, and with numbers below 1e-38 counted as zero.
+@contextmanager
+def subnormals_as_zero() -> Iterator[None]:
+    """Count numbers below 1e-38 as zero in this thread, as long as the context lasts.
 
     Processors compute many times slower with such subnormal numbers, and the gradients of a confident model are full
     of them.
     """
-    torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 OnEpoch = Callable[[EpochReport, lightning.LightningModule], None]
@@ -75,7 +80,7 @@ def fit(
     so does the checkpoint, unless it was further already, in which case `ValueError` is raised. Raises
     `DivergedError` at the end of an epoch whose loss, weights or metrics are not finite.
     """
-    prepare_thread(threads)
+    torch.set_num_threads(threads)
     checkpoint_folder.mkdir(parents=True, exist_ok=True)
     path = checkpoint_folder / CHECKPOINT
     done = _finished_epochs(path)
@@ -101,7 +106,8 @@ def fit(
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    trainer.fit(module, ckpt_path=path if done else None, weights_only=True if done else None)
+    with subnormals_as_zero():
+        trainer.fit(module, ckpt_path=path if done else None, weights_only=True if done else None)
 
 
 class _EpochEnd(lightning.Callback):

@@ -222,7 +222,7 @@ def make_plan(spec: SweepSpec, ledger: Ledger | None) -> Plan:
     phases = planner.phases(ledger)
     ids = list(dict.fromkeys(trial.id for phase in phases for trial in phase.trials))
     rows = ledger.trials(ids) if ledger is not None else {}
-    code = validity(spec.task)
+    code = validity(spec.task) if rows else ""  # nothing is recorded that could have been under other code
     return Plan(
         spec=spec,
         data_digest=planner.data_digest,

@@ -30,9 +30,9 @@ _log = logging.getLogger("adaptune.worker")
 
 def execute(job: Job, around: Surroundings, report: Report) -> None:
     """Do one job. A trial's own error is reported as its failure; one of its surroundings is raised."""
-    from components.training import prepare_thread
+    import torch
 
-    prepare_thread(around.threads)
+    torch.set_num_threads(around.threads)
     try:
         _check_code(around)
         match job:
@@ -145,6 +145,8 @@ def evaluate(job: EvaluateJob, around: Surroundings) -> None:
     """Evaluate a finished trial's weights; each look's rows and summary are written beside them."""
     from safetensors.torch import load_file
 
+    from components.training import subnormals_as_zero
+
     task = TASKS[around.task].load()
     data = _open(around.task, job.data_folder)
     folder = Workspace(Path(around.home)).trial(job.trial_id)
@@ -153,7 +155,8 @@ def evaluate(job: EvaluateJob, around: Surroundings) -> None:
     for look in job.looks:
         # A control says whether a gain is lost; where along the history it is lost, nobody asks.
         slices = not look.control
-        rows = task.evaluate(module, data, look.part, control=look.control or None, slices=slices)
+        with subnormals_as_zero():
+            rows = task.evaluate(module, data, look.part, control=look.control or None, slices=slices)
         _write_look(folder, look, rows, around)
 
 

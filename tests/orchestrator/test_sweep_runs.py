@@ -163,7 +163,9 @@ def test_what_was_deleted_or_damaged_is_trained_again_to_the_same_end(
 ) -> None:
     home = finished.copy(tmp_path)
     ledger, workspace = ledger_of(home), Workspace(home)
-    first, second = [member for member in not_chosen(home, "grid") if member.point["training.epochs"] == 2]
+    rate = finished.call.document["best"]["point"]["training.learning_rate"]
+    others = [member for member in not_chosen(home, "grid") if member.point["training.learning_rate"] != rate]
+    first, second = [member for member in others if member.point["training.epochs"] == 2]
     runs = []
     for member in (first, second):  # as a driver and its worker leave them when they are killed
         row = ledger.trials([member.trial_id])[member.trial_id]

@@ -21,7 +21,7 @@ CONTENT, KINDS, SIZES = 6, 2, [3, 4]
 def of_the_page() -> dict[str, type[HistoryEncoder]]:
     """Run the page's example; the dictionary is as before afterwards."""
     known = dict(ENCODERS)
-    (block,) = re.findall(
+    block, *_ = re.findall(
         r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
     )
     exec(block, {})
