@@ -16,8 +16,8 @@ _TRANSPORT = {
     "remote": "gloo between the hosts",
 }
 _DOMAIN = {
-    "local": "All processes ran under one account of one machine: whoever has it sees everything. This is a rehearsal "
-    "of the protocol, and no protection of one party from another.",
+    "local": "All processes ran under one account of one machine: whoever has it sees everything. This is a "
+    "rehearsal of the protocol, and no protection of one party from another.",
     "ray": "One Ray cluster is one domain of trust: whoever can reach it can run code on each of its nodes. The "
     "protocol keeps the parties' numbers from each other and from the driver; not from whoever runs the cluster.",
     "remote": "Each party ran its own process on its own host, and trusts nobody else's host with its data.",
@@ -39,8 +39,8 @@ def statement(parties: PartyFile, task: str, groups: Mapping[str, Any]) -> State
         (
             "Attack model",
             "Semi-honest: every party follows the protocol, and may try to learn from what it sees. A party that "
-            "lies about its own numbers changes the result, undetected unless they become impossible. The dealer colludes "
-            "with nobody: together with any one party it could unmask the others' numbers.",
+            "lies about its own numbers changes the result, undetected unless they become impossible. The dealer "
+            "colludes with nobody: together with any one party it could unmask the others' numbers.",
         ),
         (
             "Public to all parties",
@@ -94,8 +94,9 @@ def _transport(parties: PartyFile) -> str:
     if parties.run == "local":
         return f"{how}; nothing leaves the machine."
     return (
-        f"{how}: keys of the random streams and shares travel as they are, and whoever reads the lines to the "
-        "dealer and to a party can unmask. Tunnel all connections (WireGuard, stunnel): docs/secure-evaluation.md shows how."
+        f"{how}: keys of the random streams and shares travel as they are, and whoever reads the lines "
+        "to the dealer and to a party can unmask. Tunnel all connections (WireGuard, stunnel): "
+        "docs/secure-evaluation.md shows how."
     )
 
 
