@@ -1,13 +1,15 @@
 """A picture of who held what in an evaluation over private users, as inline SVG."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from markupsafe import Markup, escape
 
 WIDTH, BOX, GAP, LINE = 760, 62, 12, 16
 TOP, MIDDLE, BOTTOM = 8, 122, 206
 """Where the rows of boxes begin: parties and dealer, the protocol, the receiver."""
+
+_CLASSES = ("name", "line")
+"""Of the first line in a box, and of the others."""
 
 
 def who_holds_what(roles: Sequence[Mapping[str, str]], receiver: str) -> Markup:
@@ -16,26 +18,14 @@ def who_holds_what(roles: Sequence[Mapping[str, str]], receiver: str) -> Markup:
     boxes, lines = [], []
     for place, role in enumerate(roles):
         left = place * (width + GAP)
-        held = (
-            "holds nothing"
-            if role["holds"] == "nothing"
-            else "its own users"
-            if "users" in role["holds"]
-            else ""
-        )
+        held = "its own users" if "users" in role["holds"] else ""
+        held = "holds nothing" if role["holds"] == "nothing" else held
         model = "the open model" if "model" in role["holds"] else ""
         boxes.append(_box(left, TOP, width, (role["who"], held, model), "dealer" if model == "" else ""))
         said = "randomness" if role["who"] == "dealer" else "random shares"
         lines.append(_arrow(left + width / 2, TOP + BOX, WIDTH / 2, MIDDLE, said))
-    boxes.append(
-        _box(
-            WIDTH / 4,
-            MIDDLE,
-            WIDTH / 2,
-            ("sums under multi-party computation", "nobody sees a party's own"),
-            "",
-        )
-    )
+    protocol = ("sums under multi-party computation", "nobody sees a party's own")
+    boxes.append(_box(WIDTH / 4, MIDDLE, WIDTH / 2, protocol, ""))
     boxes.append(_box(WIDTH / 4, BOTTOM, WIDTH / 2, (receiver, "learns the sums over all, and divides"), ""))
     lines.append(_arrow(WIDTH / 2, MIDDLE + BOX, WIDTH / 2, BOTTOM, "whole numbers"))
     title = escape(f"Who holds what: {', '.join(role['who'] for role in roles)}; {receiver} receives")
@@ -54,7 +44,7 @@ def _box(left: float, top: float, width: float, texts: Sequence[str], kind: str)
     first = top + BOX / 2 - LINE * (len(said) - 1) / 2 + 4
     written = (
         f'<text x="{left + width / 2:.1f}" y="{first + LINE * row:.1f}" text-anchor="middle"'
-        f"{' class="name"' if row == 0 else ''}>{escape(text)}</text>"
+        f' class="{_CLASSES[min(row, 1)]}">{escape(text)}</text>'
         for row, text in enumerate(said)
     )
     return frame + "".join(written)
