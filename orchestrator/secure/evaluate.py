@@ -95,7 +95,7 @@ def evaluate_version(
 
         places = {**parties.parties, DEALER: parties.dealer}
         pins = {name: {"node": place.node, "resource": place.resource} for name, place in places.items()}
-        with nullcontext() if ray.is_initialized() else ray_cluster(address, workspace.home):
+        with nullcontext() if ray.is_initialized() else ray_cluster(address, workspace.home, False):
             outcomes = run_on_ray(seats, pins, say)
     return keep(result_of(model, parties, outcomes), workspace)
 
