@@ -30,8 +30,8 @@ def ray_cluster(address: str | None, home: Path, shared_storage: bool = True) ->
     """Start Ray on this machine, or join the cluster at `address`; shut down or leave in the end.
 
     What Ray prints meanwhile goes to standard error, and Tune's log of failed jobs nowhere: the ledger has it.
-    Raises ClusterError if the cluster cannot be reached, or, where `shared_storage` is needed, a node of it cannot read
-    and write `home`.
+    Raises ClusterError if the cluster cannot be reached, or, where `shared_storage` is needed, a node of it cannot
+    read and write `home`.
     """
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

@@ -19,8 +19,8 @@ _DOMAIN = {
     "local": "All processes ran under one account of one machine: whoever has it sees everything. This is a "
     "rehearsal of the protocol, and no protection of one party from another.",
     "ray": "One Ray cluster is one domain of trust: whoever can reach it can run code on each of its nodes. The "
-    "protocol keeps the parties' numbers from each other, not from whoever runs the cluster. The result passed through "
-    "the driver, the process that was given the command.",
+    "protocol keeps the parties' numbers from each other, not from whoever runs the cluster. The result passed "
+    "through the driver, the process that was given the command.",
     "remote": "Each party ran its own process on its own host, and trusts nobody else's host with its data.",
 }
 
