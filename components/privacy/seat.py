@@ -2,7 +2,8 @@
 
 CrypTen's arithmetic shares are used with whole numbers only, its dealer is the only source of correlated randomness,
 and every random number comes from AES-256 in counter mode under keys of the operating system: CrypTen's own
-generators have 32 effective bits. Openings are raw shares, added up at the receiver; nothing is decoded as a fraction.
+generators have 32 effective bits. Openings are raw shares that the receiver adds up; nothing is decoded as a
+fraction.
 """
 
 import hashlib

@@ -2,7 +2,8 @@
 
 The model comes whole from its own folder (weights, config, vocabulary), so nothing that it knows depends on whose
 data it is tried on; only events and contents come from the party's folder. The scores are those of
-`Task.evaluate` with full histories, per user or per example instead of per unit.
+`Task.evaluate` with full histories, per user or per example instead of per unit. Modules are imported for the task at
+hand and without those for training, which take seconds.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +14,6 @@ import numpy as np
 
 from components.errors import DataError
 from components.privacy.totals import FIRST_HIT, Tally
-from components.tasks import TASKS
 
 Part = Literal["validation", "test"]
 
@@ -23,24 +23,27 @@ def tallies_of(task: str, model: Path, data: Path, part: Part) -> dict[str, Tall
 
     Raises `DataError` where the two do not fit together.
     """
-    from components.training import subnormals_as_zero
-
-    module = TASKS[task].load()
-    servable, opened = module.load_servable(model), module.open_data(data)
-    if {name: list(values) for name, values in servable.profile_fields.items()} != opened.profile_fields:
-        raise DataError(data, "its profile fields are not those that the model knows")
-    with subnormals_as_zero():
-        return _TALLIES[task](servable, opened, part)
-
-
-def _recommendation(servable: Any, data: Any, part: Part) -> dict[str, Tally]:
     import torch
 
+    torch.set_flush_denormal(True)
+    try:
+        return _TALLIES[task](model, data, part)
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def _recommendation(model: Path, folder: Path, part: Part) -> dict[str, Tally]:
+    import torch
+
+    from components.data.interactions import open_interactions
     from components.metrics.classification import THRESHOLD, per_user_classification
     from components.metrics.ranking import ranking_metrics, satisfaction
     from components.metrics.rows import FULL_HISTORY
     from components.tasks.recommendation.evaluation import Examples, predict
+    from components.tasks.recommendation.serving import load_servable
 
+    servable, data = load_servable(model), open_interactions(folder)
+    _check_profiles(servable, data)
     if list(servable.item_ids) != data.item_ids:
         raise DataError(data.folder, "its items are not those that the model knows, in the same order")
     examples, users = Examples.of(data, part), len(data.user_ids)
@@ -69,14 +72,18 @@ def _recommendation(servable: Any, data: Any, part: Part) -> dict[str, Tally]:
     return tallies
 
 
-def _question_answering(servable: Any, data: Any, part: Part) -> dict[str, Tally]:
+def _question_answering(model: Path, folder: Path, part: Part) -> dict[str, Tally]:
     import torch
 
+    from components.data.questions import open_questions
     from components.metrics.answers import score_answers
     from components.metrics.rows import FULL_HISTORY
     from components.tasks.question_answering.batches import Library
     from components.tasks.question_answering.evaluation import PARTS, predict
+    from components.tasks.question_answering.serving import load_servable
 
+    servable, data = load_servable(model), open_questions(folder)
+    _check_profiles(servable, data)
     _check_styles(servable, data)
     asked = data.part[data.pair_question] == PARTS[part]
     pair = np.flatnonzero(asked & (data.drift_at[data.pair_user] < 0))
@@ -91,13 +98,17 @@ def _question_answering(servable: Any, data: Any, part: Part) -> dict[str, Tally
     return {"unseen": Tally(data.pair_user[pair], scores, {})}
 
 
-def _captioning(servable: Any, data: Any, part: Part) -> dict[str, Tally]:
+def _captioning(model: Path, folder: Path, part: Part) -> dict[str, Tally]:
+    from components.data.captions import open_captions
     from components.metrics.caption_judge import judge_of
     from components.metrics.captions import NAMED_STYLES, rubric
     from components.metrics.rows import FULL_HISTORY
     from components.tasks.captioning.batches import Library
     from components.tasks.captioning.evaluation import PARTS, controlled, predict
+    from components.tasks.captioning.serving import load_servable
 
+    servable, data = load_servable(model), open_captions(folder)
+    _check_profiles(servable, data)
     _check_styles(servable, data)
     pair = np.flatnonzero(data.part[data.pair_image] == PARTS[part])
     pair = pair[data.drift_at[data.pair_user[pair]] < 0]
@@ -123,13 +134,18 @@ def _captioning(servable: Any, data: Any, part: Part) -> dict[str, Tally]:
     return {"unseen": Tally(user, scores, counts)}
 
 
+def _check_profiles(servable: Any, data: Any) -> None:
+    if {name: list(values) for name, values in servable.profile_fields.items()} != data.profile_fields:
+        raise DataError(data.folder, "its profile fields are not those that the model knows")
+
+
 def _check_styles(servable: Any, data: Any) -> None:
     known = servable.vocabulary
     if (tuple(known.kinds), tuple(known.styles)) != (tuple(data.kinds), tuple(data.styles)):
         raise DataError(data.folder, "its kinds and styles are not those that the model knows")
 
 
-_TALLIES: Mapping[str, Callable[[Any, Any, Part], dict[str, Tally]]] = {
+_TALLIES: Mapping[str, Callable[[Path, Path, Part], dict[str, Tally]]] = {
     "recommendation": _recommendation,
     "question-answering": _question_answering,
     "captioning": _captioning,
