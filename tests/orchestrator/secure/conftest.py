@@ -35,6 +35,11 @@ class Divided:
         path.write_text("\n".join(lines) + "\n")
         return path
 
+    def copy(self, folder: Path) -> "Divided":
+        """Return a copy, as an evaluation enters itself into the parties' ledgers."""
+        home = Path(shutil.copytree(self.home, folder / "home"))
+        return Divided(home, Path(shutil.copytree(self.folder, folder / "parties")), self.data)
+
     def results(self) -> list[Path]:
         """What was kept."""
         return sorted((self.home / "evaluations").glob("*.json"))
@@ -54,7 +59,4 @@ def divided_once(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def divided(divided_once: Divided, tmp_path: Path) -> Divided:
-    """A copy, as an evaluation enters itself into the parties' ledgers."""
-    home = Path(shutil.copytree(divided_once.home, tmp_path / "home"))
-    folder = Path(shutil.copytree(divided_once.folder, tmp_path / "parties"))
-    return Divided(home, folder, divided_once.data)
+    return divided_once.copy(tmp_path)
