@@ -10,11 +10,11 @@ import hashlib
 import os
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
+from functools import partial, partialmethod
 from typing import Any
 from unittest import mock
 
@@ -70,6 +70,7 @@ class Seat:
     timeout: float
     """Seconds without progress after which everything ends."""
     insecure_simulation: bool = False
+    """Draw all keys from a published one, so that runs repeat themselves and nothing is hidden."""
 
 
 @dataclass
@@ -101,7 +102,7 @@ def deal(seat: Seat) -> Traffic:
     """Deal correlated randomness until the parties have finished. Raises `ProtocolError` where they do not."""
     assert seat.rank == seat.parties, seat
     started = time.perf_counter()
-    crypten = _prepared()
+    crypten = _prepared(seat)
     with _meeting(seat):
         crypten.init()
     communicator = crypten.communicator.get()
@@ -131,13 +132,18 @@ def _serve(crypten: Any, communicator: Any) -> None:
 def join(seat: Seat) -> Iterator["Session"]:
     """Meet the others and compute with them. Raises `ProtocolError`; leaving by an error ends it for all."""
     assert 0 <= seat.rank < seat.parties, seat
-    crypten = _prepared()
+    crypten = _prepared(seat)
     with _meeting(seat):
         crypten.init()
     session = Session(seat, crypten)
     said = (PROTOCOL, seat.parties, seat.receiver, seat.insecure_simulation)
     session.agree("protocol {}, {} parties, receiver {}, insecure: {}".format(*said))
-    yield session
+    try:
+        yield session
+    except BaseException:
+        with suppress(RuntimeError):  # whoever still waits for us is told by the lost connection
+            dist.destroy_process_group()
+        raise
     with _causes(seat):
         dist.barrier(group=crypten.communicator.get().main_group)
         crypten.uninit()
@@ -209,7 +215,7 @@ class Session:
         self._traffic.bytes += sent
 
 
-def _prepared() -> Any:
+def _prepared(seat: Seat) -> Any:
     """Import CrypTen, choose its dealer, and put our random numbers in place of its own."""
     crypten = load_crypten()
     from crypten.config import cfg
@@ -218,16 +224,17 @@ def _prepared() -> Any:
 
     if crypten.is_initialized() or dist.is_initialized():
         raise ProtocolError("this process has had a seat already: take each seat in a fresh process")
+    new_key = _published_key if seat.insecure_simulation else _secret_key
     cfg.mpc.provider = "TTP"
     cfg.mpc.protocol = "beaver"
     for module in (crypten.common.rng, arithmetic, ttp_provider):
         module.generate_random_ring_element = partial(_ring, crypten)
     for module in (crypten.common.rng, binary, ttp_provider):
         module.generate_kbit_random_tensor = partial(_bits, crypten)
-    crypten._setup_prng = partial(_exchange_keys, crypten)
+    crypten._setup_prng = partial(_exchange_keys, crypten, new_key)
     client = ttp_provider.TTPClient
     client._TTPClient__TTPClient._setup_generators = _receive_key
-    ttp_provider.TTPServer._setup_generators = _send_keys
+    ttp_provider.TTPServer._setup_generators = partialmethod(_send_keys, new_key)
     return crypten
 
 
@@ -257,26 +264,31 @@ def _bits(
     return drawn if bitlength in (None, 64) else drawn & ((1 << bitlength) - 1)
 
 
-def _key() -> Tensor:
+def _secret_key() -> Tensor:
     return torch.from_numpy(np.frombuffer(os.urandom(KEY_BYTES), np.int64).copy())
+
+
+def _published_key() -> Tensor:
+    """The key of simulations, which hide nothing."""
+    return torch.zeros(KEY_BYTES // 8, dtype=torch.int64)
 
 
 def _stream_of(key: Tensor) -> KeyStream:
     return KeyStream(key.numpy().tobytes())
 
 
-def _exchange_keys(crypten: Any) -> None:
+def _exchange_keys(crypten: Any, new_key: Callable[[], Tensor]) -> None:
     """Stand in for `crypten._setup_prng`: a key with each neighbour, one of everybody, and one of our own."""
     communicator = crypten.communicator.get()
     parties, rank, group = communicator.get_world_size(), communicator.get_rank(), communicator.main_group
-    following, preceding = _key(), torch.empty(KEY_BYTES // 8, dtype=torch.int64)
+    following, preceding = new_key(), torch.empty(KEY_BYTES // 8, dtype=torch.int64)
     sending = dist.isend(following, (rank + 1) % parties, group=group)
     dist.recv(preceding, (rank - 1) % parties, group=group)
     sending.wait()
-    shared = _key()
+    shared = new_key()
     dist.broadcast(shared, 0, group=group)
     cpu = torch.device("cpu")
-    for name, key in (("next", following), ("prev", preceding), ("global", shared), ("local", _key())):
+    for name, key in (("next", following), ("prev", preceding), ("global", shared), ("local", new_key())):
         crypten.generators[name][cpu] = _stream_of(key)
 
 
@@ -288,9 +300,9 @@ def _receive_key(client: Any) -> None:
     client.generator, client.generator_cuda = _stream_of(key), None
 
 
-def _send_keys(server: Any) -> None:
+def _send_keys(server: Any, new_key: Callable[[], Tensor]) -> None:
     """Stand in for the dealer's side: a key for each party."""
-    keys = [_key() for _ in range(dist.get_world_size() - 1)]
+    keys = [new_key() for _ in range(dist.get_world_size() - 1)]
     for rank, key in enumerate(keys):
         dist.send(key, rank, group=server.ttp_group)
     dist.barrier(group=server.ttp_group)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from orchestrator.cli.output import DEFAULT_HOME, HomeOption, JsonOption, emit, err
+from orchestrator.cli.output import DEFAULT_HOME, HomeOption, JsonOption, SetOption, emit, err
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,6 +91,7 @@ def split(
     out: Annotated[Path, typer.Option("--out", help="New folder for the parties' folders and a party file.")],
     parties: Annotated[int, typer.Option("--parties", min=2, max=16, help="How many parties.")] = 2,
     by: Annotated[Literal["users"], typer.Option("--by", help="What is divided among them.")] = "users",
+    set_: SetOption = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -98,7 +99,7 @@ def split(
     from orchestrator.records.workspace import Workspace
     from orchestrator.secure.splitting import split_data
 
-    document = split_data(data, parties, out, Workspace(home))
+    document = split_data(data, parties, out, Workspace(home), set_ or ())
 
     def render(console: "Console") -> None:
         for each in document["parties"]:

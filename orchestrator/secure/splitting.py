@@ -1,5 +1,6 @@
 """Making party folders out of a sweep's data, with a party file that is ready to run."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,12 @@ from orchestrator.records.workspace import Workspace
 PARTY_FILE = "parties.yaml"
 
 
-def split_data(data: Path, parties: int, out: Path, workspace: Workspace) -> dict[str, Any]:
+def split_data(
+    data: Path, parties: int, out: Path, workspace: Workspace, overrides: Sequence[str] = ()
+) -> dict[str, Any]:
     """Divide the users of a sweep's data, or of a prepared folder, and say who was given how many.
+
+    `overrides` (`key=value`) are written over the sweep file.
 
     Raises AdaptuneError where `data` is neither, or a party's folder exists already.
     """
@@ -30,7 +35,7 @@ def split_data(data: Path, parties: int, out: Path, workspace: Workspace) -> dic
     else:
         from orchestrator.spec.load import load_sweep
 
-        spec = load_sweep(data)
+        spec = load_sweep(data, overrides)
         folder = prepare(spec.data, workspace.data, TASKS[spec.task].form)
     file = out / PARTY_FILE
     if file.exists():
