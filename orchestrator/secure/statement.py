@@ -29,7 +29,8 @@ def statement(parties: PartyFile, task: str, groups: Mapping[str, Any]) -> State
     """Return the statement of an evaluation with these parties and results."""
     measures, info = MEASURES[task], TASKS[task]
     receiver = parties.receiver
-    withheld = sorted({name for group in groups.values() for name in group["withheld"]})
+    withheld = [f"all of {group} users" for group in measures.groups if group not in groups]
+    withheld += [f"{name} of {group} users" for group, found in groups.items() for name in found["withheld"]]
     with_two = (
         f" With two parties, {receiver} can subtract its own numbers: it learns the other's sums."
         if len([party for party in parties.parties.values() if party.data]) == 2
