@@ -53,8 +53,15 @@ def evaluate(
 
 
 def party(
-    version: ModelArgument,
     parties: PartiesOption,
+    version: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[VERSION]",
+            help="A version, or a folder that `adaptune export` has made; the dealer needs none.",
+            show_default=False,
+        ),
+    ] = None,
     rendezvous: Annotated[
         str | None,
         typer.Option(help="`host:port` at which the party of rank 0 listens; by default that of the file."),
@@ -75,7 +82,7 @@ def party(
     from orchestrator.secure.remote import take_remote_seat
 
     workspace = Workspace(home)
-    model = find_model(version, Registry(workspace.registry))
+    model = None if version is None else find_model(version, Registry(workspace.registry))
     with LiveSeats(err()) as live:
         result = take_remote_seat(model, parties, role, rank, name, rendezvous, workspace, live.say)
     emit(result, as_json, lambda console: _print_seat(console, result))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,28 +47,35 @@ def assign(model: Evaluated, parties: PartyFile) -> list[Assignment]:
     """Return what each seat has to do: the parties by rank, and the dealer."""
     if model.task not in TASKS:
         raise AdaptuneError(f"{model.name}: there is no task {model.task!r}")
-
-    def seat(name: str, rank: int, data: Path | None) -> Assignment:
-        dealer = name == DEALER
-        return Assignment(
+    seats = [
+        replace(
+            dealer_of(parties),
             name=name,
-            role="dealer" if dealer else "party",
+            role="party",
             rank=rank,
-            parties=parties.names,
-            receiver=parties.receiver_rank,
-            timeout=parties.timeout,
-            insecure_simulation=parties.insecure_simulation,
             version=model.name,
             task=model.task,
-            part=parties.part,
-            minimum_cohort=parties.minimum_cohort,
-            model=None if dealer else str(model.folder),
-            data=None if data is None else str(data),
+            model=str(model.folder),
+            data=None if party.data is None else str(party.data),
         )
+        for rank, (name, party) in enumerate(parties.parties.items())
+    ]
+    return [*seats, dealer_of(parties)]
 
-    ranked = enumerate(parties.parties.items())
-    seats = [seat(name, rank, party.data) for rank, (name, party) in ranked]
-    return [*seats, seat(DEALER, len(seats), None)]
+
+def dealer_of(parties: PartyFile) -> Assignment:
+    """Return what the dealer has to do, who knows nothing of the model."""
+    return Assignment(
+        name=DEALER,
+        role="dealer",
+        rank=len(parties.names),
+        parties=parties.names,
+        receiver=parties.receiver_rank,
+        timeout=parties.timeout,
+        insecure_simulation=parties.insecure_simulation,
+        part=parties.part,
+        minimum_cohort=parties.minimum_cohort,
+    )
 
 
 def evaluate_version(

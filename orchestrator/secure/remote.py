@@ -5,14 +5,14 @@ from typing import Any
 
 from components.errors import AdaptuneError
 from orchestrator.records.workspace import Workspace
-from orchestrator.secure.evaluate import Evaluated, assign, keep, result_of
+from orchestrator.secure.evaluate import Evaluated, assign, dealer_of, keep, result_of
 from orchestrator.secure.seats import Say, take_seat
 from orchestrator.spec.parties import ADDRESS, DEALER, PartyFile, load_parties
 from orchestrator.spec.problems import suggest
 
 
 def take_remote_seat(
-    model: Evaluated,
+    model: Evaluated | None,
     file: Path,
     role: str,
     rank: int | None,
@@ -38,10 +38,17 @@ def take_remote_seat(
         raise AdaptuneError(
             "expected `--rendezvous host:port`, or `rendezvous` in the party file: where to meet"
         )
-    assignment = next(each for each in assign(model, parties) if each.name == chosen)
+    if role == "dealer":
+        assignment = dealer_of(parties)
+    elif model is None:
+        raise AdaptuneError(
+            "a party needs the model: name a version, or a folder that `adaptune export` has made"
+        )
+    else:
+        assignment = next(each for each in assign(model, parties) if each.name == chosen)
     outcome = take_seat(assignment, lambda: where, say)
-    if outcome.groups is None:
-        return {"seat": chosen, "version": model.name, "traffic": outcome.traffic, "seconds": outcome.seconds}
+    if outcome.groups is None or model is None:
+        return {"seat": chosen, "traffic": outcome.traffic, "seconds": outcome.seconds}
     return keep(result_of(model, parties, [outcome]), workspace)
 
 

@@ -42,12 +42,13 @@ class Assignment:
     receiver: int
     timeout: float
     insecure_simulation: bool
-    version: str
-    task: str
     part: Literal["validation", "test"]
     minimum_cohort: int
+    version: str = ""
+    """Name of the model; a dealer knows nothing of it."""
+    task: str = ""
     model: str | None = None
-    """Folder of the model; a dealer has none."""
+    """Folder of the model."""
     data: str | None = None
     """Folder of the party's users, if it has any."""
 

@@ -26,7 +26,7 @@ def test_seats_that_are_started_by_hand_give_the_result_to_the_receiver_alone(di
         start("party", tmp_path / "model", "--role", "party", "--rank", str(rank), *common, tmp_path / name)
         for rank, name in enumerate(PARTIES)
     ]
-    seats.append(start("party", tmp_path / "model", "--role", "dealer", *common, tmp_path / "dealer"))
+    seats.append(start("party", "--role", "dealer", *common, tmp_path / "dealer"))
     calls = [end(seat) for seat in seats]
     assert [call.code for call in calls] == [0] * 4, [call.err for call in calls]
     receiver, *others = (call.document for call in calls)
@@ -50,7 +50,7 @@ def test_parties_with_different_models_refuse_each_other(divided: Divided, tmp_p
     seats = [
         start("party", tmp_path / model, "--rank", str(rank), *common) for rank, model in enumerate(models)
     ]
-    seats.append(start("party", tmp_path / "model", "--role", "dealer", *common))
+    seats.append(start("party", "--role", "dealer", *common))
     calls = [end(seat) for seat in seats]
     assert all(call.code == 2 for call in calls[:3]), [call.err for call in calls]
     assert not list((tmp_path / "evaluations").glob("*.json"))
