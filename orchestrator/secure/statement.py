@@ -78,10 +78,10 @@ def statement(parties: PartyFile, task: str, groups: Mapping[str, Any]) -> State
         ("Domain of trust", _DOMAIN[parties.run]),
         (
             "Software",
-            "CrypTen 0.4.1, which is research code and says so, with these local changes: AES-256-CTR under keys of "
-            "the operating system and of key exchanges in place of its random generators; a dealer of our own in place "
-            "of its providers; shares of zero by pairs of parties; whole numbers without fixed-point rounding; openings "
-            "to one receiver only.",
+            "CrypTen 0.4.1, which is research code and says so, with these local changes: AES-256-CTR under keys "
+            "of the operating system and of key exchanges in place of its random generators; a dealer of our own in "
+            "place of its providers; shares of zero by pairs of parties; whole numbers without fixed-point rounding; "
+            "openings to one receiver only.",
         ),
     ]
     if parties.insecure_simulation:
@@ -98,8 +98,9 @@ def _transport(parties: PartyFile) -> str:
         return f"{how}; nothing leaves the machine."
     return (
         f"{how}. Each pair of seats agrees on fresh keys (X25519), so whoever only reads the lines sees masked "
-        "numbers, and what is public to all parties; but nobody proves who they are, and whoever can alter the traffic can sit "
-        "in between and unmask. Tunnel all connections (WireGuard): docs/secure-evaluation.md shows how."
+        "numbers, and what is public to all parties; but nobody proves who they are, and whoever can alter the "
+        "traffic can sit in between and unmask. Tunnel all connections (WireGuard): docs/secure-evaluation.md "
+        "shows how."
     )
 
 
