@@ -94,11 +94,17 @@ class Scorer:
             shape = _fits(head)
         sizes = self._sizes(vectors.shape, shape, owner, head is not None)
         rows, (dimensions, units) = sizes[0], sizes[1]
+        if not sum(rows):
+            return torch.zeros(3, dtype=torch.int64), 0
         inputs = self._rows(_whole(vectors, self._rank), rows)
         truth = self._rows(labels.astype(np.int64)[:, None], rows)[:, 0]
         if units == 0:
             weights = self._from_owner(_dot_parts(head), [(dimensions,), (1,)], owner)
-            scores = self._product("matmul", inputs, weights[0]) + weights[1]
+            width = max(1, 8 * _CHUNK // max(1, dimensions))
+            scores = (
+                torch.cat([self._product("matmul", part, weights[0]) for part in inputs.split(width)])
+                + weights[1]
+            )
         else:
             shapes = [(dimensions, units), (units,), (units,), (1,)]
             hidden, hidden_bias, last, bias = self._from_owner(_mlp_parts(head), shapes, owner)
@@ -151,6 +157,8 @@ class Scorer:
         )[0]
         shared = [self._rows(part, rows) for part in (_whole(users, self._rank), chosen, barred)]
         total = torch.zeros(cutoff, dtype=torch.int64)
+        if not sum(rows):
+            return total, 0
         for vectors, choice, penalty in zip(
             *(part.split(max(1, _CHUNK // count)) for part in shared), strict=True
         ):

@@ -1,4 +1,4 @@
-"""Runs the seats of an evaluation as fresh processes, each with a program of its own, and returns what each printed."""
+"""Runs the seats of an evaluation as fresh processes, each with a program of its own; returns what each said."""
 
 import json
 import os
@@ -69,16 +69,26 @@ def free_address() -> str:
 
 
 def start(
-    programs: list[str], timeout: float = 60, receiver: int = 0, insecure: bool = False, ranks: list[int] | None = None,
+    programs: list[str],
+    timeout: float = 60,
+    receiver: int = 0,
+    insecure: bool = False,
+    ranks: list[int] | None = None,
     rendezvous: str | None = None,
-) -> list[Running]:  # fmt: skip
-    """Start one process a program, the last one the dealer's; a program is the body of a `with join(seat) as session`."""
+) -> list[Running]:
+    """Start one process a program, the last one the dealer's; a program is what a party does in its session.
+
+    A program that takes its seat by itself says so by calling `join` or `deal`; an empty one is not started.
+    """
     rendezvous = rendezvous or free_address()
     parties = len(programs) - 1
     seats = []
     for position, program in enumerate(programs):
         rank = ranks[position] if ranks else position
-        body = program if program is DEALER else "with join(seat) as session:\n" + _indented(program)
+        if not program:
+            continue
+        by_itself = "join(" in program or "deal(" in program
+        body = program if by_itself else "with join(seat) as session:\n" + _indented(program)
         text = PREAMBLE + "try:\n" + _indented(body) + ENDING
         arguments = json.dumps([rank, parties, rendezvous, receiver, timeout, insecure])
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
