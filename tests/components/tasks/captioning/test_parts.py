@@ -14,7 +14,7 @@ from components.tasks.captioning.beam import IMPOSSIBLE, LENGTH_POWER, beam_sear
 from components.tasks.captioning.decoder import Decoder, Layout
 from components.tasks.captioning.evaluation import another_image, cases_of, predict
 from components.tasks.captioning.image import ConvolutionalEncoder, tag_loss
-from components.tasks.captioning.model import Search
+from components.tasks.captioning.model import Search, Stream
 from components.tasks.captioning.vocabulary import (
     BEGIN,
     END,
@@ -237,7 +237,11 @@ def test_users_are_written_for_as_if_each_were_alone(data, module):
         # Read as a whole, the hypothesis has the score that the search gave it.
         text = together.word_BQT[0, 0].tolist()
         path = [BEGIN, *(number for number in text if number != PADDING)]
-        search = Search(model.decoder, picture, user, nobody, model.settings.guidance)
+        streams = [
+            Stream(model.decoder, picture.region_BRH, user),
+            Stream(model.decoder, model.see.unseen(2), nobody),
+        ]
+        search = Search(streams, model.settings.guidance)
         total, parent = 0.0, None
         for here, following in itertools.pairwise([*path, END]):
             log = search.step(torch.full((2, 3, 1), here), parent)
