@@ -219,6 +219,21 @@ def test_guidance_favours_what_the_user_is_likelier_to_read():
     assert guided(user, nobody, 3.0).exp().sum() == pytest.approx(1)
 
 
+def test_a_hidden_picture_is_read_as_no_picture(data, module):
+    """So that what training teaches of hidden pictures is what guidance pushes away from."""
+    model = module.model
+    user = torch.randn(2, 3, model.decoder.layers[0].user.in_features)
+    word = torch.randint(FIRST_WORD, model.decoder.word.num_embeddings, (2, 3, 4))
+    with torch.inference_mode():
+        region = model.see(torch.from_numpy(data.pixels[:2].copy())).region_BRH
+        shown, hidden = (model.see.darkened(region, share) for share in (0.0, 1.0))
+        assert torch.equal(shown, region)
+        read, unseen = (
+            model.decoder(model.decoder.look(slots, user), word) for slots in (hidden, model.see.unseen(2))
+        )
+    torch.testing.assert_close(read, unseen, atol=1e-5, rtol=1e-4)
+
+
 def test_users_are_written_for_as_if_each_were_alone(data, module):
     """Keys and values follow their hypotheses through the beam, for every user and stream."""
     model = module.model
