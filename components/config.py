@@ -306,7 +306,7 @@ class CaptioningSettings(Settings):
     beam: int = Field(default=3, ge=1, le=64)
     """Beginnings of a caption that are followed up when one is written."""
     guidance: float = Field(default=2.0, ge=1, le=10)
-    """How far captions are pushed from what an unknown user would get towards this user's; 1 is not at all."""
+    """How far captions are pushed away from what an unknown user would get without a picture; 1 is not at all."""
     told: bool = False
     """Tell the model the style that the user wants, in place of the history: an oracle, the ceiling of the others."""
 

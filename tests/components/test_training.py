@@ -119,3 +119,10 @@ def test_training_outside_the_main_thread_works(log, tmp_path):
     thread.start()
     thread.join()
     assert failures == []
+
+
+def test_subnormal_numbers_count_as_zero_only_as_long_as_asked():
+    tiny = torch.tensor([1e-39])
+    with training.subnormals_as_zero():
+        within = (tiny * 1.0).item()
+    assert (within, (tiny * 1.0).item() > 0) == (0.0, True)

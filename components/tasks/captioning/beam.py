@@ -1,10 +1,10 @@
-"""Beam search with guidance: what this user would be told, and more so than anybody.
+"""Beam search with guidance: what this user would be told of this picture, and more so than anybody of anything.
 
-Classifier-free guidance (Ho and Salimans, 2022) on the next word: the difference between log p(word | user) and
-log p(word | nobody) counts several times. Hypotheses are compared by their log-probability divided by a power of
-their length.
+Classifier-free guidance (Ho and Salimans, 2022) on the next word: the difference between log p(word | user, picture)
+and log p(word | nobody, no picture) counts several times. Hypotheses are compared by their log-probability divided by
+a power of their length.
 
-Dimensions: B pictures, Q captions of each, S streams (the user's and nobody's), K beams, W vocabulary.
+Dimensions: B pictures, Q captions of each, K beams, W vocabulary.
 """
 
 import math

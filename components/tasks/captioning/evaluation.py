@@ -164,10 +164,7 @@ def _write(model: CaptioningModel, library: Library, cases: Cases, place_BQ: Ind
     picture = model.see(library.images(cases.image[place_BQ[:, 0]]).to(device))
     viewers = _viewers(library, chosen, device)
     user = model.users(picture, viewers)
-    nobody = None
-    if model.guides and (chosen.length.any() or model.told is not None):
-        nobody = model.nobody(picture, viewers.profile_NF)
-    written = model.write(picture, user, nobody)
+    written = model.write(picture, user, model.nobody(picture, viewers.profile_NF))
     words = written.word_BQT.expand(*place_BQ.shape, -1).flatten(0, 1)
     return [library.vocabulary.text(row) for row in words.tolist()]
 
@@ -183,22 +180,15 @@ def _viewers(library: Library, cases: Cases, device: torch.device) -> Viewers:
 
 
 def _batches(cases: Cases) -> Iterator[Indices]:
-    """Yield places in `cases` (B, Q) by picture; cases repeat where a picture has fewer.
-
-    Cases without any history come by themselves: they need no guidance.
-    """
-    for empty in (True, False):
-        places = np.flatnonzero((cases.length == 0) == empty)
-        if not len(places):
-            continue
-        places = places[np.argsort(cases.image[places], kind="stable")]
-        _, count = np.unique(cases.image[places], return_counts=True)
-        first = np.cumsum(count) - count
-        order = np.argsort(count, kind="stable")
-        start = 0
-        while start < len(order):
-            size = max(1, BATCH_CASES // int(count[order[start]]))
-            chosen = order[start : start + size]
-            start += len(chosen)
-            step = np.arange(int(count[chosen].max()))
-            yield places[first[chosen][:, None] + np.minimum(step, count[chosen][:, None] - 1)]
+    """Yield places in `cases` (B, Q) by picture; cases repeat where a picture has fewer."""
+    places = np.argsort(cases.image, kind="stable")
+    _, count = np.unique(cases.image, return_counts=True)
+    first = np.cumsum(count) - count
+    order = np.argsort(count, kind="stable")
+    start = 0
+    while start < len(order):
+        size = max(1, BATCH_CASES // int(count[order[start]]))
+        chosen = order[start : start + size]
+        start += len(chosen)
+        step = np.arange(int(count[chosen].max()))
+        yield places[first[chosen][:, None] + np.minimum(step, count[chosen][:, None] - 1)]

@@ -114,6 +114,7 @@ class Sight(nn.Module):
         self.tag = nn.Linear(2 * encoder.region_size, len(tag_share))
         self.tag_slot = nn.Linear(len(tag_share), hidden)
         self.norm = nn.LayerNorm(hidden)
+        self.darkness = nn.Embedding(1, hidden)
         self.dropout = nn.Dropout(dropout)
         odds = np.clip(np.array(tag_share), 1e-4, MOST_SHARE)
         log_odds = torch.from_numpy(np.log(odds / (1 - odds)).astype(np.float32))
@@ -131,6 +132,15 @@ class Sight(nn.Module):
         # The same units of all regions are dropped.
         kept = self.dropout(torch.ones_like(slots[:, :1]))
         return Picture(self.norm(slots) * kept, tag)
+
+    def unseen(self, batch: int) -> Tensor:
+        """What the decoder looks at where there is no picture to be seen: one slot, (B, 1, H)."""
+        return self.darkness.weight.expand(batch, 1, -1)
+
+    def darkened(self, region_BRH: Tensor, share: float) -> Tensor:
+        """Take random pictures away from the decoder, about a `share` of them: (B, R, H)."""
+        dark_B = torch.rand(len(region_BRH), device=region_BRH.device) < share
+        return torch.where(dark_B[:, None, None], self.darkness.weight[0], region_BRH)
 
 
 def tag_loss(tag_BG: Tensor, share_BG: Tensor) -> Tensor:

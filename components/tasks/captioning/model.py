@@ -4,6 +4,7 @@ Dimensions: B pictures, U users of each, N = B * U histories, T events, Q moment
 V vector that steers the decoder, C content of an event, S styles, W vocabulary.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -88,11 +89,6 @@ class CaptioningModel(nn.Module):
             chosen is not None and chosen.fusion_modulation,
         )
 
-    @property
-    def guides(self) -> bool:
-        """Whether a user of whom nothing is known is another one, from whom captions can be pushed away."""
-        return self.events is not None or self.told is not None
-
     def users(self, picture: Picture, viewers: Viewers) -> Tensor | None:
         """Describe the users of each picture: (B, U, V), or None without personalisation."""
         if self.told is not None:
@@ -145,43 +141,48 @@ class CaptioningModel(nn.Module):
         return core.user_vector(core.summary(source, before_NQ), context, profile_NF)
 
     def nobody(self, picture: Picture, profile_NF: Tensor) -> Tensor | None:
-        """Describe users of whom nothing but the profile is known: (B, U, V), or None where all are such."""
+        """Describe users of whom nothing but the profile is known: (B, U, V), or None without personalisation."""
         if self.told is not None:
             unknown = torch.zeros(len(profile_NF), dtype=torch.long, device=profile_NF.device)
             return self.told(unknown).unflatten(0, (len(picture.tag_BG), -1))
-        if self.core is None or self.events is None:
+        if self.core is None:
             return None
         return self.user_of(self.core.initial_state(len(profile_NF)), picture, profile_NF)
 
     def write(self, picture: Picture, user_BUV: Tensor | None, nobody_BUV: Tensor | None) -> Written:
         """Write captions by beam search: one a user, or one a picture where there are no users.
 
-        With `nobody_BUV`, captions are guided away from what those users would get.
+        Captions are guided away from what `nobody_BUV` would get without a look at the picture.
         """
         users = 1 if user_BUV is None else user_BUV.shape[1]
-        search = Search(self.decoder, picture, user_BUV, nobody_BUV, self.settings.guidance)
+        streams = [Stream(self.decoder, picture.region_BRH, user_BUV)]
+        if self.settings.guidance != 1:
+            streams.append(Stream(self.decoder, self.see.unseen(len(picture.tag_BG)), nobody_BUV))
+        search = Search(streams, self.settings.guidance)
         shape = (len(picture.tag_BG), users)
         return beam_search(search, shape, self.settings.beam, MOST_WORDS, picture.tag_BG.device)
 
 
 class Search:
-    """Drives the decoder for beam search: the users' streams and, behind them, nobody's; keys and values are kept."""
+    """Drives the decoder for beam search: one stream, or one guided away from the other."""
 
-    def __init__(
-        self,
-        decoder: Decoder,
-        picture: Picture,
-        user_BUV: Tensor | None,
-        nobody_BUV: Tensor | None,
-        guidance: float,
-    ) -> None:
-        self.decoder = decoder
-        self.picture = picture
+    def __init__(self, streams: Sequence["Stream"], guidance: float) -> None:
+        self.streams = streams
         self.guidance = guidance
-        self.streams = 1 if nobody_BUV is None else 2
-        self.user_BQV = user_BUV
-        if user_BUV is not None and nobody_BUV is not None:
-            self.user_BQV = torch.cat([user_BUV, nobody_BUV], dim=1)
+
+    def step(self, word_BUK: Tensor, parent_BUK: Tensor | None) -> Tensor:
+        """Log-probabilities (B, U, K, W) of the next words."""
+        logs = [stream.step(word_BUK, parent_BUK) for stream in self.streams]
+        return logs[0] if len(logs) == 1 else guided(logs[0], logs[1], self.guidance)
+
+
+class Stream:
+    """What one kind of reader would write next, hypothesis by hypothesis; keys and values are kept."""
+
+    def __init__(self, decoder: Decoder, region_BRH: Tensor, user_BUV: Tensor | None) -> None:
+        self.decoder = decoder
+        self.region_BRH = region_BRH
+        self.user_BUV = user_BUV
         self.seen: list[Seen] = []
         self.caches: list[Cache] | None = None
 
@@ -189,23 +190,18 @@ class Search:
         """Log-probabilities (B, U, K, W) of the next words."""
         beam = word_BUK.shape[2]
         if not self.seen:
-            user = None if self.user_BQV is None else self.user_BQV.repeat_interleave(beam, dim=1)
-            self.seen = self.decoder.look(self.picture.region_BRH, user)
+            user = None if self.user_BUV is None else self.user_BUV.repeat_interleave(beam, dim=1)
+            self.seen = self.decoder.look(self.region_BRH, user)
         if parent_BUK is not None and self.caches is not None:
-            self.caches = [self._inherit(cache, parent_BUK) for cache in self.caches]
-        word_BQ = word_BUK.flatten(1).repeat(1, self.streams)
-        state, self.caches = self.decoder.step(self.seen, word_BQ, self.caches)
-        log_BQW = self.decoder.logits(state).log_softmax(-1)
-        if self.streams == 1:
-            return log_BQW.unflatten(1, (-1, beam))
-        log_user, log_nobody = log_BQW.unflatten(1, (2, -1, beam)).unbind(1)
-        return guided(log_user, log_nobody, self.guidance)
+            self.caches = [_inherited(cache, parent_BUK) for cache in self.caches]
+        state, self.caches = self.decoder.step(self.seen, word_BUK.flatten(1), self.caches)
+        return self.decoder.logits(state).log_softmax(-1).unflatten(1, (-1, beam))
 
-    def _inherit(self, cache: Cache, parent_BUK: Tensor) -> Cache:
-        """Give every hypothesis what its parent has read."""
-        batch, users, beam = parent_BUK.shape
-        first = torch.arange(users, device=parent_BUK.device)[:, None] * beam
-        row = (first + parent_BUK).flatten(1)
-        row = torch.cat([row + stream * users * beam for stream in range(self.streams)], dim=1)
-        picture = torch.arange(batch, device=row.device)[:, None]
-        return Cache(cache.key[picture, row], cache.value[picture, row])
+
+def _inherited(cache: Cache, parent_BUK: Tensor) -> Cache:
+    """Give every hypothesis what its parent has read."""
+    batch, users, beam = parent_BUK.shape
+    first = torch.arange(users, device=parent_BUK.device)[:, None] * beam
+    row = (first + parent_BUK).flatten(1)
+    picture = torch.arange(batch, device=row.device)[:, None]
+    return Cache(cache.key[picture, row], cache.value[picture, row])

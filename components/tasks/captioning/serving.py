@@ -18,7 +18,7 @@ from components.personalization.events import Events, State
 from components.tasks.captioning.events import EVENT_KINDS, History
 from components.tasks.captioning.model import CaptioningModel
 from components.tasks.captioning.vocabulary import Vocabulary, padded
-from components.tasks.servable import LAST_TIME, Follower, UnusableContent
+from components.tasks.servable import Follower, UnusableContent
 
 MOST_CHARACTERS = 2_000
 """No longer caption is read."""
@@ -65,9 +65,7 @@ class CaptioningServable(Follower[list[str]]):
             picture = model.see(seen[None])
             profile_NF = self._profile(profile)
             user = None if model.core is None else model.user_of(state, picture, profile_NF)
-            known = not bool(torch.isnan(state[LAST_TIME]).all())
-            nobody = model.nobody(picture, profile_NF) if known else None
-            written = model.write(picture, user, nobody)
+            written = model.write(picture, user, model.nobody(picture, profile_NF))
         text = self.vocabulary.text(written.word_BQT[0, 0].tolist())
         return Captioned(text, float(written.score_BQ[0, 0]))
 

@@ -20,6 +20,8 @@ TAG_WEIGHT = 0.2
 CHOICE_WEIGHT = 1.0
 STYLE_WEIGHT = 0.5
 KIND_WEIGHT = 0.5
+DARK_SHARE = 0.1
+"""Share of the pictures that the decoder does not see, so that guidance knows what is said without looking."""
 SMOOTHING = 0.05
 """Share of the probability that the target of a word leaves to the other words."""
 
@@ -52,7 +54,8 @@ class CaptioningTraining(AveragedTraining[CaptioningModel]):
             moment = torch.arange(len(logit_NQS), device=last.device)
             user = model.wish.taught(logit_NQS[moment, last], batch.style_NQ[moment, batch.viewers.before_N])
             user = user.unflatten(0, batch.word_BUT.shape[:2])
-        state = model.decoder(model.decoder.look(picture.region_BRH, user), batch.word_BUT)
+        region_BRH = model.see.darkened(picture.region_BRH, DARK_SHARE)
+        state = model.decoder(model.decoder.look(region_BRH, user), batch.word_BUT)
         following = batch.next_BUT[batch.next_BUT != PADDING]
         losses = {
             "word": F.cross_entropy(model.decoder.logits(state), following, label_smoothing=SMOOTHING),

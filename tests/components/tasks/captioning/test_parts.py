@@ -14,7 +14,7 @@ from components.tasks.captioning.beam import IMPOSSIBLE, LENGTH_POWER, beam_sear
 from components.tasks.captioning.decoder import Decoder, Layout
 from components.tasks.captioning.evaluation import another_image, cases_of, predict
 from components.tasks.captioning.image import ConvolutionalEncoder, tag_loss
-from components.tasks.captioning.model import Search
+from components.tasks.captioning.model import Search, Stream
 from components.tasks.captioning.vocabulary import (
     BEGIN,
     END,
@@ -219,6 +219,21 @@ def test_guidance_favours_what_the_user_is_likelier_to_read():
     assert guided(user, nobody, 3.0).exp().sum() == pytest.approx(1)
 
 
+def test_a_hidden_picture_is_read_as_no_picture(data, module):
+    """So that what training teaches of hidden pictures is what guidance pushes away from."""
+    model = module.model
+    user = torch.randn(2, 3, model.decoder.layers[0].user.in_features)
+    word = torch.randint(FIRST_WORD, model.decoder.word.num_embeddings, (2, 3, 4))
+    with torch.inference_mode():
+        region = model.see(torch.from_numpy(data.pixels[:2].copy())).region_BRH
+        shown, hidden = (model.see.darkened(region, share) for share in (0.0, 1.0))
+        assert torch.equal(shown, region)
+        read, unseen = (
+            model.decoder(model.decoder.look(slots, user), word) for slots in (hidden, model.see.unseen(2))
+        )
+    torch.testing.assert_close(read, unseen, atol=1e-5, rtol=1e-4)
+
+
 def test_users_are_written_for_as_if_each_were_alone(data, module):
     """Keys and values follow their hypotheses through the beam, for every user and stream."""
     model = module.model
@@ -237,7 +252,11 @@ def test_users_are_written_for_as_if_each_were_alone(data, module):
         # Read as a whole, the hypothesis has the score that the search gave it.
         text = together.word_BQT[0, 0].tolist()
         path = [BEGIN, *(number for number in text if number != PADDING)]
-        search = Search(model.decoder, picture, user, nobody, model.settings.guidance)
+        streams = [
+            Stream(model.decoder, picture.region_BRH, user),
+            Stream(model.decoder, model.see.unseen(2), nobody),
+        ]
+        search = Search(streams, model.settings.guidance)
         total, parent = 0.0, None
         for here, following in itertools.pairwise([*path, END]):
             log = search.step(torch.full((2, 3, 1), here), parent)

@@ -48,6 +48,7 @@ def test_regions_take_the_place_of_pixels_from_training_to_serving(data, tmp_pat
     with torch.inference_mode():
         state = module.model.core.initial_state()
         user = module.model.user_of(state, picture, torch.zeros(1, 1, dtype=torch.long))
-        written = module.model.write(picture, user, None)
+        nobody = module.model.nobody(picture, torch.zeros(1, 1, dtype=torch.long))
+        written = module.model.write(picture, user, nobody)
     expected = module.vocabulary.text(written.word_BQT[0, 0].tolist())
     assert servable.caption(servable.initial_state(), {}, file.getvalue()).text == expected

@@ -25,7 +25,8 @@ def module(data):
     module = captioning.build(tiny_config(data.folder, model={"guidance": 3.0}), data)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for parameter in (*module.model.decoder.parameters(), *module.model.core.parameters()):
+        model = module.model
+        for parameter in (*model.decoder.parameters(), *model.core.parameters(), *model.wish.parameters()):
             parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
     return module
 
