@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from components.privacy.wire import Wire
 
 BITS = 16
-LARGEST_ENTRY = 64.0
+LARGEST_ENTRY = 16.0
 _CAPACITY = 2.0**62
 _CHUNK = 1 << 17
 
@@ -244,7 +244,7 @@ def _fits(head: Head) -> list[int]:
 
 
 def _check_capacity(worst: float, bits: int) -> None:
-    if not worst * 2.0**bits < _CAPACITY / 4:
+    if not worst * 2.0**bits < _CAPACITY / 2:
         raise OutOfBounds(
             "The model's weights are so large that a score could exceed what can be computed exactly."
         )

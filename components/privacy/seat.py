@@ -156,7 +156,7 @@ class Session:
     ) -> Confusion | None:
         """Classify every party's examples with the owner's private head; returns the pooled counts at the receiver.
 
-        `vectors` is [n, D] with entries of at most 64 in size, `labels` [n] of 0 and 1, n this party's own (0 is
+        `vectors` is [n, D] with entries of at most 16 in size, `labels` [n] of 0 and 1, n this party's own (0 is
         allowed); `head` is the owner's, None elsewhere. Predicted positive is what scores above 0.
         """
         counts = Scorer(self._wire, self._zero).confusion(vectors, labels, head, owner)

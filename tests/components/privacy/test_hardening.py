@@ -33,7 +33,7 @@ if rank == 0:
         opened.append(result)
         return result
     wire.all_reduce = listening
-secret = np.random.default_rng(5).integers(-60, 60, (6, 4)).astype(float)
+secret = np.random.default_rng(5).integers(-15, 15, (6, 4)).astype(float)
 vectors = secret if rank == 1 else np.zeros((0, 4))
 session.score(vectors, np.zeros(len(vectors), dtype=int), DotHead(np.ones(4)) if rank == 0 else None, 0)
 if rank == 0:
@@ -119,7 +119,7 @@ def listening(*arguments, **options):
     seen.append(result[0].clone() if isinstance(result, list) else result.clone())
     return result
 wire.all_reduce = listening
-secret = np.linspace(-60, 60, 4000 * 8).reshape(4000, 8)
+secret = np.linspace(-15, 15, 4000 * 8).reshape(4000, 8)
 vectors = secret if rank == 0 else np.zeros((0, 8))
 session.score(vectors, np.zeros(len(vectors), dtype=int), DotHead(np.zeros(8)) if rank == 1 else None, 1)
 if rank == 1:
