@@ -44,7 +44,7 @@ class Stream:
         for start in range(0, count, len(_ZEROS)):
             length = min(len(_ZEROS), count - start)
             self._encryptor.update_into(
-                memoryview(_ZEROS)[:length], memoryview(room)[start : start + length + _SLACK]
+                memoryview(_ZEROS)[:length], room[start : start + length + _SLACK].data
             )
         return torch.from_numpy(room[:count].view(np.int64)).reshape(tuple(size))
 

@@ -65,10 +65,12 @@ def _recommendation(model: Path, folder: Path, part: Part) -> dict[str, Tally]:
         first_hit[user, hits[0] if len(hits) else -1] = 1
     tallies = {}
     for group, members in (("seen", ~data.unseen), ("unseen", data.unseen)):
-        user = np.flatnonzero(members & (examples.part_start >= 0))
-        if len(user):
-            counts = {"confusion": confusion[user].astype(np.int64), "first_hit": first_hit[user]}
-            tallies[group] = Tally(user, {name: values[user] for name, values in scores.items()}, counts)
+        present = np.flatnonzero(members & (examples.part_start >= 0))
+        if len(present):
+            counts = {"confusion": confusion[present].astype(np.int64), "first_hit": first_hit[present]}
+            tallies[group] = Tally(
+                present, {name: values[present] for name, values in scores.items()}, counts
+            )
     return tallies
 
 

@@ -77,6 +77,7 @@ class Wire:
             other = torch.empty_like(flat)
             sending = dist.isend(flat, 1 - self.seat.rank, group=self.parties)
             dist.recv(other, 1 - self.seat.rank, group=self.parties)
+            assert sending is not None
             sending.wait()
             flat = flat ^ other if op == dist.ReduceOp.BXOR else flat + other
         else:

@@ -51,7 +51,7 @@ def split_data(
                 "unseen": int(np.count_nonzero(unseen)),
             }
         )
-    file.write_text(_party_file([place["name"] for place in found]), encoding="utf-8")
+    file.write_text(_party_file([str(place["name"]) for place in found]), encoding="utf-8")
     return {"data": folder, "by": "users", "parties": found, "file": file}
 
 

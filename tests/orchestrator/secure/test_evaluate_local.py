@@ -113,7 +113,11 @@ def test_the_report_of_the_sweep_shows_the_evaluation(evaluated):
 
 @pytest.mark.parametrize(
     ("seat", "blow"),
-    [("party-1", signal.SIGKILL), ("dealer", signal.SIGKILL), ("party-3", signal.SIGSTOP)],
+    [
+        ("party-1", signal.SIGKILL),
+        pytest.param("dealer", signal.SIGKILL, marks=pytest.mark.slow),
+        pytest.param("party-3", signal.SIGSTOP, marks=pytest.mark.slow),
+    ],
 )
 def test_a_seat_that_is_killed_or_stopped_ends_the_evaluation_with_a_cause(divided, seat, blow):
     file = divided.party_file(timeout=6)
