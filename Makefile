@@ -1,7 +1,7 @@
 # Needs only Python 3.11 or 3.12 and make.
 #
 #   make demo      set up, run the quickstart sweep, compare, report, promote, serve
-#   make demo-all  run and promote a sweep of each of the three tasks, serve all together; takes longer
+#   make demo-all  run and promote a sweep of each of the three tasks, evaluate over two parties' users, serve all
 #   make test      set up, run the whole test suite
 #   make lint      check style, formatting and types
 #   make clean     remove the environment and every cache; `runs/` stays
@@ -30,6 +30,9 @@ demo-all: .venv/.installed
 	$(BIN)/adaptune promote sweeps/synthetic-question-answering.yaml
 	$(BIN)/adaptune run sweeps/synthetic-captioning.yaml
 	$(BIN)/adaptune promote sweeps/synthetic-captioning.yaml
+	rm -rf runs/parties
+	$(BIN)/adaptune split $(SWEEP) --parties 2 --by users --out runs/parties
+	$(BIN)/adaptune evaluate recommendation/champion --parties runs/parties/parties.yaml
 	$(BIN)/adaptune serve --demo
 
 test: .venv/.installed

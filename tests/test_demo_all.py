@@ -1,4 +1,4 @@
-"""`make demo-all` runs and promotes a sweep of every task, then shows what is served."""
+"""`make demo-all` runs and promotes a sweep of every task, evaluates over two parties, then shows what is served."""
 
 import subprocess
 from pathlib import Path
@@ -20,8 +20,10 @@ def commands() -> list[str]:
 
 
 def test_every_task_is_run_and_promoted_from_the_embedded_data(commands):
-    *steps, last = commands
+    *steps, split, evaluate, last = commands
     runs, promotions = steps[::2], steps[1::2]
+    assert split.startswith("split sweeps/quickstart.yaml --parties 2 ")
+    assert evaluate == "evaluate recommendation/champion --parties runs/parties/parties.yaml"
     assert last == "serve --demo"
     sweeps = [line.removeprefix("run ") for line in runs]
     assert [f"promote {sweep}" for sweep in sweeps] == promotions

@@ -140,6 +140,19 @@ def name_the_data(place: Place, command: str) -> None:
     )
 
 
+def split_among_parties(place: Place, command: str) -> None:
+    shortened = [*shlex.split(command)[1:-1], str(place.folder / "parties"), *setting("data.users=60")]
+    path = str(Path(sysconfig.get_path("scripts")) / "adaptune")
+    assert re.search("party-3: 20 users", place.run(path, *shortened))
+
+
+def evaluate_over_parties(place: Place, command: str) -> None:
+    file = str(place.folder / "parties" / "parties.yaml")
+    path = str(Path(sysconfig.get_path("scripts")) / "adaptune")
+    printed = place.run(path, *shlex.split(command)[1:-1], file)
+    assert re.search("Accuracy +0(.|\n)*Semi-honest(.|\n)*Withheld: all of unseen users", printed)
+
+
 COMMANDS: dict[str, Check] = {
     "make demo": make_demo,
     "make test": make_test,
@@ -154,6 +167,9 @@ COMMANDS: dict[str, Check] = {
     ),
     "adaptune compare recommendation-small": adaptune("no-history(.|\n)*item-bias"),
     "adaptune report recommendation-small": adaptune(r"report: .*recommendation-small\.html"),
+    # the same 60 of 600 users, in a temporary folder
+    "adaptune split sweeps/quickstart.yaml --parties 3 --by users --out parties": split_among_parties,
+    "adaptune evaluate recommendation/champion --parties parties/parties.yaml": evaluate_over_parties,
 }
 
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from orchestrator.cli import check, results, run, study
+from orchestrator.cli import check, results, run, secure, study
 
 
 def register(app: typer.Typer) -> None:
@@ -11,3 +11,4 @@ def register(app: typer.Typer) -> None:
     run.register(app)
     study.register(app)
     results.register(app)
+    secure.register(app)

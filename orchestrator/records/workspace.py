@@ -52,6 +52,11 @@ class Workspace:
         return self.home / "reports"
 
     @property
+    def evaluations(self) -> Path:
+        """Results over several parties' users, one file an evaluation."""
+        return self.home / "evaluations"
+
+    @property
     def mirror(self) -> Path:
         """W&B's files: what was mirrored, or waits for `wandb sync`."""
         return self.home / "wandb"

@@ -58,6 +58,8 @@ class ReportData:
     costs: Sequence[Cost] = ()
     provenance: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Headings such as `Data`, `Code`, `Hardware`, each with names and values."""
+    evaluations: Sequence[Mapping[str, Any]] = ()
+    """Evaluations over several parties' users, oldest first, as `adaptune evaluate` keeps them."""
     description: str = ""
     """What the sweep file says of itself."""
     created: str = ""

@@ -12,6 +12,7 @@ from orchestrator.judging.comparison import Comparison
 from orchestrator.judging.paper import paper_tables
 from orchestrator.judging.verdict import caveats, findings, headline
 from orchestrator.report.data import ReportData, StudyData
+from orchestrator.report.parties import who_holds_what
 from orchestrator.report.progress import adaptation, cold_start, grid, learning
 from orchestrator.report.standings import Drawn, all_metrics, contributions, leaderboard
 
@@ -71,7 +72,20 @@ def _view(report: ReportData) -> dict[str, Any]:
         "adaptation": adaptation(comparison),
         "learning": learning(comparison, report.curves),
         "grid": grid(comparison, report.grid),
+        "private": _private(report),
         "total_seconds": sum(cost.seconds for cost in report.costs),
+    }
+
+
+def _private(report: ReportData) -> dict[str, Any] | None:
+    """The newest evaluation over private users, drawn, and the earlier ones."""
+    if not report.evaluations:
+        return None
+    *earlier, newest = report.evaluations
+    return {
+        "evaluation": newest,
+        "drawn": who_holds_what(newest["roles"], newest["receiver"]),
+        "earlier": earlier,
     }
 
 

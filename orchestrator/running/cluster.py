@@ -26,11 +26,12 @@ class ClusterError(AdaptuneError):
 
 
 @contextmanager
-def ray_cluster(address: str | None, home: Path) -> Iterator[None]:
+def ray_cluster(address: str | None, home: Path, shared_storage: bool = True) -> Iterator[None]:
     """Start Ray on this machine, or join the cluster at `address`; shut down or leave in the end.
 
     What Ray prints meanwhile goes to standard error, and Tune's log of failed jobs nowhere: the ledger has it.
-    Raises ClusterError if the cluster cannot be reached, or a node of it cannot read and write `home`.
+    Raises ClusterError if the cluster cannot be reached, or, where `shared_storage` is needed, a node of it cannot
+    read and write `home`.
     """
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -61,7 +62,7 @@ def ray_cluster(address: str | None, home: Path) -> Iterator[None]:
         raise ClusterError(f"{where}: {error}") from error
     try:
         with redirect_stdout(sys.stderr):
-            if address is not None:
+            if address is not None and shared_storage:
                 _check_shared_storage(home)
             yield
     finally:

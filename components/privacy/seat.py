@@ -1,0 +1,281 @@
+"""A seat in a secure evaluation: a party or the dealer, in a process of its own.
+
+    with join(Seat(rank=1, parties=3, rendezvous="10.0.0.1:29400", receiver=0, timeout=60)) as session:
+        session.agree(model_digest)
+        session.total(counts)          # the sums at the receiver, None elsewhere
+
+Do what takes long (loading, evaluating) before joining: `timeout` counts while a party computes, too.
+Whatever fails raises a `ProtocolError` at every seat within the timeout, and nothing is opened afterwards.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from components.privacy.dealing import Dealt, serve_requests
+from components.privacy.failures import (
+    Disagreement,
+    OutOfBounds,
+    PartyLost,
+    ProtocolError,
+    SeatTaken,
+    Stalled,
+    Withdrawn,
+)
+from components.privacy.hardening import harden, leave_insecure
+from components.privacy.scoring import Confusion, Head, Scorer
+from components.privacy.watching import seat_name
+from components.privacy.wire import PROTOCOL, Traffic, Wire, communicate_through
+
+__all__ = [
+    "PROTOCOL", "Confusion", "Disagreement", "OutOfBounds", "PartyLost", "ProtocolError", "Seat", "SeatTaken",
+    "Session", "Stalled", "Traffic", "Withdrawn", "deal", "join",
+]  # fmt: skip
+
+LARGEST = 2**56
+"""No count that a party passes to `total` may be larger in size."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Who this process is, and where the others are."""
+
+    rank: int
+    """0 to parties - 1 for a party; the dealer has rank == parties."""
+    parties: int
+    """How many parties there are, 2 or more."""
+    rendezvous: str
+    """host:port on which rank 0 listens."""
+    receiver: int
+    """The rank of the party that learns what is opened."""
+    timeout: float
+    """Seconds without progress after which everything ends."""
+    insecure_simulation: bool = False
+    """Run CrypTen as it comes, with triples that rank 0 knows and guessable generators. Never for real data."""
+
+    def __post_init__(self) -> None:
+        """Refuse seats that cannot exist."""
+        if self.parties < 2:
+            raise ProtocolError(f"A secure evaluation has at least 2 parties, not {self.parties}.")
+        if not 0 <= self.rank <= self.parties:
+            raise ProtocolError(
+                f"Ranks run from 0 to {self.parties}, the dealer's; {self.rank} is none of them."
+            )
+        if not 0 <= self.receiver < self.parties:
+            raise ProtocolError(
+                f"The receiver must be a party, 0 to {self.parties - 1}, not {self.receiver}."
+            )
+        if not self.timeout > 0:
+            raise ProtocolError(f"The timeout must be above 0 s, not {self.timeout}.")
+
+
+def _guarded(
+    operation: "Callable[Concatenate[Session, P], R]",
+) -> "Callable[Concatenate[Session, P], R]":
+    @wraps(operation)
+    def guarded(self: "Session", *args: P.args, **kwargs: P.kwargs) -> R:
+        self._check()
+        try:
+            return operation(self, *args, **kwargs)
+        except ProtocolError:
+            raise
+        except RuntimeError as error:  # what gloo raises when a connection ends or an exchange times out
+            raise self._wire.watch.diagnose(error) from error
+
+    return guarded
+
+
+class Session:
+    """A party's place in a running evaluation. All parties must call the same operations in the same order."""
+
+    def __init__(self, wire: Wire) -> None:
+        """Take the connections of `wire`."""
+        from crypten.mpc.primitives import ArithmeticSharedTensor
+
+        self._wire = wire
+        self._seat = wire.seat
+        self._zero: Callable[[tuple[int, ...]], torch.Tensor] = lambda size: (
+            ArithmeticSharedTensor.PRZS(size).share
+        )
+        self._opened = 0
+
+    @property
+    def traffic(self) -> Traffic:
+        """Rounds, bytes sent and seconds so far."""
+        return self._wire.measured()
+
+    @_guarded
+    def announce(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Tell all parties the whole `numbers` [n] in the clear; returns everybody's, [parties, n]."""
+        return torch.stack(self._wire.gather_all(torch.from_numpy(np.array(numbers, dtype=np.int64)))).numpy()
+
+    @_guarded
+    def agree(self, text: str) -> None:
+        """Go on only if all parties pass the same `text`; they exchange its SHA-256. Raises `Disagreement`."""
+        self._compare(
+            np.frombuffer(hashlib.sha256(text.encode()).digest(), dtype=np.int64), "what was to be agreed on"
+        )
+
+    @_guarded
+    def total(self, counts: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Return the element-wise sum over the parties at the receiver, and None elsewhere.
+
+        `counts` is a row of whole numbers of at most 2**56 in size; all parties pass the same length. With two
+        parties, the receiver can subtract its own from the sum: no protocol can prevent that.
+        Raises `OutOfBounds` where a count is too large, `Disagreement` where lengths differ.
+        """
+        values = np.asarray(counts)
+        if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer):
+            raise OutOfBounds(
+                f"{self._name} passed counts that are not a row of whole numbers.", self._seat.rank
+            )
+        if values.size and (values.max() > LARGEST or values.min() < -LARGEST):
+            raise OutOfBounds(f"{self._name} passed a count of more than 2**56 in size.", self._seat.rank)
+        opened = self._open(torch.from_numpy(values.astype(np.int64)))
+        if opened is None:
+            return None
+        if opened.size and np.abs(opened).max() > LARGEST * self._seat.parties:
+            raise OutOfBounds(
+                "What was opened cannot be a sum of counts: a party did not follow the protocol."
+            )
+        return opened
+
+    @_guarded
+    def score(
+        self, vectors: NDArray[np.floating], labels: NDArray[np.integer], head: Head | None, owner: int
+    ) -> Confusion | None:
+        """Classify every party's examples with the owner's private head; returns the pooled counts at the receiver.
+
+        `vectors` is [n, D] with entries of at most 16 in size, `labels` [n] of 0 and 1, n this party's own (0 is
+        allowed); `head` is the owner's, None elsewhere. Predicted positive is what scores above 0.
+        """
+        counts = Scorer(self._wire, self._zero).confusion(vectors, labels, head, owner)
+        examples = counts[1]
+        opened = self._open(counts[0])
+        return None if opened is None else Confusion.checked(opened, examples)
+
+    @_guarded
+    def rank(
+        self,
+        users: NDArray[np.floating],
+        targets: NDArray[np.integer],
+        excluded: NDArray[np.bool_],
+        items: NDArray[np.floating] | None,
+        owner: int,
+        cutoff: int = 10,
+    ) -> NDArray[np.int64] | None:
+        """Rank each user's target among the owner's private items; returns a histogram at the receiver.
+
+        `users` is [n, D], `targets` [n] holds item numbers, `excluded` [n, K] marks items that do not compete;
+        `items` is the owner's [K, D], None elsewhere. Entry r < cutoff of the result counts the targets with
+        exactly r items scored strictly higher, the last entry all others.
+        """
+        below, rows = Scorer(self._wire, self._zero).ranks(users, targets, excluded, items, owner, cutoff)
+        opened = self._open(below)
+        if opened is None:
+            return None
+        steps = np.diff(opened, prepend=0, append=rows)
+        if (steps < 0).any():
+            raise OutOfBounds(
+                "What was opened cannot be a histogram of ranks: a party did not follow the protocol."
+            )
+        return steps
+
+    def _open(self, share: torch.Tensor) -> NDArray[np.int64] | None:
+        """Open the sum of all shares to the receiver, after all have shown that they are at the same step."""
+        self._opened += 1
+        self._compare(
+            np.array([self._opened, len(share)], dtype=np.int64),
+            "the number or length of what is to be opened",
+        )
+        self._check()
+        total = self._wire.collect(share + self._zero(tuple(share.shape)), self._seat.receiver)
+        return None if total is None else total.numpy()
+
+    def _compare(self, values: NDArray[np.int64], what: str) -> None:
+        gathered = self._wire.gather_all(torch.from_numpy(values.copy()))
+        own = gathered[self._seat.rank]
+        for rank, theirs in enumerate(gathered):
+            if not torch.equal(theirs, own):
+                raise Disagreement(
+                    f"Parties {min(rank, self._seat.rank)} and {max(rank, self._seat.rank)} differ in {what}. "
+                    "Nothing was opened. See that all run the same version over the same model and metrics.",
+                    rank,
+                )
+
+    def _check(self) -> None:
+        if self._wire.watch.cause is not None:
+            raise self._wire.watch.cause
+
+    @property
+    def _name(self) -> str:
+        return seat_name(self._seat.rank, self._seat.parties).capitalize()
+
+
+@contextmanager
+def join(seat: Seat) -> Iterator[Session]:
+    """Take a party's seat; returns when all parties and the dealer are there. One seat a process."""
+    if seat.rank == seat.parties:
+        raise ProtocolError(f"Rank {seat.rank} is the dealer's, who calls `deal`.")
+    wire = Wire(seat)
+    provider = _prepare(wire)
+    failed = True
+    try:
+        session = Session(wire)
+        yield session
+        session._check()
+        session._compare(np.zeros(1, dtype=np.int64), "having finished")
+        if provider is not None:
+            provider.stop()
+        failed = False
+    except ProtocolError as failure:
+        wire.watch.report(failure)
+        raise
+    except (
+        BaseException
+    ):  # any other reason to leave, an interrupt included, concerns the others only as a fact
+        name = seat_name(seat.rank, seat.parties).capitalize()
+        wire.watch.report(
+            Withdrawn(f"{name} left because of an error of its own; see its messages.", seat.rank)
+        )
+        raise
+    finally:
+        wire.close(failed)
+
+
+def deal(seat: Seat) -> Traffic:
+    """Take the dealer's seat and serve until the parties have finished; returns what was exchanged."""
+    if seat.rank != seat.parties:
+        raise ProtocolError(f"The dealer's rank is {seat.parties}, the number of parties, not {seat.rank}.")
+    wire = Wire(seat)
+    failed = True
+    try:
+        if not seat.insecure_simulation:
+            serve_requests(wire)
+        failed = False
+    except ProtocolError as failure:
+        wire.watch.report(failure)
+        raise
+    except RuntimeError as error:  # what gloo raises when a connection ends or an exchange times out
+        raise wire.watch.diagnose(error) from error
+    finally:
+        wire.close(failed)
+    return wire.traffic
+
+
+def _prepare(wire: Wire) -> Dealt | None:
+    communicate_through(wire)
+    if wire.seat.insecure_simulation:
+        leave_insecure(wire)
+        return None
+    return harden(wire)

@@ -1,0 +1,247 @@
+"""What parties add up: whole numbers of fixed meaning, and the metrics that follow from their sums.
+
+Every party fills the same list, which follows from the task alone: for each group of users and each measure a few
+whole numbers. Sums of scores are in millionths, so adding loses nothing. Division happens in the clear, at whoever
+learns the sums.
+
+N scores, one a user or one an example; K numbers of a count.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.errors import AdaptuneError
+from components.metrics.bleu import LARGEST_ORDER, WIDTH, corpus_bleu
+from components.metrics.classification import SMALLEST_PROBABILITY
+from components.metrics.ranking import CUTOFF
+
+SCALE = 1_000_000
+"""Scores are added up in millionths."""
+
+Scores = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+
+
+class Implausible(AdaptuneError):
+    """Opened numbers cannot be what honest parties have added up."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a party's users of one group scored."""
+
+    user: NDArray[np.integer]
+    """[N] number of the user that each score belongs to."""
+    scores: Mapping[str, Scores]
+    """[N] by name; NaN where a score is not defined."""
+    counts: Mapping[str, Numbers]
+    """[N, K] by name; rows of a user that a count does not concern are zero."""
+
+    @property
+    def users(self) -> int:
+        """How many users it stands on."""
+        return len(np.unique(self.user))
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What is measured of a task's models; the same at every party, whatever its data holds."""
+
+    groups: tuple[str, ...]
+    unit: Literal["user", "example"]
+    """What one score is of: means are over these."""
+    scores: Mapping[str, tuple[float, float]]
+    """Scores that are averaged, by name, with the lowest and the highest possible value."""
+    counts: Mapping[str, int]
+    """Whole numbers that are added up, by name, with how many they are."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All measures, in the order in which they are added up."""
+        return (*self.scores, *self.counts)
+
+    def size(self, name: str) -> int:
+        """Return how many whole numbers a measure is: sum and number of a score, or a count's own."""
+        return self.counts.get(name, 2)
+
+    def numbers(self, name: str, tally: Tally | None) -> Numbers:
+        """Return one measure's whole numbers; zeros for who has none of these users."""
+        if tally is None:
+            return np.zeros(self.size(name), np.int64)
+        if name in self.counts:
+            return tally.counts[name].sum(axis=0, dtype=np.int64)
+        score = tally.scores[name]
+        score = score[~np.isnan(score)]
+        lowest, highest = self.scores[name]
+        assert ((lowest - 1e-9 <= score) & (score <= highest + 1e-9)).all(), name
+        return np.array([np.rint(score * SCALE).astype(np.int64).sum(), len(score)], np.int64)
+
+    def users(self, name: str, tally: Tally | None) -> int:
+        """Return how many users a measure stands on."""
+        if tally is None:
+            return 0
+        concerned = tally.counts[name].any(axis=1) if name in self.counts else ~np.isnan(tally.scores[name])
+        return len(np.unique(tally.user[concerned]))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what parties must agree on."""
+        return {
+            "groups": list(self.groups),
+            "unit": self.unit,
+            "scores": {name: list(bounds) for name, bounds in self.scores.items()},
+            "counts": dict(self.counts),
+        }
+
+
+_SHARE = (0.0, 1.0)
+_RATING = (1.0, 5.0)
+CONFUSION = ("true_positives", "predicted_positives", "actual_positives", "examples")
+"""The numbers of the count `confusion`."""
+FIRST_HIT = CUTOFF + 1
+"""Numbers of the count `first_hit`: users whose first held-out item stands at rank 1 … 10, and those with none."""
+
+MEASURES: dict[str, Measures] = {
+    "recommendation": Measures(
+        groups=("seen", "unseen"),
+        unit="user",
+        scores={
+            **dict.fromkeys(("accuracy", "precision", "recall", "f1", "auc"), _SHARE),
+            "log_loss": (0.0, float(-np.log(SMALLEST_PROBABILITY)) + 1e-6),
+            **dict.fromkeys(("ndcg@10", "recall@10", "hr@10"), _SHARE),
+            "satisfaction": _RATING,
+        },
+        counts={"confusion": len(CONFUSION), "first_hit": FIRST_HIT},
+    ),
+    "question-answering": Measures(
+        groups=("unseen",),
+        unit="example",
+        scores={
+            **dict.fromkeys(
+                ("em", "f1", "official_em", "official_f1", "reference_em", "reference_f1"), _SHARE
+            ),
+            "satisfaction": _RATING,
+            **dict.fromkeys(("em_short", "em_long", "em_clause"), _SHARE),
+        },
+        counts={},
+    ),
+    "captioning": Measures(
+        groups=("unseen",),
+        unit="example",
+        scores={
+            **dict.fromkeys(("style_match", "length_match", "content_match"), _SHARE),
+            "satisfaction": _RATING,
+            **dict.fromkeys(("cider", "cider_factual"), (0.0, 10.0)),
+            "rouge_l": _SHARE,
+        },
+        counts=dict.fromkeys(("bleu", "bleu_factual", "bleu_humorous", "bleu_romantic"), WIDTH),
+    ),
+}
+"""By task. BLEU's statistics are added up, so the BLEU that follows is that of the whole corpus."""
+
+
+def metrics_of(measures: Measures, opened: Mapping[str, Numbers]) -> dict[str, float]:
+    """Divide one group's sums, by measure, into metrics. Raises `Implausible` for sums that cannot be."""
+    metrics: dict[str, float] = {}
+    for name, numbers in opened.items():
+        if name in measures.scores:
+            total, count = numbers.tolist()
+            check_mean(name, total, count, measures.scores[name])
+            if count:
+                metrics[name] = total / SCALE / count
+        elif name == "confusion":
+            metrics |= _pooled(*numbers.tolist())
+        elif name == "first_hit":
+            metrics |= _hit_rates(numbers)
+        else:
+            metrics |= _bleu(name, numbers)
+    if "hr@10" in opened and "first_hit" in opened:
+        _must(
+            int(opened["first_hit"].sum()) == int(opened["hr@10"][1]), "ranks", "as many as users with items"
+        )
+    return metrics
+
+
+def label(name: str) -> str:
+    """Name a metric that follows from counts, for people; the others are the task's own."""
+    words = (
+        name.replace("_", " ").replace("mrr@", "MRR@").replace("bleu4 ", "BLEU-4, ").replace("bleu", "BLEU-")
+    )
+    return words[:1].upper() + words[1:]
+
+
+def check_mean(name: str, total: int, count: int, bounds: tuple[float, float]) -> None:
+    """Raise `Implausible` unless `total` millionths can be the sum of `count` scores within bounds."""
+    lowest, highest = (bound * SCALE * count for bound in bounds)
+    _must(count >= 0 and lowest - count <= total <= highest + count, name, f"{count} scores within {bounds}")
+
+
+def _pooled(true: int, predicted: int, actual: int, examples: int) -> dict[str, float]:
+    """Metrics over all examples of all users, every example counting the same."""
+    _must(0 <= true <= min(predicted, actual), "confusion", "0 <= true positives <= min(predicted, actual)")
+    _must(max(predicted, actual) <= examples, "confusion", "predicted and actual positives <= examples")
+    _must(predicted + actual - true <= examples, "confusion", "predicted or actual positives <= examples")
+    if examples == 0:
+        return {}
+    negative = examples - predicted - actual + true
+    return {
+        "pooled_accuracy": (true + negative) / examples,
+        "pooled_precision": true / predicted if predicted else 0.0,
+        "pooled_recall": true / actual if actual else 0.0,
+        "pooled_f1": 2 * true / (predicted + actual) if predicted + actual else 0.0,
+    }
+
+
+def _hit_rates(first_hit: Numbers) -> dict[str, float]:
+    """HR@k and the mean reciprocal rank at 10 of users with held-out items, from the ranks of their first hits."""
+    _must(bool((first_hit >= 0).all()), "first_hit", "no negative number of users")
+    users = int(first_hit.sum())
+    if users == 0:
+        return {}
+    reached = np.cumsum(first_hit[:CUTOFF]) / users
+    ranks = np.arange(1, CUTOFF + 1)
+    rates = {f"hit_rate@{k}": float(reached[k - 1]) for k in (1, 5, CUTOFF)}
+    return {**rates, "mrr@10": float((first_hit[:CUTOFF] / ranks).sum() / users)}
+
+
+def _bleu(name: str, statistics: Numbers) -> dict[str, float]:
+    """Corpus BLEU from the summed statistics of all captions."""
+    matched, possible = statistics[2 : 2 + LARGEST_ORDER], statistics[2 + LARGEST_ORDER :]
+    _must(bool((statistics >= 0).all()), name, "no negative count")
+    _must(bool((matched <= possible).all()), name, "matched n-grams <= all n-grams")
+    if not statistics.any():
+        return {}
+    if name != "bleu":
+        return {f"bleu4_{name.removeprefix('bleu_')}": float(corpus_bleu(statistics))}
+    return {f"bleu{order}": float(corpus_bleu(statistics, order)) for order in range(1, LARGEST_ORDER + 1)}
+
+
+def _must(holds: bool, what: str, expected: str) -> None:
+    if not holds:
+        raise Implausible(
+            f"the opened numbers of `{what}` cannot be right (expected {expected}): a party added something else "
+            "than its counts, or the computation was disturbed; nothing of it is used"
+        )
+
+
+def packed(measures: Measures, tallies: Mapping[str, Tally], chosen: Sequence[tuple[str, str]]) -> Numbers:
+    """Put the whole numbers of (group, measure) one after the other."""
+    parts = [measures.numbers(name, tallies.get(group)) for group, name in chosen]
+    return np.concatenate([np.zeros(0, np.int64), *parts])
+
+
+def unpacked(
+    measures: Measures, numbers: Numbers, chosen: Sequence[tuple[str, str]]
+) -> dict[str, dict[str, Numbers]]:
+    """Take apart what `packed` put together: by group, by measure."""
+    found: dict[str, dict[str, Numbers]] = {}
+    start = 0
+    for group, name in chosen:
+        stop = start + measures.size(name)
+        found.setdefault(group, {})[name] = numbers[start:stop]
+        start = stop
+    assert start == len(numbers), (start, len(numbers))
+    return found

@@ -1,0 +1,149 @@
+"""Evaluating a promoted version over several parties' users, and keeping what came out."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from components.errors import AdaptuneError
+from components.tasks import TASKS
+from orchestrator.records.workspace import Workspace, read_json, write_json
+from orchestrator.release.registry import Registry
+from orchestrator.secure.model_files import model_digest
+from orchestrator.secure.register import now
+from orchestrator.secure.seats import Assignment, Outcome, Say
+from orchestrator.secure.statement import roles, statement
+from orchestrator.spec.parties import DEALER, PartyFile
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The model that is evaluated: a version of the registry, or a folder that `adaptune export` has made."""
+
+    name: str
+    task: str
+    folder: Path
+    sweep: str | None = None
+    """The sweep that it won, where that is known."""
+
+
+def find_model(reference: str, registry: Registry) -> Evaluated:
+    """Return the model that a version's name, or the path of a folder, stands for."""
+    folder = Path(reference)
+    if not folder.is_dir():
+        version = registry.version(reference)
+        return Evaluated(version.name, version.task, version.folder, version.provenance.get("sweep"))
+    try:
+        task = read_json(folder / "config.json")["task"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AdaptuneError(
+            f"{folder} holds no model ({error}): name a version, or a folder that `adaptune export` has made"
+        ) from error
+    return Evaluated(folder.name, task, folder)
+
+
+def assign(model: Evaluated, parties: PartyFile) -> list[Assignment]:
+    """Return what each seat has to do: the parties by rank, and the dealer."""
+    if model.task not in TASKS:
+        raise AdaptuneError(f"{model.name}: there is no task {model.task!r}")
+    seats = [
+        replace(
+            dealer_of(parties),
+            name=name,
+            role="party",
+            rank=rank,
+            version=model.name,
+            task=model.task,
+            model=str(model.folder),
+            data=None if party.data is None else str(party.data),
+        )
+        for rank, (name, party) in enumerate(parties.parties.items())
+    ]
+    return [*seats, dealer_of(parties)]
+
+
+def dealer_of(parties: PartyFile) -> Assignment:
+    """Return what the dealer has to do, who knows nothing of the model."""
+    return Assignment(
+        name=DEALER,
+        role="dealer",
+        rank=len(parties.names),
+        parties=parties.names,
+        receiver=parties.receiver_rank,
+        timeout=parties.timeout,
+        insecure_simulation=parties.insecure_simulation,
+        part=parties.part,
+        minimum_cohort=parties.minimum_cohort,
+    )
+
+
+def evaluate_version(
+    model: Evaluated, parties: PartyFile, workspace: Workspace, say: Say, address: str | None = None
+) -> dict[str, Any]:
+    """Run all seats, keep the result in the home folder, and return it as a JSON document.
+
+    Raises AdaptuneError with the named cause where the evaluation is refused or breaks off.
+    """
+    seats = assign(model, parties)
+    if parties.run == "remote":
+        raise AdaptuneError(
+            "with `run: remote` each party starts its own seat on its own host: see `adaptune party --help`"
+        )
+    if parties.run == "local":
+        from orchestrator.secure.local import run_local
+
+        outcomes = run_local(seats, say)
+    else:
+        import ray
+
+        from orchestrator.running.cluster import ray_cluster
+        from orchestrator.secure.on_ray import run_on_ray
+
+        places = {**parties.parties, DEALER: parties.dealer}
+        pins = {name: {"node": place.node, "resource": place.resource} for name, place in places.items()}
+        with nullcontext() if ray.is_initialized() else ray_cluster(address, workspace.home, False):
+            outcomes = run_on_ray(seats, pins, say)
+    return keep(result_of(model, parties, outcomes), workspace)
+
+
+def result_of(model: Evaluated, parties: PartyFile, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Put together what is said of an evaluation; `outcomes` holds at least the receiver's."""
+    groups = next(outcome.groups for outcome in outcomes if outcome.groups is not None)
+    return {
+        "version": model.name,
+        "task": model.task,
+        "model": model_digest(model.folder),
+        "sweep": model.sweep,
+        "part": parties.part,
+        "run": parties.run,
+        "created": now(),
+        "insecure_simulation": parties.insecure_simulation,
+        "parties": list(parties.names),
+        "receiver": parties.receiver,
+        "minimum_cohort": parties.minimum_cohort,
+        "groups": groups,
+        "traffic": {
+            outcome.name: {**outcome.traffic, "whole_seconds": outcome.seconds} for outcome in outcomes
+        },
+        "roles": roles(parties),
+        "statement": [
+            {"about": about, "text": text} for about, text in statement(parties, model.task, groups)
+        ],
+    }
+
+
+def keep(result: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
+    """Write a result into the home folder, where `adaptune report` finds it."""
+    stamp = result["created"].replace(":", "").replace("+0000", "Z")
+    path = workspace.evaluations / f"{result['version'].replace('/', '-')}-{stamp}.json"
+    write_json(path, result)
+    return {**result, "kept": str(path)}
+
+
+def results_of(sweep: str, workspace: Workspace) -> list[dict[str, Any]]:
+    """Return what was evaluated of a sweep's promoted versions, oldest first."""
+    found = [read_json(path) for path in sorted(workspace.evaluations.glob("*.json"))]
+    return sorted(
+        (result for result in found if result["sweep"] == sweep), key=lambda result: result["created"]
+    )

@@ -1,0 +1,159 @@
+"""Party files: who holds which users, who deals, who receives, and where each runs."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from components.config import Settings
+from orchestrator.spec.fields import Location, as_field
+from orchestrator.spec.messages import explain
+from orchestrator.spec.problems import SpecError, SpecErrors, suggest
+from orchestrator.spec.source import Node, parse_file
+
+NAME = r"^[a-z0-9][a-z0-9._-]*$"
+ADDRESS = re.compile(r"[^\s:]+:[0-9]{1,5}")
+DEALER = "dealer"
+MOST_PARTIES = 16
+
+Name = Annotated[str, Field(pattern=NAME, max_length=64)]
+
+
+class PlaceSettings(Settings):
+    """Where a process runs, with `run: ray`."""
+
+    node: str | None = None
+    """`run: ray`: IP address or id of the node that it is pinned to."""
+    resource: str | None = None
+    """`run: ray`: custom resource of the node that it is pinned to; one unit of it is taken."""
+
+
+class PartySettings(PlaceSettings):
+    """One party."""
+
+    data: Path | None = None
+    """Folder of its users, as `adaptune split` makes them; relative paths count from the party file. Only the party
+    itself reads it. A party without one adds nothing and may receive."""
+
+
+class PartyFile(Settings):
+    """Who takes part in an evaluation."""
+
+    parties: dict[Name, PartySettings]
+    """The parties by name; their order is that of their ranks, from 0."""
+    receiver: str
+    """The party that learns the sums."""
+    dealer: PlaceSettings = PlaceSettings()
+    """Who hands out correlated randomness: independent of all parties, because with any one of them it could unmask
+    the others' numbers."""
+    model: Literal["public"] = "public"
+    """`public`: every party has the model and evaluates its own users with it."""
+    part: Literal["validation", "test"] = "test"
+    """The part of each user's data that is evaluated."""
+    run: Literal["local", "ray", "remote"] = "local"
+    """`local`: processes on this machine; `ray`: actors of a cluster; `remote`: `adaptune party` on each host."""
+    rendezvous: str | None = None
+    """`run: remote`: `host:port` at which the first party listens."""
+    minimum_cohort: int = Field(default=20, ge=1)
+    """Users that sums must stand on, not counting the receiver's own."""
+    timeout: float = Field(default=120, ge=1, le=86_400)
+    """Seconds without progress after which all end."""
+    insecure_simulation: bool = False
+    """Skip the protection, for experiments with made-up data only; every result says so."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parties by rank."""
+        return tuple(self.parties)
+
+    @property
+    def receiver_rank(self) -> int:
+        """Rank of who learns the sums."""
+        return self.names.index(self.receiver)
+
+
+def load_parties(path: Path, reads: Sequence[str] | None = None) -> PartyFile:
+    """Read and check a party file; data folders become absolute paths.
+
+    `reads` names the parties whose folders this process can see and that must exist: by default all with `run:
+    local`, none else. Raises SpecErrors with everything that is wrong.
+    """
+    node, errors = parse_file(path)
+    found: list[SpecError] = []
+    try:
+        parties = PartyFile.model_validate_json(json.dumps(node.plain()), strict=True)
+    except ValidationError as error:
+        found.extend(explain(error, as_field(PartyFile), node))
+        raise SpecErrors([*errors, *found]) from None
+    base = path.resolve().parent
+    placed = {
+        name: party.model_copy(
+            update={"data": None if party.data is None else base / party.data.expanduser()}
+        )
+        for name, party in parties.parties.items()
+    }
+    parties = parties.model_copy(update={"parties": placed})
+    if reads is None:
+        reads = parties.names if parties.run == "local" else ()
+    found.extend(_check(parties, node, reads))
+    if errors or found:
+        raise SpecErrors([*errors, *found])
+    return parties
+
+
+def _check(parties: PartyFile, node: Node, reads: Sequence[str]) -> Iterator[SpecError]:
+    """Check what must hold between the keys of a party file."""
+
+    def wrong(location: Location, message: str, key: bool = False) -> SpecError:
+        return node.find(location, key=key).error(message)
+
+    if not 2 <= len(parties.parties) <= MOST_PARTIES:
+        yield wrong(("parties",), f"{len(parties.parties)} parties; expected 2 to {MOST_PARTIES}", key=True)
+    if DEALER in parties.parties:
+        yield wrong(
+            ("parties", DEALER),
+            "a party cannot deal: the dealer is nobody's, so name the party otherwise",
+            True,
+        )
+    if parties.receiver not in parties.parties:
+        hint = suggest(parties.receiver, parties.parties)
+        yield wrong(("receiver",), f"there is no party named {parties.receiver!r}; {hint}")
+    if not any(name != parties.receiver and party.data for name, party in parties.parties.items()):
+        yield wrong(
+            ("parties",), "nobody but the receiver has `data`, so there is nothing to keep from it", True
+        )
+    seen: dict[Path, str] = {}
+    for name, party in parties.parties.items():
+        if party.data is None:
+            continue
+        place = ("parties", name, "data")
+        other = seen.setdefault(party.data, name)
+        if other != name:
+            yield wrong(place, f"the folder of {other!r} stands here again; every party has its own users")
+        if name in reads and not (party.data / "manifest.json").is_file():
+            what = "is no prepared data set" if party.data.is_dir() else "does not exist"
+            yield wrong(place, f"{party.data} {what}; `adaptune split` makes party folders of a data set")
+    places: dict[Location, PlaceSettings] = {
+        ("parties", name): party for name, party in parties.parties.items()
+    }
+    for location, place_of in {**places, (DEALER,): parties.dealer}.items():
+        for key in ("node", "resource"):
+            if getattr(place_of, key) is not None and parties.run != "ray":
+                yield wrong(
+                    (*location, key),
+                    f"`{key}` pins an actor: it goes with `run: ray`, not {parties.run}",
+                    True,
+                )
+        if place_of.node is not None and place_of.resource is not None:
+            yield wrong((*location, "resource"), "pinned by `node` already: keep one of them", True)
+    if parties.rendezvous is not None and parties.run != "remote":
+        yield wrong(
+            ("rendezvous",), f"`rendezvous` goes with `run: remote`; with {parties.run} it is found", True
+        )
+    if parties.rendezvous is not None and not ADDRESS.fullmatch(parties.rendezvous):
+        yield wrong(
+            ("rendezvous",), f"expected `host:port`, such as 10.0.0.1:29500, got {parties.rendezvous!r}"
+        )

@@ -1,0 +1,61 @@
+"""A meeting of parties in one process, in the clear: what the steps of an evaluation need of a session."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from components.errors import AdaptuneError
+
+
+class Table:
+    """Where all parties sit; it remembers what was opened to whom."""
+
+    def __init__(self, parties: int, receiver: int = 0) -> None:
+        self.parties, self.receiver = parties, receiver
+        self.opened: list[np.ndarray] = []
+        self._lock = threading.Lock()
+        self._barrier = threading.Barrier(parties, timeout=20)
+        self._given: dict[int, Any] = {}
+
+    def exchange(self, rank: int, what: Any) -> list[Any]:
+        with self._lock:
+            self._given[rank] = what
+        self._barrier.wait()
+        everything = [self._given[each] for each in range(self.parties)]
+        self._barrier.wait()
+        return everything
+
+    def together(self, step: Callable[["Chair"], Any]) -> list[Any]:
+        """Run `step` at every chair; return results and errors by rank."""
+
+        def guarded(rank: int) -> Any:
+            try:
+                return step(Chair(self, rank))
+            except AdaptuneError as error:  # which all raise at the same step
+                return error
+
+        with ThreadPoolExecutor(self.parties) as pool:
+            return list(pool.map(guarded, range(self.parties)))
+
+
+class Chair:
+    """One party's side."""
+
+    def __init__(self, table: Table, rank: int) -> None:
+        self.table, self.rank = table, rank
+
+    def agree(self, text: str) -> None:
+        assert len(set(self.table.exchange(self.rank, text))) == 1, "they disagree"
+
+    def announce(self, numbers: np.ndarray) -> np.ndarray:
+        return np.stack(self.table.exchange(self.rank, numbers))
+
+    def total(self, counts: np.ndarray) -> np.ndarray | None:
+        total = np.sum(self.table.exchange(self.rank, counts), axis=0)
+        if self.rank != self.table.receiver:
+            return None
+        self.table.opened.append(total)
+        return total

@@ -1,0 +1,71 @@
+"""Seats that are started by hand, one process each, meeting at an address."""
+
+import socket
+
+import pytest
+
+from tests.orchestrator.secure.conftest import PARTIES, Divided
+from tests.orchestrator.sweeping import adaptune, end, start
+
+pytestmark = pytest.mark.xdist_group("secure")
+
+
+def free_address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def test_seats_that_are_started_by_hand_give_the_result_to_the_receiver_alone(divided: Divided, tmp_path):
+    exported = adaptune("export", divided.version, "--out", tmp_path / "model", "--home", divided.home)
+    assert exported.code == 0, exported.err
+    assert not list((tmp_path / "model").glob("population*"))
+    file = divided.party_file(run="remote")
+    common = ("--parties", file, "--rendezvous", free_address(), "--json", "--home")
+    seats = [
+        start("party", tmp_path / "model", "--role", "party", "--rank", str(rank), *common, tmp_path / name)
+        for rank, name in enumerate(PARTIES)
+    ]
+    seats.append(start("party", "--role", "dealer", *common, tmp_path / "dealer"))
+    calls = [end(seat) for seat in seats]
+    assert [call.code for call in calls] == [0] * 4, [call.err for call in calls]
+    receiver, *others = (call.document for call in calls)
+    assert receiver["groups"]["seen"]["metrics"]
+    assert not any("groups" in other for other in others)
+    assert [list((tmp_path / name).glob("evaluations/*.json")) != [] for name in PARTIES] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_parties_with_different_models_refuse_each_other(divided: Divided, tmp_path):
+    for name in ("model", "other"):
+        adaptune("export", divided.version, "--out", tmp_path / name, "--home", divided.home)
+    config = tmp_path / "other" / "config.json"
+    config.write_text(config.read_text() + "\n")
+    file = divided.party_file(run="remote", timeout=15)
+    common = ("--parties", file, "--rendezvous", free_address(), "--home", tmp_path)
+    models = ("model", "model", "other")
+    seats = [
+        start("party", tmp_path / model, "--rank", str(rank), *common) for rank, model in enumerate(models)
+    ]
+    seats.append(start("party", "--role", "dealer", *common))
+    calls = [end(seat) for seat in seats]
+    assert all(call.code == 2 for call in calls[:3]), [call.err for call in calls]
+    assert not list((tmp_path / "evaluations").glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--rank", "7"), "3 parties, so no rank 7"),
+        (("--name", "party-9"), "no party 'party-9'; did you mean"),
+        ((), "either `--rank` or `--name`"),
+        (("--rank", "0"), "--rendezvous host:port"),
+    ],
+)
+def test_a_seat_that_the_file_does_not_have_is_refused(divided: Divided, options, message):
+    file = divided.party_file(run="remote")
+    call = adaptune("party", divided.version, "--parties", file, *options, "--home", divided.home)
+    assert call.code == 2 and message in call.err
