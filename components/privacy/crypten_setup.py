@@ -28,6 +28,6 @@ def load_crypten() -> ModuleType:
         raise AdaptuneError(
             f"secure computation needs CrypTen {CRYPTEN_VERSION}, and importing it failed: {error}.\n"
             "Install what it needs, and then it alone, because what it says it needs cannot be installed:\n"
-            "    pip install omegaconf onnx\n"
+            "    pip install omegaconf onnx cryptography\n"
             f"    pip install --no-deps crypten=={CRYPTEN_VERSION}"
         ) from error

@@ -43,5 +43,5 @@ except AdaptuneError as error:
 """
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert missing in said
-    assert "pip install omegaconf onnx" in said
+    assert "pip install omegaconf onnx cryptography" in said
     assert f"pip install --no-deps crypten=={CRYPTEN_VERSION}" in said

@@ -135,6 +135,7 @@ def suspicious(masked: list[int]) -> bool:
     return bool(chisquare(counts).pvalue < 1e-6 or abs(follows) > 0.05)
 
 
+@pytest.mark.slow
 def test_sanity_check_a_partys_transcript_does_not_follow_the_others_inputs():
     """Statistical, so it proves nothing: it would catch masks that were forgotten."""
     transcript = "with join(seat) as session:\n" + "".join(
