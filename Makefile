@@ -2,7 +2,8 @@
 #
 #   make demo      set up, run the quickstart sweep, compare, report, promote, serve
 #   make demo-all  run and promote a sweep of each of the three tasks, evaluate over two parties' users, serve all
-#   make test      set up, run the whole test suite
+#   make test      set up, run the test suite
+#   make test-slow set up, run further cases of what the suite tests, which take minutes
 #   make lint      check style, formatting and types
 #   make clean     remove the environment and every cache; `runs/` stays
 
@@ -14,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # One thread a process: contending threads make small recurrent steps many times slower.
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo demo-all test lint clean
+.PHONY: demo demo-all test test-slow lint clean
 
 demo: .venv/.installed
 	$(BIN)/adaptune run $(SWEEP)
@@ -37,6 +38,9 @@ demo-all: .venv/.installed
 
 test: .venv/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-slow: .venv/.installed
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

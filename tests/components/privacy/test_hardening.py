@@ -62,6 +62,7 @@ with join(seat) as session:
 
 
 @pytest.mark.parametrize("insecure", [True, False])
+@pytest.mark.slow
 def test_manual_seed_has_no_effect_on_shares_and_two_runs_never_share_a_stream(insecure):
     first, second = (run([NOISE, NOISE, DEALER], insecure=insecure) for _ in range(2))
     for rank in range(2):

@@ -18,7 +18,7 @@ from orchestrator.secure.register import Register
 from tests.orchestrator.secure.conftest import PARTIES, Divided
 from tests.orchestrator.sweeping import Call, Json, adaptune, end, start
 
-pytestmark = pytest.mark.xdist_group("secure")
+pytestmark = pytest.mark.xdist_group("ray")
 
 
 def evaluate(divided: Divided, *options: str, **keys: object) -> Call:
@@ -111,13 +111,10 @@ def test_the_report_of_the_sweep_shows_the_evaluation(evaluated):
     assert "Over private users" in page and "Semi-honest" in page and "Who holds what" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seat", "blow"),
-    [
-        ("party-1", signal.SIGKILL),
-        pytest.param("dealer", signal.SIGKILL, marks=pytest.mark.slow),
-        pytest.param("party-3", signal.SIGSTOP, marks=pytest.mark.slow),
-    ],
+    [("party-1", signal.SIGKILL), ("dealer", signal.SIGKILL), ("party-3", signal.SIGSTOP)],
 )
 def test_a_seat_that_is_killed_or_stopped_ends_the_evaluation_with_a_cause(divided, seat, blow):
     file = divided.party_file(timeout=6)

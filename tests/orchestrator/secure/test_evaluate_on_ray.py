@@ -8,6 +8,7 @@ from tests.orchestrator.sweeping import adaptune
 pytestmark = pytest.mark.xdist_group("ray")
 
 
+@pytest.mark.slow
 def test_actors_open_the_same_numbers_as_processes(divided: Divided, local_ray):
     results = {}
     for run in ("local", "ray"):

@@ -7,7 +7,7 @@ import pytest
 from tests.orchestrator.secure.conftest import PARTIES, Divided
 from tests.orchestrator.sweeping import adaptune, end, start
 
-pytestmark = pytest.mark.xdist_group("secure")
+pytestmark = pytest.mark.xdist_group("ray")
 
 
 def free_address() -> str:
@@ -16,6 +16,7 @@ def free_address() -> str:
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
+@pytest.mark.slow
 def test_seats_that_are_started_by_hand_give_the_result_to_the_receiver_alone(divided: Divided, tmp_path):
     exported = adaptune("export", divided.version, "--out", tmp_path / "model", "--home", divided.home)
     assert exported.code == 0, exported.err
@@ -39,6 +40,7 @@ def test_seats_that_are_started_by_hand_give_the_result_to_the_receiver_alone(di
     ]
 
 
+@pytest.mark.slow
 def test_parties_with_different_models_refuse_each_other(divided: Divided, tmp_path):
     for name in ("model", "other"):
         adaptune("export", divided.version, "--out", tmp_path / name, "--home", divided.home)
