@@ -95,6 +95,25 @@ def test_a_party_that_was_evaluated_refuses_a_repetition_and_the_others_are_call
     assert not Register(divided.folder / "party-1").entries()
 
 
+def test_with_noise_it_is_evaluated_again_while_every_partys_budget_lasts(evaluated, tmp_path):
+    """The ledgers hold an exact evaluation; one party has less to spend than the others."""
+    divided = evaluated[0].copy(tmp_path)
+    noise = {"noise": "{epsilon: 1.5, contributions: 10}", "minimum_cohort": 1}
+    call = evaluate(divided, **noise)
+    if call.code:  # so few users that noise may leave too few of them
+        assert "too few users together" in call.err and "epsilon is spent" in call.err
+    else:
+        said = {part["about"]: part["text"] for part in call.document["statement"]}
+        assert "epsilon 1.5" in said["Noise"] and "ledger" in said["Budget"] and "Once" not in said
+        assert call.document["noise"]["added_by"] == list(PARTIES)
+        for found in call.document["groups"].values():
+            assert set(found["margins"]) <= set(found["metrics"]) and not found["holders"]
+    assert [entry.epsilon for entry in Register(divided.folder / "party-2").entries()] == [0, 1.5]
+    again = evaluate(divided, **noise)
+    assert again.code == 2
+    assert re.search(r"party-\d: .*an epsilon of 1.5, and 0.5 of this party's 2 is left", again.err)
+
+
 def test_a_cohort_that_is_too_small_opens_nothing_and_enters_nothing(divided):
     call = evaluate(divided, minimum_cohort=1000)
     assert call.code == 2
