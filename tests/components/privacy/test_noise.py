@@ -134,14 +134,15 @@ def test_a_users_contributions_are_capped_whoever_else_is_there(task, seed, user
 
 @pytest.mark.parametrize("scale", [0.8, 25.0, 4e6])
 def test_draws_have_the_distribution_of_their_scale(scale):
-    """The mean size and the share of zeros lie within five standard errors; so does the mean."""
+    """The mean size, the share beyond the scale, and the mean lie within five standard errors."""
     draws, p = laplace(scale, 20_000), math.exp(-1 / scale)
     size = 2 * p / (1 - p * p)
     variance = 2 * p / (1 - p) ** 2
     assert abs(np.abs(draws).mean() - size) < 5 * math.sqrt((variance - size**2) / len(draws))
     assert abs(draws.mean()) < 5 * math.sqrt(variance / len(draws))
-    zero = (1 - p) / (1 + p)
-    assert abs((draws == 0).mean() - zero) < 5 * math.sqrt(zero / len(draws)) + 1e-9
+    beyond = 2 * p ** math.ceil(scale) / (1 + p)
+    found = (np.abs(draws) >= math.ceil(scale)).mean()
+    assert abs(found - beyond) < 5 * math.sqrt(beyond * (1 - beyond) / len(draws))
     assert (laplace(scale, 50) != laplace(scale, 50)).any()
 
 
