@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from components.errors import DataError
-from components.privacy.totals import FIRST_HIT, Tally
+from components.privacy.totals import BANDS, FIRST_HIT, Tally
 
 Part = Literal["validation", "test"]
 
@@ -67,7 +67,11 @@ def _recommendation(model: Path, folder: Path, part: Part) -> dict[str, Tally]:
     for group, members in (("seen", ~data.unseen), ("unseen", data.unseen)):
         present = np.flatnonzero(members & (examples.part_start >= 0))
         if len(present):
-            counts = {"confusion": confusion[present].astype(np.int64), "first_hit": first_hit[present]}
+            counts = {
+                "confusion": confusion[present].astype(np.int64),
+                "first_hit_bands": np.add.reduceat(first_hit[present], BANDS, axis=1),
+                "first_hit": first_hit[present],
+            }
             tallies[group] = Tally(
                 present, {name: values[present] for name, values in scores.items()}, counts
             )

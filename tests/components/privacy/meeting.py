@@ -59,3 +59,9 @@ class Chair:
             return None
         self.table.opened.append(total)
         return total
+
+    def sufficient(self, standing: np.ndarray, least: int, barring: np.ndarray) -> np.ndarray:
+        total = np.sum(self.table.exchange(self.rank, standing), axis=0)
+        users, cells = total[:, : len(barring)], total[:, len(barring) :]
+        barred = ((cells > 0) & (cells < least)) @ barring.T > 0
+        return (users >= least) & ~barred
