@@ -68,6 +68,7 @@ def possible(measures: Measures, name: str, numbers: Numbers) -> Numbers:
     if not measures.counts[name].histogram:
         matched, every = slice(2, 2 + LARGEST_ORDER), slice(2 + LARGEST_ORDER, None)
         found[matched] = np.minimum(found[matched], found[every])
+        found[0] = max(found[0], found[every][0])  # an output is at least as long as it has single words
     return found
 
 

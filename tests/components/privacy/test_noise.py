@@ -298,6 +298,13 @@ def test_possible_numbers_stay_and_impossible_ones_become_possible(task, seed):
         np.testing.assert_array_equal(possible(measures, name, wild), wild)
 
 
+def test_captions_without_length_that_noise_gave_words_have_a_bleu():
+    measures = MEASURES["captioning"]
+    statistics = possible(measures, "bleu", np.array([-7, -3, 2, 1, 1, 1, 9, 8, 7, 6]))
+    assert statistics.tolist() == [9, 0, 2, 1, 1, 1, 9, 8, 7, 6]
+    assert all(0 < value < 1 for value in metrics_of(measures, {"bleu": statistics}).values())
+
+
 @every_task
 def test_without_noise_sums_are_exact(task):
     measures = MEASURES[task]

@@ -32,6 +32,7 @@ def invent_user(measures: Measures, generator: np.random.Generator, user: int, w
                 counts[name][:] = _confusion(generator)
             elif not wild:
                 counts[name][:, 2:6] = np.minimum(counts[name][:, 2:6], counts[name][:, 6:])
+                counts[name][:, 0] = counts[name][:, 6]
     for whole, parts in measures.parts.items():
         belongs = generator.integers(0, len(parts) + 1, rows)
         for number, part in enumerate(parts):
