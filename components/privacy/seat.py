@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from components.privacy.columns import ColumnScorer, LookUp
 from components.privacy.dealing import Dealt, serve_requests
 from components.privacy.failures import (
     Disagreement,
@@ -190,6 +191,45 @@ class Session:
                 "What was opened cannot be a histogram of ranks: a party did not follow the protocol."
             )
         return steps
+
+    @_guarded
+    def look_up(
+        self, choice: NDArray[np.integer] | None = None, table: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64] | None:
+        """Return the sums over users of `table[user, choice[user]]`, [K], at the receiver; None elsewhere.
+
+        One party passes its users' `choice` [U], another the `table` [U, C, K] of whole numbers over the same users
+        in the same order, all others nothing. Public become U, C and K.
+        """
+        return self._open(ColumnScorer(self._wire, self._zero).looked_up(LookUp(choice, table)))
+
+    @_guarded
+    def score_columns(
+        self,
+        columns: NDArray[np.floating] | None = None,
+        weights: NDArray[np.floating] | None = None,
+        labels: NDArray[np.integer] | None = None,
+        bias: float = 0.0,
+    ) -> Confusion | None:
+        """Classify examples whose columns several parties hold by an open linear head; counts at the receiver.
+
+        A party passes its `columns` [n, D] and the head's `weights` [D] for them, one party the `labels` [n] of 0 and
+        1; n and the order of examples are the same everywhere. Each computes its own term in the clear, rounded to
+        2**-32; of the terms only the sum is compared. `bias` is what this party adds to its term. Predicted positive
+        is what scores at least 0. Who holds nothing passes nothing, and may receive.
+        """
+        terms = None if columns is None or weights is None else np.asarray(columns @ weights + bias, np.float64)
+        counts, examples = ColumnScorer(self._wire, self._zero).added_up(terms, labels)
+        opened = self._open(counts)
+        return None if opened is None else Confusion.checked(opened, examples)
+
+    @_guarded
+    def exchange(self, numbers: NDArray[np.int64], other: int) -> NDArray[np.int64]:
+        """Swap rows of whole numbers, [n, K] for [m, K], with the party `other`, who must swap with this one.
+
+        Nobody else takes part; on the lines the numbers are masked under the two parties' key.
+        """
+        return self._wire.exchange(torch.from_numpy(np.array(numbers, dtype=np.int64)), other).numpy()
 
     def _open(self, share: torch.Tensor) -> NDArray[np.int64] | None:
         """Open the sum of all shares to the receiver, after all have shown that they are at the same step."""
