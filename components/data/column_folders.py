@@ -1,4 +1,4 @@
-"""Dividing a log by columns: one party holds the users' profiles, another what they did, under keyed hashes of their ids.
+"""Dividing a log by columns: one party holds the users' profiles, another what they did, under hashed ids.
 
 Both folders hold the same key, in a file that only its owner may read; nobody else is given it. Users are known by
 HMAC-SHA256 of their ids under that key, so whoever lacks the key cannot tell whose rows these are. Whoever has it can
@@ -41,7 +41,9 @@ def split_by_columns(folder: Path, out: Path) -> list[Path]:
     if not manifest.get("profile_fields") or not all(
         (folder / f"{name}.arrow").is_file() for name in (EVENTS, USERS, "items")
     ):
-        raise DataError(folder, "cannot be divided by columns: expected a log of users who have profile fields")
+        raise DataError(
+            folder, "cannot be divided by columns: expected a log of users who have profile fields"
+        )
     places = [out / name for name in HOLDS]
     for place in places:
         if place.exists():
@@ -85,6 +87,19 @@ def held(folder: Path) -> Holds | None:
     return split["holds"] if split.get("by") == "columns" else None
 
 
+def check_folder(folder: Path, divided: str) -> None:
+    """Raise `DataError` where a party's folder does not go with how the party file says that data is divided."""
+    holds = held(folder)
+    if divided == "columns" and holds is None:
+        raise DataError(
+            folder,
+            "holds users with all their columns, and the party file says `divided: columns`; `adaptune split "
+            "DATA --by columns` makes folders of profiles and of logs",
+        )
+    if divided == "users" and holds is not None:
+        raise DataError(folder, f"holds {holds} only: write `divided: columns` in the party file")
+
+
 def profiles_of(folder: Path) -> tuple[list[str], NDArray[np.int32], dict[str, list[str]]]:
     """Return the ids, categories [U, F] and fields of a folder that holds profiles."""
     fields: dict[str, list[str]] = read_part_manifest(folder)["profile_fields"]
@@ -107,7 +122,8 @@ def read_key(folder: Path) -> bytes:
         key = bytes.fromhex(text)
     except FileNotFoundError:
         raise DataError(
-            path, "missing: the two parties who hold columns of the same users share a key, and nobody else has it"
+            path,
+            "missing: the two parties who hold columns of the same users share a key, and nobody else has it",
         ) from None
     except ValueError as error:
         raise DataError(path, f"not a key ({error}); expected {2 * KEY_BYTES} hexadecimal digits") from error
@@ -129,7 +145,9 @@ def _write_profiles(
         columns[f"profile.{field}"] = np.ascontiguousarray(view(users, f"profile.{field}")[kept])
     write_table(place / f"{USERS}.arrow", pa.table(columns))
     said = {name: manifest[name] for name in ("source", "profile_fields")}
-    write_manifest(place, {**said, "preparation": VERSION, **_named(manifest, "profiles", {USERS: len(kept)})})
+    write_manifest(
+        place, {**said, "preparation": VERSION, **_named(manifest, "profiles", {USERS: len(kept)})}
+    )
 
 
 def _write_logs(

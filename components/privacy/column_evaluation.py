@@ -1,4 +1,4 @@
-"""The steps of an evaluation over users whose profiles one party holds and whose logs another, as each party takes them.
+"""The steps of an evaluation over users whose profiles one party holds and whose logs another.
 
 1. All agree on what is computed, and on who holds what: exactly one party profiles, exactly one logs.
 2. These two swap keyed hashes of their users' ids, which nobody else sees, and keep the users whom both have, in the
@@ -130,16 +130,16 @@ def _join(meeting: ColumnMeeting, own: Profiles | Logs, holders: Holders) -> NDA
     theirs = meeting.exchange(np.concatenate([own.key_token, own.tokens]), other)
     if not np.array_equal(theirs[:1], own.key_token):
         raise Disagreement(
-            "The two parties with columns have different keys (`join.key`), so no user of one is known to the other. "
-            "Hand both the same key file, and nobody else. Nothing was opened.",
+            "The two parties with columns have different keys (`join.key`), so no user of one is known to the "
+            "other. Hand both the same key file, and nobody else. Nothing was opened.",
             other,
         )
     place = {(first, second): user for user, (first, second) in enumerate(own.tokens.tolist())}
     common = sorted(place.keys() & {(first, second) for first, second in theirs[1:].tolist()})
     if not common:
         raise Disagreement(
-            "The two parties with columns have no user in common, though their keys are equal: the ids in their folders "
-            "must be written the same way. Nothing was opened.",
+            "The two parties with columns have no user in common, though their keys are equal: the ids in "
+            "their folders must be written the same way. Nothing was opened.",
             other,
         )
     return np.array([place[token] for token in common], np.int64)
@@ -177,8 +177,8 @@ def _announced(
             f"{count} {group}" for group, count in zip(MEASURED.groups, sizes.tolist(), strict=True)
         )
         raise CohortTooSmall(
-            f"{request.parties[holders.profiles]} and {request.parties[holders.logs]} have too few users in common "
-            f"({counted}); at least {request.minimum_cohort} are needed (`minimum_cohort`). Nothing was opened"
+            f"{request.parties[holders.profiles]} and {request.parties[holders.logs]} have too few users in "
+            f"common ({counted}); at least {request.minimum_cohort} are needed (`minimum_cohort`). Nothing was opened"
         )
     large = meeting.announce(enough)[holders.logs].astype(bool)
     return groups, [pair for pair, opens in zip(asked, large, strict=True) if opens and pair[0] in groups]

@@ -77,7 +77,7 @@ def fields_of(model: Path) -> dict[str, list[str]]:
 
 
 def combinations_of(model: Path) -> int:
-    """Return how many combinations of categories a model knows, unknown ones included; raises what `fields_of` does."""
+    """Return how many combinations of categories a model knows; raises what `fields_of` does."""
     return _count(fields_of(model))
 
 
@@ -122,9 +122,7 @@ def logs_in(folder: Path, model: Path, part: Part) -> Logs:
         torch.set_flush_denormal(False)
     names = [name for name in MEASURED.names if answers.top_CUK is not None or name not in RANKED]
     users = len(data.user_ids)
-    varying = {
-        name: np.zeros((users, len(profiles), len(varying_places(name))), np.int64) for name in names
-    }
+    varying = {name: np.zeros((users, len(profiles), len(varying_places(name))), np.int64) for name in names}
     fixed = {name: np.zeros((users, MEASURED.size(name)), np.int64) for name in names}
     scorer = UserScorer(data, examples)
     for number, logits in enumerate(answers.logits_CN):

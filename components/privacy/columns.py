@@ -79,10 +79,13 @@ class ColumnScorer(Scorer):
         if own.table is not None:
             worst = float(np.abs(own.table).max(axis=(1, 2), initial=0).astype(np.float64).sum())
             if not worst < _LARGEST_SUM:
-                raise OutOfBounds(f"Party {self._rank} passed a table whose sums could be too large.", self._rank)
+                raise OutOfBounds(
+                    f"Party {self._rank} passed a table whose sums could be too large.", self._rank
+                )
         chosen = -1 if own.choice is None else len(own.choice)
         gathered = [
-            row.tolist() for row in self._wire.gather_all(torch.tensor([own.table is not None, *size, chosen]))
+            row.tolist()
+            for row in self._wire.gather_all(torch.tensor([own.table is not None, *size, chosen]))
         ]
         tables = [row[1:4] for row in gathered if row[0]]
         choosers = [rank for rank, row in enumerate(gathered) if row[4] >= 0]
@@ -100,11 +103,11 @@ class ColumnScorer(Scorer):
             )
         return users, combinations, numbers
 
-    def _agreed_examples(
-        self, terms: NDArray[np.floating] | None, labels: NDArray[np.integer] | None
-    ) -> int:
+    def _agreed_examples(self, terms: NDArray[np.floating] | None, labels: NDArray[np.integer] | None) -> int:
         """Return the number of examples, after all have compared it; raise where inputs are out of bounds."""
-        if terms is not None and not (np.isfinite(terms).all() and np.abs(terms).max(initial=0) <= LARGEST_TERM):
+        if terms is not None and not (
+            np.isfinite(terms).all() and np.abs(terms).max(initial=0) <= LARGEST_TERM
+        ):
             raise OutOfBounds(
                 f"Party {self._rank} has a term above {LARGEST_TERM:g} in size, or not a number.", self._rank
             )

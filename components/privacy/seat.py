@@ -218,7 +218,9 @@ class Session:
         2**-32; of the terms only the sum is compared. `bias` is what this party adds to its term. Predicted positive
         is what scores at least 0. Who holds nothing passes nothing, and may receive.
         """
-        terms = None if columns is None or weights is None else np.asarray(columns @ weights + bias, np.float64)
+        terms = (
+            None if columns is None or weights is None else np.asarray(columns @ weights + bias, np.float64)
+        )
         counts, examples = ColumnScorer(self._wire, self._zero).added_up(terms, labels)
         opened = self._open(counts)
         return None if opened is None else Confusion.checked(opened, examples)

@@ -118,7 +118,9 @@ class _Rows:
     def filled(self) -> bool:
         return self._rows is not None
 
-    def put(self, index: NDArray[np.int64], asked: NDArray[np.bool_], values_BQX: torch.Tensor | None) -> None:
+    def put(
+        self, index: NDArray[np.int64], asked: NDArray[np.bool_], values_BQX: torch.Tensor | None
+    ) -> None:
         if values_BQX is None:
             return
         if self._rows is None:

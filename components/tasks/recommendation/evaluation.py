@@ -136,7 +136,9 @@ def predict(
     """
     logits = np.zeros(len(examples.row))
     top = np.full((len(data.user_ids), CUTOFF), -1, np.int64)
-    stretches = whole_histories(data, examples, reader) if cut == FULL_HISTORY else _cut(data, examples, reader, cut)
+    stretches = (
+        whole_histories(data, examples, reader) if cut == FULL_HISTORY else _cut(data, examples, reader, cut)
+    )
     table = model.items()
     device = table.content_IC.device
     for batch in in_batches(stretches):
@@ -160,7 +162,7 @@ def predict(
 def questions(
     data: Interactions, examples: Examples, batch: Stretch, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor, Indices, NDArray[np.bool_]]:
-    """Return what is asked of each stretch: events before and item (B, Q), numbers of the examples, and which count."""
+    """Return what stretches are asked: events before and item (B, Q), numbers of the examples, and which count."""
     count = batch.last - batch.first
     step = np.arange(int(count.max()))
     index = batch.first[:, None] + np.minimum(step, count[:, None] - 1)

@@ -195,7 +195,7 @@ class RecommendationModel(nn.Module):
     def like_logits_given(
         self, table: ItemTable, evidence: Evidence, reading: Reading | None, item_BQ: Tensor
     ) -> Tensor:
-        """Log-odds that users like items, (B, Q), given the evidence; of the reading only the user's vector counts."""
+        """Log-odds that users like items, (B, Q), given the evidence; of the reading, the user's vector counts."""
         fused = self._fuse(table, reading, item_BQ)
         query = self.like_constant.weight
         hidden = self.head_item(fused)

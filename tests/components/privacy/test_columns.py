@@ -1,6 +1,5 @@
 """Look-ups and additive scores over columns that different parties hold: exact, and to the receiver alone."""
 
-import numpy as np
 import pytest
 
 from tests.components.privacy.seats import DEALER, run
@@ -80,9 +79,13 @@ TABLE = "session.look_up(table=np.ones((2, 3, 1), dtype=np.int64) * {size})"
     ("programs", "kind"),
     [
         ([CHOICE.format(choice=[0, 1, 2]), TABLE.format(size=1)], "Disagreement"),
-        pytest.param([CHOICE.format(choice=[0, 3]), TABLE.format(size=1)], "OutOfBounds", marks=pytest.mark.slow),
+        pytest.param(
+            [CHOICE.format(choice=[0, 3]), TABLE.format(size=1)], "OutOfBounds", marks=pytest.mark.slow
+        ),
         pytest.param([CHOICE.format(choice=[0, 1])] * 2, "Disagreement", marks=pytest.mark.slow),
-        pytest.param([CHOICE.format(choice=[0, 1]), TABLE.format(size=2**61)], "OutOfBounds", marks=pytest.mark.slow),
+        pytest.param(
+            [CHOICE.format(choice=[0, 1]), TABLE.format(size=2**61)], "OutOfBounds", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_columns_that_do_not_belong_together_open_nothing(programs, kind):
