@@ -17,14 +17,15 @@ def column_statement(
     profiles, logs = _holder(holds, "profiles"), _holder(holds, "logs")
     receiver = parties.receiver
     closed = _closed(groups, logs == receiver)
+    scores = "" if logs == receiver else "the sum of scores in millionths with their number, and "
     texts = {
         "Divided by columns": (
             f"{profiles} holds the profiles and {logs} the logs of the same users. {logs} computed with the "
             "open model, in the clear, what each of its users would add to the sums with every possible "
             "profile; the secret profile selected among these numbers under MPC (triples from the dealer). "
             "Terms were not added instead, because the profile enters this model inside a tanh, which no "
-            "protocol here computes exactly. A party that enters "
-            "something else than one profile a user, or false numbers, changes the result."
+            "protocol here computes exactly. A party that enters something else than one profile a user, or "
+            "false numbers, changes the result; one that does so to single out a user is not stopped."
         ),
         "Join": (
             f"{profiles} and {logs} showed each other a keyed hash of every user's id (HMAC-SHA256 under a key "
@@ -39,9 +40,9 @@ def column_statement(
             "shapes of what is computed: the number of common users, and of combinations of profile categories."
         ),
         f"Opened to {receiver}, and to nobody else": (
-            "For each group and measure: the sum of scores in millionths with their number, and the counts, "
-            "each over all common users. All of them are whole numbers and stand in the result under `opened`; "
-            f"metrics are divided from them in the clear. {_receiving(receiver, profiles, logs)}"
+            f"For each group and measure: {scores}the counts, each over all common users. All of them are "
+            "whole numbers and stand in the result under `opened`; metrics are divided from them in the clear. "
+            f"{_receiving(receiver, profiles, logs)}"
         ),
         "Minimum cohort": (
             f"{parties.minimum_cohort} common users, for each group, checked by every party, and for each "
@@ -91,7 +92,7 @@ def _receiving(receiver: str, profiles: str, logs: str) -> str:
             "another receive."
         )
     if receiver == profiles:
-        return f"They are sums over the logs of {logs} alone: whoever holds no logs has added none."
+        return f"They are exact sums over the logs of {logs} alone."
     return (
         "The receiver holds no columns; together with one of the other two it would know what that one would."
     )
