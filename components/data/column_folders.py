@@ -83,8 +83,9 @@ def key_token(key: bytes) -> NDArray[np.int64]:
 
 def held(folder: Path) -> Holds | None:
     """Return what a party's folder holds of its users: profiles, logs, or (None) both."""
-    split = read_part_manifest(folder).get("split", {})
-    return split["holds"] if split.get("by") == "columns" else None
+    split = read_part_manifest(folder).get("split")
+    divided = isinstance(split, dict) and split.get("by") == "columns"  # of a whole data set it is a version
+    return split["holds"] if divided else None
 
 
 def check_folder(folder: Path, divided: str) -> None:
