@@ -84,8 +84,10 @@ def key_token(key: bytes) -> NDArray[np.int64]:
 def held(folder: Path) -> Holds | None:
     """Return what a party's folder holds of its users: profiles, logs, or (None) both."""
     split = read_part_manifest(folder).get("split")
-    divided = isinstance(split, dict) and split.get("by") == "columns"  # of a whole data set it is a version
-    return split["holds"] if divided else None
+    if not isinstance(split, dict) or split.get("by") != "columns":  # of a whole data set it is a version
+        return None
+    holds: Holds = split["holds"]
+    return holds
 
 
 def check_folder(folder: Path, divided: str) -> None:
