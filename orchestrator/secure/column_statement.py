@@ -49,8 +49,8 @@ def column_statement(
             f"measure, checked by {logs}; both as {logs} counts them. {closed}"
         ),
         "Never leaves a party": (
-            f"Events, profiles, ids but for their hashes in the join, and any one user's scores. What {logs} computed "
-            f"for every profile and which profile {profiles} has chosen enter the protocol as random shares."
+            f"Events, profiles, ids but for their hashes in the join, and any one user's scores. What {logs} "
+            f"computed for every profile and which profile {profiles} has chosen enter the protocol as random shares."
         ),
     }
     new = [(about, text) for about, text in texts.items() if about not in dict(said)]
