@@ -3,9 +3,11 @@
 1. All agree on what is computed, and on who holds what: exactly one party profiles, exactly one logs.
 2. These two swap keyed hashes of their users' ids, which nobody else sees, and keep the users whom both have, in the
    order of the hashes. All learn how many these are.
-3. Who holds the logs announces how many of them are in each group, and which measures stand on enough users. Every
-   party itself drops a group that has fewer than the minimum cohort, and refuses when none is left.
-4. The numbers that depend on profiles are looked up under MPC, the others are added up; both sums are opened to the
+3. Who holds the logs announces how many of them are in each group. Every party itself drops a group that has fewer
+   than the minimum cohort, and refuses when none is left.
+4. Which measures stand on enough users, and have no cell with few in a histogram, is computed on shares; the answers,
+   and no number of users, are opened to all.
+5. The numbers that depend on profiles are looked up under MPC, the others are added up; both sums are opened to the
    receiver alone, who checks that they are possible and divides.
 
 Where the party with the logs receives, it knows what every profile would add to a sum. Scores in millionths are so
@@ -20,10 +22,11 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from components.privacy.cohorts import Cell, barring, cells_of
 from components.privacy.column_tallies import MEASURED, MOST_RANKED, RANKED, Logs, Profiles, varying_places
 from components.privacy.evaluation import CohortTooSmall, GroupResult, Meeting, Request
 from components.privacy.failures import Disagreement
-from components.privacy.totals import Numbers, metrics_of, unpacked
+from components.privacy.totals import Numbers, Tally, metrics_of, unpacked
 
 Chosen = Sequence[tuple[str, str]]
 """Groups and measures, in the order in which their numbers stand."""
@@ -40,6 +43,16 @@ class ColumnMeeting(Meeting, Protocol):
         self, choice: NDArray[np.integer] | None = None, table: NDArray[np.int64] | None = None
     ) -> NDArray[np.int64] | None:
         """Open the sums over users of `table[user, choice[user]]` to the receiver."""
+
+    def sufficient_columns(
+        self,
+        standing: NDArray[np.int64],
+        least: int,
+        barring: NDArray[np.int64],
+        choice: NDArray[np.integer] | None = None,
+        table: NDArray[np.int64] | None = None,
+    ) -> NDArray[np.bool_]:
+        """Tell all parties which measures stand on enough users, those in cells being looked up."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +83,8 @@ def evaluate_columns(
     holders = _holders(meeting, request, own)
     common = None if own is None else _join(meeting, own, holders)
     say("the two parties with columns have found their common users")
-    groups, chosen = _announced(meeting, request, own, common, holders, combinations)
-    permit()
+    groups, chosen = _announced(meeting, request, own, common, holders, combinations, permit)
+    say("which measures stand on enough users is known to all")
 
     choice = table = None
     if isinstance(own, Profiles) and common is not None:
@@ -93,6 +106,7 @@ def evaluate_columns(
             metrics=metrics_of(MEASURED, sums.get(group, {})),
             opened={name: numbers.tolist() for name, numbers in sums.get(group, {}).items()},
             withheld=tuple(name for name in MEASURED.names if (group, name) not in chosen),
+            holders=(request.parties[holders.profiles], request.parties[holders.logs]),
         )
         for group, users in groups.items()
     }
@@ -152,16 +166,12 @@ def _announced(
     common: NDArray[np.int64] | None,
     holders: Holders,
     combinations: int,
+    permit: Callable[[], None],
 ) -> tuple[dict[str, int], Chosen]:
     """Return the users of each group that is large enough, and what is opened; every party checks both."""
-    names = allowed(request.receiver == holders.logs, combinations)
-    asked = [(group, name) for group in MEASURED.groups for name in names]
-    sizes, enough = np.zeros(len(MEASURED.groups), np.int64), np.zeros(len(asked), np.int64)
+    sizes = np.zeros(len(MEASURED.groups), np.int64)
     if isinstance(own, Logs) and common is not None:
-        members = {group: own.members[group][common] for group in MEASURED.groups}
-        sizes[:] = [members[group].sum() for group in MEASURED.groups]
-        concerned = [int(_concerned(own, name)[common][members[group]].sum()) for group, name in asked]
-        enough[:] = np.array(concerned) >= request.minimum_cohort
+        sizes[:] = [own.members[group][common].sum() for group in MEASURED.groups]
     sizes = meeting.announce(sizes)[holders.logs]
     if common is not None and not 0 <= sizes.min() <= sizes.sum() <= len(common):
         raise Disagreement(
@@ -180,8 +190,60 @@ def _announced(
             f"{request.parties[holders.profiles]} and {request.parties[holders.logs]} have too few users in "
             f"common ({counted}); at least {request.minimum_cohort} are needed (`minimum_cohort`). Nothing was opened"
         )
-    large = meeting.announce(enough)[holders.logs].astype(bool)
-    return groups, [pair for pair, opens in zip(asked, large, strict=True) if opens and pair[0] in groups]
+    permit()
+    names = allowed(request.receiver == holders.logs, combinations)
+    enough = _sufficient(meeting, request, own, common, list(groups), combinations <= MOST_RANKED)
+    return groups, [
+        (group, name)
+        for group, row in zip(groups, enough, strict=True)
+        for name, opens in zip(MEASURED.names, row, strict=True)
+        if opens and name in names
+    ]
+
+
+def _sufficient(
+    meeting: ColumnMeeting,
+    request: Request,
+    own: Profiles | Logs | None,
+    common: NDArray[np.int64] | None,
+    groups: Sequence[str],
+    ranked: bool,
+) -> NDArray[np.bool_]:
+    """Return which measures stand on enough users, [groups, measures], and have no cell with few in a histogram.
+
+    Who is in a cell depends on profiles, so the cells' users are looked up; they are never opened.
+    """
+    cells, barred = cells_of(MEASURED), barring(MEASURED)
+    standing = np.zeros((len(groups), len(MEASURED.names) + len(cells)), np.int64)
+    choice = table = None
+    if isinstance(own, Profiles) and common is not None:
+        choice = own.combination[common]
+    if isinstance(own, Logs) and common is not None:
+        for row, group in enumerate(groups):
+            member = own.members[group][common]
+            for column, name in enumerate(MEASURED.names):
+                if name in own.fixed:
+                    standing[row, column] = (_concerned(own, name)[common] & member).sum()
+        table = _cells(own, common, groups, cells) if ranked else None
+    if not ranked:  # there are no histograms
+        return meeting.sufficient(standing, request.minimum_cohort, barred)
+    return meeting.sufficient_columns(standing, request.minimum_cohort, barred, choice=choice, table=table)
+
+
+def _cells(
+    own: Logs, common: NDArray[np.int64], groups: Sequence[str], cells: Sequence[Cell]
+) -> NDArray[np.int64]:
+    """Return 1 where a common user of a group is in a cell, for every combination, [U, C, groups * cells]."""
+    histograms = {name: own.varying[name][common] for name in MEASURED.counts if name != "confusion"}
+    combinations = next(iter(histograms.values())).shape[1]
+    found = np.zeros((len(common), combinations, len(groups), len(cells)), np.int64)
+    for number in range(combinations):
+        counts = {name: values[:, number] for name, values in histograms.items()}
+        tally = Tally(np.arange(len(common)), {}, counts)
+        inside = np.stack([cell.rows(tally) for cell in cells], axis=1)
+        for row, group in enumerate(groups):
+            found[:, number, row] = inside & own.members[group][common][:, None]
+    return found.reshape(len(common), combinations, -1)
 
 
 def _concerned(own: Logs, name: str) -> NDArray[np.bool_]:

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from components.errors import DataError
 from components.privacy.tallies import Part
-from components.privacy.totals import CONFUSION, FIRST_HIT, MEASURES, SCALE, Numbers
+from components.privacy.totals import CONFUSION, MEASURES, SCALE, Numbers
 
 MOST_COMBINATIONS = 1024
 MOST_RANKED = 64
 """Of more combinations no rankings are made: each needs one of the whole catalogue for every user."""
-RANKED = ("ndcg@10", "recall@10", "hr@10", "first_hit")
+RANKED = ("ndcg@10", "recall@10", "hr@10", "first_hit_bands", "first_hit")
 """Measures that need rankings."""
 MEASURED = MEASURES["recommendation"]
 
@@ -56,7 +56,7 @@ def varying_places(measure: str) -> tuple[int, ...]:
     """Return which of a measure's numbers depend on the profile: a score's sum, predictions and hits, all ranks."""
     if measure == "confusion":
         return (CONFUSION.index("true_positives"), CONFUSION.index("predicted_positives"))
-    return tuple(range(FIRST_HIT)) if measure == "first_hit" else (0,)
+    return tuple(range(MEASURED.size(measure))) if measure in MEASURED.counts else (0,)
 
 
 def fields_of(model: Path) -> dict[str, list[str]]:

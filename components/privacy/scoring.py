@@ -171,6 +171,12 @@ class Scorer:
             total += within.sum(0)
         return total, sum(rows)
 
+    def at_least(self, values: torch.Tensor, least: int) -> torch.Tensor:
+        """Return shares of 1 where the shared value is at least the public `least`, else of 0."""
+        flat = values.reshape(-1)
+        reached = self._constant(flat, 1) - self._negative(flat - self._constant(flat, least))
+        return reached.reshape(values.shape)
+
     def _sizes(
         self, own: tuple[int, ...], model: list[int], owner: int, has_model: bool
     ) -> tuple[list[int], tuple[int, int]]:

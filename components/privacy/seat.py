@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from components.privacy.columns import ColumnScorer, LookUp
+from components.privacy.comparing import sufficient
 from components.privacy.dealing import Dealt, serve_requests
 from components.privacy.failures import (
     Disagreement,
@@ -150,6 +151,49 @@ class Session:
                 "What was opened cannot be a sum of counts: a party did not follow the protocol."
             )
         return opened
+
+    @_guarded
+    def sufficient(
+        self, standing: NDArray[np.int64], least: int, barring: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Return to all parties which measures stand on enough users, [G, M]; no number of users is opened.
+
+        `standing` [G, M + C] are this party's users behind each measure and in each cell, zeros at the receiver,
+        whose own users do not count. A measure needs `least` users over all parties, and each cell that `barring` [M,
+        C] marks for it must hold as many, or none.
+        """
+        values = np.asarray(standing, dtype=np.int64)
+        if values.size and (values.max() > LARGEST or values.min() < 0):
+            raise OutOfBounds(f"{self._name} passed a number of users that cannot be.", self._seat.rank)
+        self._compare(np.array([*values.shape, *barring.shape, least]), "what is to be compared")
+        return self._answer(self._zero(tuple(values.shape)) + torch.from_numpy(values), least, barring)
+
+    @_guarded
+    def sufficient_columns(
+        self,
+        standing: NDArray[np.int64],
+        least: int,
+        barring: NDArray[np.int64],
+        choice: NDArray[np.integer] | None = None,
+        table: NDArray[np.int64] | None = None,
+    ) -> NDArray[np.bool_]:
+        """Answer as `sufficient` does, where the users in cells are looked up, [G * C], and not opened."""
+        values = np.asarray(standing, dtype=np.int64)
+        self._compare(np.array([*values.shape, *barring.shape, least]), "what is to be compared")
+        cells = ColumnScorer(self._wire, self._zero).looked_up(LookUp(choice, table))
+        share = self._zero(tuple(values.shape)) + torch.from_numpy(values)
+        share[:, len(barring) :] += cells.reshape(len(values), -1)
+        return self._answer(share, least, barring)
+
+    def _answer(self, share: torch.Tensor, least: int, barring: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Compare shared numbers of users and open the answers to all parties."""
+        answers = sufficient(Scorer(self._wire, self._zero), share, least, torch.from_numpy(barring))
+        self._check()
+        opened = self._wire.all_reduce(answers + self._zero(tuple(answers.shape)))
+        assert isinstance(opened, torch.Tensor)
+        if ((opened != 0) & (opened != 1)).any():
+            raise OutOfBounds("What was opened is neither yes nor no: a party did not follow the protocol.")
+        return opened.numpy().astype(bool)
 
     @_guarded
     def score(

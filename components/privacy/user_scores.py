@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from components.data.interactions import Interactions
 from components.metrics.classification import THRESHOLD, per_user_classification
 from components.metrics.ranking import ranking_metrics, satisfaction
-from components.privacy.totals import FIRST_HIT, Numbers, Scores
+from components.privacy.totals import BANDS, FIRST_HIT, Numbers, Scores
 from components.tasks.recommendation.evaluation import Examples
 
 
@@ -45,6 +45,7 @@ class UserScorer:
         counts = {"confusion": np.stack(confusion, axis=1).astype(np.int64)}
         if top is not None:
             counts["first_hit"] = self._first_hits(top)
+            counts["first_hit_bands"] = np.add.reduceat(counts["first_hit"], BANDS, axis=1)
         return scores, counts
 
     def _first_hits(self, top: NDArray[np.integer]) -> Numbers:

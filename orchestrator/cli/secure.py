@@ -165,12 +165,16 @@ def print_result(console: "Console", result: dict[str, Any]) -> None:
     for group, found in result["groups"].items():
         metrics.add_column(f"{group} ({found['users']} users)", justify="right")
     for name in names:
-        values = (found["metrics"].get(name) for found in result["groups"].values())
-        metrics.add_row(_label(result["task"], name), *(_written(value) for value in values))
+        values = (_written(found, name) for found in result["groups"].values())
+        metrics.add_row(_label(result["task"], name), *values)
     console.print(
         f"{result['version']} over the users of {', '.join(result['parties'])}, {result['part']} part"
     )
     console.print(metrics)
+    if result["noise"]:
+        console.print(
+            "± is how far the noise moves a metric at most, 19 times of 20; ? where it may be all noise"
+        )
     costs = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("seat", "rounds", "MB sent", "seconds in the protocol", "seconds in all"):
         costs.add_column(heading, justify="left" if heading == "seat" else "right")
@@ -196,5 +200,11 @@ def _label(task: str, name: str) -> str:
     return known.label if known else label(name)
 
 
-def _written(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+def _written(found: dict[str, Any], name: str) -> str:
+    """Write one group's metric, with the margin of its noise, if it was given any."""
+    if name not in found["metrics"]:
+        return "-"
+    value = f"{found['metrics'][name]:.4f}"
+    if found["margins"] is None:
+        return value
+    return f"{value} ± {found['margins'][name]:.4f}" if name in found["margins"] else f"{value} ± ?"

@@ -37,6 +37,8 @@ def take_column_part(
 
     assert assignment.model is not None
     check_task(assignment.task)
+    if request.noise is not None:
+        raise AdaptuneError("no noise is added to columns: leave out `noise`, or write `divided: users`")
     combinations = combinations_of(Path(assignment.model))
     register = entry = own = None
     if assignment.data is not None:

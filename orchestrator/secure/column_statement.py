@@ -36,7 +36,7 @@ def column_statement(
         "Public to all parties": (
             f"The model, the task (recommendation), the part ({parties.part}), the list of measures, the names "
             "of the parties and who holds what, how many users both have, how many of them are in each group "
-            f"({', '.join(MEASURED.groups)}), and which measures stand on enough users. The dealer learns the "
+            f"({', '.join(MEASURED.groups)}), and which measures may be opened. The dealer learns the "
             "shapes of what is computed: the number of common users, and of combinations of profile categories."
         ),
         f"Opened to {receiver}, and to nobody else": (
@@ -46,7 +46,8 @@ def column_statement(
         ),
         "Minimum cohort": (
             f"{parties.minimum_cohort} common users, for each group, checked by every party, and for each "
-            f"measure, checked by {logs}; both as {logs} counts them. {closed}"
+            "measure and each number of a histogram that is not 0, compared on shares; of the users whom "
+            f"{logs} counts. {closed}"
         ),
         "Never leaves a party": (
             f"Events, profiles, ids but for their hashes in the join, and any one user's scores. What {logs} "

@@ -12,6 +12,7 @@ from orchestrator.records.workspace import Workspace, read_json, write_json
 from orchestrator.release.registry import Registry
 from orchestrator.secure.column_seats import check_task
 from orchestrator.secure.column_statement import column_roles, column_statement
+from orchestrator.secure.disclosure import noise_of
 from orchestrator.secure.model_files import model_digest
 from orchestrator.secure.register import now
 from orchestrator.secure.seats import Assignment, Outcome, Say
@@ -61,6 +62,7 @@ def assign(model: Evaluated, parties: PartyFile) -> list[Assignment]:
             task=model.task,
             model=str(model.folder),
             data=None if party.data is None else str(party.data),
+            privacy_budget=party.privacy_budget,
         )
         for rank, (name, party) in enumerate(parties.parties.items())
     ]
@@ -80,6 +82,7 @@ def dealer_of(parties: PartyFile) -> Assignment:
         part=parties.part,
         minimum_cohort=parties.minimum_cohort,
         divided=parties.divided,
+        noise=None if parties.noise is None else parties.noise.model_dump(),
     )
 
 
@@ -132,6 +135,7 @@ def result_of(model: Evaluated, parties: PartyFile, outcomes: Sequence[Outcome])
         "parties": list(parties.names),
         "receiver": parties.receiver,
         "minimum_cohort": parties.minimum_cohort,
+        "noise": noise_of(parties, model.task),
         "groups": groups,
         "traffic": {
             outcome.name: {**outcome.traffic, "whole_seconds": outcome.seconds} for outcome in outcomes

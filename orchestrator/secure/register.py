@@ -2,6 +2,8 @@
 
 Sums over the same users from two evaluations can be subtracted, so a (version, data snapshot, metric set) is
 evaluated once. An evaluation that broke off may be repeated, but only as it was: the same parties, the same receiver.
+With noise it may be evaluated again, whatever the version and metrics, while the party's budget for the snapshot
+lasts: epsilons add up (basic composition), those of evaluations that broke off included.
 """
 
 import fcntl
@@ -39,6 +41,8 @@ class Entry:
     began: str
     state: Literal["begun", "finished"] = "begun"
     """`begun` before anything is added up; `finished` after the last sum was opened."""
+    epsilon: float = 0.0
+    """What it spends of the party's budget; 0 where sums are exact."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -65,15 +69,28 @@ class Register:
                 f"the ledger of evaluations is damaged ({error}); nothing is evaluated without it: restore it",
             ) from error
 
-    def check(self, entry: Entry) -> None:
-        """Raise `AlreadyEvaluated` where `entry` may not be evaluated (again)."""
+    def spent(self, snapshot: str) -> float:
+        """Return the epsilon that evaluations with noise have spent on a snapshot."""
+        return sum(known.epsilon for known in self.entries() if known.snapshot == snapshot)
+
+    def check(self, entry: Entry, budget: float = 0.0) -> None:
+        """Raise `AlreadyEvaluated` where `entry` may not be evaluated (again); `budget` is for those with noise."""
+        if entry.epsilon:
+            left = max(0.0, budget - self.spent(entry.snapshot))
+            if entry.epsilon > left + 1e-9:
+                raise AlreadyEvaluated(
+                    f"{self.path}: this evaluation would spend an epsilon of {entry.epsilon:g}, and {left:g} of this "
+                    f"party's {budget:g} is left for this data; lower `noise.epsilon`, or raise its `privacy_budget`"
+                )
+            return
         for known in self.entries():
-            if known.key != entry.key:
+            if known.key != entry.key or known.epsilon:
                 continue
             if known.state == "finished":
                 raise AlreadyEvaluated(
                     f"{self.path}: {entry.version} was evaluated on this data with these metrics on {known.began}; "
-                    "the same sums are opened once, because sums of different sets of parties can be subtracted"
+                    "the same sums are opened once, because sums of different sets of parties can be subtracted; "
+                    "again only with `noise`"
                 )
             if known.request != entry.request:
                 raise AlreadyEvaluated(
@@ -81,11 +98,13 @@ class Register:
                     "be repeated only as it was, with the same parties, receiver and cohort"
                 )
 
-    def begin(self, entry: Entry) -> None:
+    def begin(self, entry: Entry, budget: float = 0.0) -> None:
         """Enter an evaluation before anything is opened; raises what `check` does."""
         with self._locked():
-            self.check(entry)
-            others = [known for known in self.entries() if known.key != entry.key]
+            self.check(entry, budget)
+            others = [
+                known for known in self.entries() if known.epsilon or entry.epsilon or known.key != entry.key
+            ]
             self._write([*others, entry])
 
     def finish(self, entry: Entry) -> None:

@@ -55,6 +55,10 @@ class Assignment:
     """Folder of the party's users, if it has any."""
     divided: Literal["users", "columns"] = "users"
     """What each party has: users of its own, or columns of the same users."""
+    privacy_budget: float = 0.0
+    """Epsilon that the party may spend on one snapshot of its data."""
+    noise: dict[str, Any] | None = None
+    """Fields of `components.privacy.noise.Noise`, if numbers are given any."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the assignment as a JSON document."""
@@ -128,24 +132,28 @@ def _take_part(
 ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """Evaluate this party's users and add them up with the others'."""
     from components.privacy.evaluation import evaluate
+    from components.privacy.noise import load_opendp
     from components.privacy.seat import join
     from components.privacy.tallies import tallies_of
     from orchestrator.secure.register import Register
 
     assert assignment.model is not None
     request = request_of(assignment)
-    tallies = {}
+    tallies = None
     register = entry = None
+    if request.noise is not None:
+        load_opendp()
     if assignment.data is not None:
         data = Path(assignment.data)
         register, entry = Register(data), entry_of(assignment, request)
-        register.check(entry)
+        register.check(entry, assignment.privacy_budget)
         tallies = tallies_of(assignment.task, Path(assignment.model), data, assignment.part)
-        did("has evaluated its own users", users=sum(tally.users for tally in tallies.values()))
+        own = {} if request.noise else {"users": sum(tally.users for tally in tallies.values())}
+        did("has evaluated its own users", **own)
 
     def permit() -> None:
         if register is not None and entry is not None:
-            register.begin(entry)
+            register.begin(entry, assignment.privacy_budget)
 
     with join(seat()) as session:
         did("has joined")
@@ -164,6 +172,7 @@ def _take_part(
 def request_of(assignment: Assignment) -> "Request":
     """Return what a party is asked for, by the model that it really has."""
     from components.privacy.evaluation import Request
+    from components.privacy.noise import Noise
     from orchestrator.secure.model_files import model_digest
 
     assert assignment.model is not None
@@ -174,6 +183,7 @@ def request_of(assignment: Assignment) -> "Request":
         parties=assignment.parties,
         receiver=assignment.receiver,
         minimum_cohort=assignment.minimum_cohort,
+        noise=None if assignment.noise is None else Noise(**assignment.noise),
     )
 
 
@@ -190,6 +200,7 @@ def entry_of(assignment: Assignment, request: "Request") -> "Entry":
         metric_set=request.metric_set,
         request=request.text(),
         began=now(),
+        epsilon=0.0 if request.noise is None else request.noise.epsilon,
     )
 
 

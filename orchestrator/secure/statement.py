@@ -5,6 +5,7 @@ from typing import Any
 
 from components.privacy.totals import MEASURES
 from components.tasks import TASKS
+from orchestrator.secure import disclosure
 from orchestrator.spec.parties import PartyFile
 
 Statement = Sequence[tuple[str, str]]
@@ -31,12 +32,8 @@ def statement(parties: PartyFile, task: str, groups: Mapping[str, Any]) -> State
     receiver = parties.receiver
     withheld = [f"all of {group} users" for group in measures.groups if group not in groups]
     withheld += [f"{name} of {group} users" for group, found in groups.items() for name in found["withheld"]]
-    with_two = (
-        f" With two parties, {receiver} can subtract its own numbers: it learns the other's sums."
-        if len([party for party in parties.parties.values() if party.data]) == 2
-        and parties.parties[receiver].data
-        else ""
-    )
+    noisy = ", with noise" if parties.noise else ""
+    told = "" if parties.noise else ", and which measures may be opened"
     said = [
         (
             "Attack model",
@@ -47,27 +44,15 @@ def statement(parties: PartyFile, task: str, groups: Mapping[str, Any]) -> State
         (
             "Public to all parties",
             f"The model, the task ({task}), the part ({parties.part}), the list of measures, the names of the "
-            f"parties, how many users each party has in each group ({', '.join(measures.groups)}), and which "
-            "measures stand on enough users. The dealer learns the shapes of what is computed, and nothing else.",
+            f"parties, and how many users each party has in each group ({', '.join(measures.groups)}){noisy}{told}. "
+            "The dealer learns the shapes of what is computed, and nothing else.",
         ),
         (
             f"Opened to {receiver}, and to nobody else",
-            "For each group and measure: how many users it stands on, the sum of scores in millionths with their "
-            "number, and the counts, each over all parties together. All of them are whole numbers and stand in the "
-            f"result under `opened`; metrics are divided from them in the clear.{with_two}",
+            disclosure.opened(parties, groups),
         ),
-        (
-            "Minimum cohort",
-            f"{parties.minimum_cohort} users of the parties other than {receiver}, for each group, checked by every "
-            "party, and for each measure, checked by the receiver before the sums are opened. "
-            + (f"Withheld: {', '.join(withheld)}." if withheld else "Nothing had to be withheld."),
-        ),
-        (
-            "Once",
-            "Each party's ledger allows one evaluation for a version, a data snapshot and a metric set. Evaluations "
-            "on snapshots that differ by a few users can still be subtracted: a party that changes its data between "
-            "evaluations should wait until many users have changed. No noise is added; sums are exact.",
-        ),
+        ("Minimum cohort", disclosure.cohort(parties, withheld)),
+        disclosure.repetition(parties),
         (
             "Never leaves a party",
             f"Events, profiles, ids, and the scores of any one {info.unit}. Each party evaluates its own users with "
@@ -81,9 +66,11 @@ def statement(parties: PartyFile, task: str, groups: Mapping[str, Any]) -> State
             "CrypTen 0.4.1, which is research code and says so, with these local changes: AES-256-CTR under keys "
             "of the operating system and of key exchanges in place of its random generators; a dealer of our own in "
             "place of its providers; shares of zero by pairs of parties; whole numbers without fixed-point rounding; "
-            "openings to one receiver only.",
+            "sums opened to one receiver only.",
         ),
     ]
+    if parties.noise is not None:
+        said.insert(3, ("Noise", disclosure.hidden_by_noise(parties)))
     if parties.insecure_simulation:
         warning = (
             "`insecure_simulation` is on: nothing in this evaluation was protected. Use made-up data only."
@@ -110,7 +97,7 @@ def _transport(parties: PartyFile) -> str:
 
 def roles(parties: PartyFile) -> list[dict[str, str]]:
     """Say who holds what, computes what and learns what: a row a role."""
-    sizes = "how many users the others have in each group"
+    sizes = "how many users the others have in each group" + (", with noise" if parties.noise else "")
     rows = []
     for name, party in parties.parties.items():
         receives = name == parties.receiver

@@ -39,6 +39,18 @@ class PartySettings(PlaceSettings):
     data: Path | None = None
     """Folder of its users, as `adaptune split` makes them; relative paths count from the party file. Only the party
     itself reads it. A party without one adds nothing and may receive."""
+    privacy_budget: float = Field(default=2.0, ge=0)
+    """Epsilon that all evaluations with noise on one snapshot of its data may spend together; the party itself sees
+    to it, by its own file and ledger."""
+
+
+class NoiseSettings(Settings):
+    """Noise for user-level differential privacy; with it, an evaluation may be repeated while budgets last."""
+
+    epsilon: float = Field(gt=0, le=20)
+    """What the evaluation spends of each party's `privacy_budget`: the smaller, the more noise."""
+    contributions: int = Field(default=20, ge=1, le=100_000)
+    """Examples that one user counts for at most; the noise grows with it."""
 
 
 class PartyFile(Settings):
@@ -64,6 +76,8 @@ class PartyFile(Settings):
     """`run: remote`: `host:port` at which the first party listens."""
     minimum_cohort: int = Field(default=20, ge=1)
     """Users that sums must stand on, not counting the receiver's own."""
+    noise: NoiseSettings | None = None
+    """Hide each single user's part in the sums; without it they are exact, and opened once."""
     timeout: float = Field(default=120, ge=1, le=86_400)
     """Seconds without progress after which all end."""
     insecure_simulation: bool = False
@@ -120,6 +134,8 @@ def _check_columns(
             f"with `divided: columns` two parties have `data`, one the profiles and one the logs; here {len(owners)} "
             "have; a third may receive without",
         )
+    if parties.divided == "columns" and parties.noise is not None:
+        yield wrong(("noise",), "no noise is added to columns: leave out `noise`, or write `divided: users`")
     holders: dict[str, str] = {}
     for name in owners:
         folder = parties.parties[name].data
@@ -166,6 +182,12 @@ def _check(parties: PartyFile, node: Node, reads: Sequence[str]) -> Iterator[Spe
         other = seen.setdefault(party.data, name)
         if other != name:
             yield wrong(place, f"the folder of {other!r} stands here again; every party has its own users")
+        if parties.noise and name in reads and parties.noise.epsilon > party.privacy_budget:
+            yield wrong(
+                ("noise", "epsilon"),
+                f"{parties.noise.epsilon:g} is more than `privacy_budget` of {name} ({party.privacy_budget:g}): "
+                "lower `noise.epsilon`, or raise what the party may spend",
+            )
         if name in reads and not (party.data / "manifest.json").is_file():
             what = "is no prepared data set" if party.data.is_dir() else "does not exist"
             yield wrong(place, f"{party.data} {what}; `adaptune split` makes party folders of a data set")

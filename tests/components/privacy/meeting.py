@@ -70,11 +70,33 @@ class Chair:
         return self.table.swaps[other].get(timeout=20)
 
     def look_up(self, choice: np.ndarray | None = None, table: np.ndarray | None = None) -> np.ndarray | None:
+        found = self._looked_up(choice, table)
+        if self.rank != self.table.receiver:
+            return None
+        self.table.opened.append(found)
+        return found
+
+    def sufficient(self, standing: np.ndarray, least: int, barring: np.ndarray) -> np.ndarray:
+        total = np.sum(self.table.exchange(self.rank, standing), axis=0)
+        users, cells = total[:, : len(barring)], total[:, len(barring) :]
+        barred = ((cells > 0) & (cells < least)) @ barring.T > 0
+        return (users >= least) & ~barred
+
+    def sufficient_columns(
+        self,
+        standing: np.ndarray,
+        least: int,
+        barring: np.ndarray,
+        choice: np.ndarray | None = None,
+        table: np.ndarray | None = None,
+    ) -> np.ndarray:
+        found = self._looked_up(choice, table).reshape(len(standing), -1)
+        own = standing.copy()
+        own[:, len(barring) :] += found if self.rank == 0 else 0
+        return self.sufficient(own, least, barring)
+
+    def _looked_up(self, choice: np.ndarray | None, table: np.ndarray | None) -> np.ndarray:
         brought = self.table.exchange(self.rank, (choice, table))
         (chosen,) = [each[0] for each in brought if each[0] is not None]
         (numbers,) = [each[1] for each in brought if each[1] is not None]
-        if self.rank != self.table.receiver:
-            return None
-        found = numbers[np.arange(len(chosen)), chosen].sum(axis=0)
-        self.table.opened.append(found)
-        return found
+        return numbers[np.arange(len(chosen)), chosen].sum(axis=0)

@@ -142,6 +142,19 @@ def test_a_measure_of_few_users_is_withheld(sides):
     assert all(result.withheld == ("auc",) for result in found[0][0].values())
 
 
+def test_a_histogram_with_a_number_of_few_users_is_withheld_and_no_other_measure_for_it(sides):
+    _, found = together(sides, REQUEST)
+    _, limited = together(sides, replace(REQUEST, minimum_cohort=5))
+    few = 0
+    for group, result in limited[0][0].items():
+        for name in ("first_hit_bands", "first_hit"):
+            small = any(0 < number < 5 for number in found[0][0][group].opened[name])
+            assert (name in result.withheld) == small, (group, name)
+            few += small
+        assert "hr@10" in result.opened or result.users < 5
+    assert few
+
+
 def test_a_model_that_does_not_fit_is_refused(tiny, folders, tmp_path):
     for path in tiny.model.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.metrics.bleu import WIDTH
-from components.privacy.totals import MEASURES, Implausible, Tally, metrics_of, packed, unpacked
+from components.privacy.totals import BANDS, MEASURES, Implausible, Tally, metrics_of, packed, unpacked
 from components.tasks import TASKS
 
 RECOMMENDATION = MEASURES["recommendation"]
@@ -56,7 +56,9 @@ def test_pooled_metrics_of_a_case_worked_out_by_hand():
 def test_hit_rates_of_a_case_worked_out_by_hand():
     """Five users: first hits at ranks 1, 1, 4 and 10, and one without."""
     histogram = np.array([2, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1])
-    found = metrics_of(RECOMMENDATION, {"first_hit": histogram})
+    bands = np.add.reduceat(histogram, BANDS)
+    assert bands.tolist() == [2, 1, 1, 1]
+    found = metrics_of(RECOMMENDATION, {"first_hit": histogram, "first_hit_bands": bands})
     assert found == pytest.approx(
         {"hit_rate@1": 0.4, "hit_rate@5": 0.6, "hit_rate@10": 0.8, "mrr@10": (2 + 1 / 4 + 1 / 10) / 5}
     )
@@ -75,6 +77,7 @@ def test_hit_rates_of_a_case_worked_out_by_hand():
         ("confusion", [1, 11, 4, 10]),
         ("confusion", [0, 6, 6, 10]),
         ("first_hit", [-1] + [1] * 10),
+        ("first_hit_bands", [1, 1, -1, 3]),
     ],
 )
 def test_impossible_sums_are_refused(name, numbers):

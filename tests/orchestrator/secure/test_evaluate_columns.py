@@ -42,7 +42,7 @@ class Columns:
         chosen = {
             "divided": "columns",
             "receiver": receiver,
-            "minimum_cohort": 2,
+            "minimum_cohort": 1,
             "timeout": 60,
             **keys,
         }
@@ -114,7 +114,7 @@ def plain(columns: Columns) -> tuple[dict[str, dict[str, float]], dict[str, Tall
 def check(columns: Columns, result: Json, names: tuple[str, ...]) -> None:
     """Compare a result with the plain evaluation: metrics to the millionth, whole numbers exactly."""
     metrics, tallies = plain(columns)
-    assert set(result["groups"]) == {group for group, tally in tallies.items() if tally.users >= 2}
+    assert set(result["groups"]) == {group for group, tally in tallies.items() if tally.users}
     opened = 0
     for group, found in result["groups"].items():
         assert found["users"] == tallies[group].users
@@ -176,7 +176,7 @@ def test_a_third_party_without_data_receives(columns: Columns):
 def test_who_holds_the_logs_receives_counts_only(columns: Columns):
     call = columns.evaluate(receiver="logs")
     assert call.code == 0, call.err
-    check(columns, call.document, ("confusion", "first_hit"))
+    check(columns, call.document, tuple(MEASURED.counts))
 
 
 def test_folders_hold_columns_under_hashes_and_in_orders_of_their_own(columns_once: Columns):
@@ -253,6 +253,8 @@ def test_a_party_file_says_where_columns_do_not_fit(columns: Columns):
     assert re.search(r":3:\d+: .*holds logs, and so does the folder of 'profiles'", errors_of(file))
     file.write_text(right.replace("parties:", "parties:\n  third: {data: more}"))
     assert re.search(r":5:\d+: .*two parties have `data`", errors_of(file))
+    file.write_text(f"{right}noise: {{epsilon: 1.0}}\n")
+    assert re.search(r":8:\d+: no noise is added to columns", errors_of(file))
 
 
 def test_columns_are_divided_between_two(columns: Columns, tmp_path: Path):

@@ -62,6 +62,10 @@ def test_folders_count_from_the_file_and_defaults_are_careful(folder):
         (GOOD.replace("South", "south").replace("  south:", "  South:"), 3, 3, "expected a name"),
         (GOOD.replace("{data: south}", "{}"), 1, 1, "nobody but the receiver has `data`"),
         ("receiver: north\n", 1, 1, "the key 'parties' is missing"),
+        (GOOD + "noise: {epsilon: 0}\n", 5, 18, "above 0"),
+        (GOOD + "noise: {epsilon: 1, contributions: 0}\n", 5, 36, "from 1 to 100,000"),
+        (GOOD + "noise: {contributions: 5}\n", 5, 1, "the key 'noise.epsilon' is missing"),
+        (GOOD + "noise: {epsilon: 3}\n", 5, 18, "more than `privacy_budget` of north (2)"),
     ],
 )
 def test_broken_party_files(folder, text, line, column, message):
@@ -83,3 +87,14 @@ def test_folders_of_other_hosts_are_not_looked_at(folder):
     text = GOOD.replace("data: south", "data: /elsewhere/south") + "run: remote\n"
     parties = load_parties(write(folder, text), reads=["north"])
     assert parties.parties["south"].data == Path("/elsewhere/south")
+
+
+def test_a_party_holds_noise_against_its_own_budget_alone(folder):
+    """The others' budgets in its file are not theirs: each reads its own file."""
+    text = (
+        GOOD.replace("data: north", "data: north, privacy_budget: 3") + "noise: {epsilon: 3}\nrun: remote\n"
+    )
+    parties = load_parties(write(folder, text), reads=["north"])
+    assert parties.noise is not None and (parties.noise.epsilon, parties.noise.contributions) == (3, 20)
+    with pytest.raises(SpecErrors, match="`privacy_budget` of south"):
+        load_parties(write(folder, text), reads=["south"])
