@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from components.errors import DataError
-from components.privacy.totals import BANDS, FIRST_HIT, Tally
+from components.privacy.totals import Tally
 
 Part = Literal["validation", "test"]
 
@@ -36,9 +36,8 @@ def _recommendation(model: Path, folder: Path, part: Part) -> dict[str, Tally]:
     import torch
 
     from components.data.interactions import open_interactions
-    from components.metrics.classification import THRESHOLD, per_user_classification
-    from components.metrics.ranking import ranking_metrics, satisfaction
     from components.metrics.rows import FULL_HISTORY
+    from components.privacy.user_scores import UserScorer
     from components.tasks.recommendation.evaluation import Examples, predict
     from components.tasks.recommendation.serving import load_servable
 
@@ -49,31 +48,15 @@ def _recommendation(model: Path, folder: Path, part: Part) -> dict[str, Tally]:
     examples, users = Examples.of(data, part), len(data.user_ids)
     with torch.inference_mode():
         logits, top = predict(servable.model, data, examples, np.arange(users), FULL_HISTORY)
-    like, value, item = data.like[examples.row], data.value[examples.row], data.content[examples.row]
-    probability = 1 / (1 + np.exp(-logits))
-    bounds = np.searchsorted(examples.user, np.arange(users + 1))
-    relevant = [np.unique(item[bounds[user] : bounds[user + 1]]) for user in range(users)]
-    scores = per_user_classification(examples.user, probability, like, users)
-    scores |= ranking_metrics(top, relevant)
-    scores["satisfaction"] = satisfaction(examples.user, logits, value, users)
-    predicted = probability >= THRESHOLD
-    marks = (predicted & like, predicted, like, np.ones_like(like))
-    confusion = np.stack([np.bincount(examples.user[mark], minlength=users) for mark in marks], axis=1)
-    first_hit = np.zeros((users, FIRST_HIT), np.int64)
-    for user in np.flatnonzero(np.diff(bounds)):
-        hits = np.flatnonzero(np.isin(top[user], relevant[user]))
-        first_hit[user, hits[0] if len(hits) else -1] = 1
+    scores, counts = UserScorer(data, examples).score(logits, top)
     tallies = {}
     for group, members in (("seen", ~data.unseen), ("unseen", data.unseen)):
         present = np.flatnonzero(members & (examples.part_start >= 0))
         if len(present):
-            counts = {
-                "confusion": confusion[present].astype(np.int64),
-                "first_hit_bands": np.add.reduceat(first_hit[present], BANDS, axis=1),
-                "first_hit": first_hit[present],
-            }
             tallies[group] = Tally(
-                present, {name: values[present] for name, values in scores.items()}, counts
+                present,
+                {name: values[present] for name, values in scores.items()},
+                {name: values[present] for name, values in counts.items()},
             )
     return tallies
 

@@ -28,6 +28,7 @@ PROTOCOL = 1
 """Raise it with every change after which two versions would misunderstand each other."""
 
 _GRACE = 2.0
+_MOST_SWAPPED = 1 << 27
 
 
 @dataclass
@@ -118,6 +119,25 @@ class Wire:
         self._count(0)
         dist.recv(values, rank)
         return values
+
+    def exchange(self, values: torch.Tensor, rank: int) -> torch.Tensor:
+        """Swap `values` [n, K] for those of one party, [m, K], masked by the pair's stream; both must call this."""
+        count = int(self._swap(torch.tensor([len(values)]), torch.empty(1, dtype=torch.int64), rank))
+        if not 0 <= count * values.shape[1] <= _MOST_SWAPPED:
+            raise Disagreement(
+                f"Party {rank} has a list of impossible length. Run the same version everywhere.", rank
+            )
+        return self._swap(values, torch.empty((count, values.shape[1]), dtype=torch.int64), rank)
+
+    def _swap(self, own: torch.Tensor, theirs: torch.Tensor, rank: int) -> torch.Tensor:
+        """Send `own` and fill `theirs`, the lower rank sending first: both draw the same masks in the same order."""
+        for turn in sorted((self.seat.rank, rank)):
+            if turn == self.seat.rank:
+                self.send(own + self.streams[rank].ring(own.shape), rank)
+            else:
+                mask = self.streams[rank].ring(theirs.shape)
+                theirs = self.receive(theirs, rank) - mask
+        return theirs
 
     def close(self, failed: bool) -> None:
         """Part: rank 0, who keeps the store, goes last. After a failure nobody waits."""

@@ -97,7 +97,12 @@ def split(
     ],
     out: Annotated[Path, typer.Option("--out", help="New folder for the parties' folders and a party file.")],
     parties: Annotated[int, typer.Option("--parties", min=2, max=16, help="How many parties.")] = 2,
-    by: Annotated[Literal["users"], typer.Option("--by", help="What is divided among them.")] = "users",
+    by: Annotated[
+        Literal["users", "columns"],
+        typer.Option(
+            "--by", help="What is divided: users, or (between two) profiles and logs of the same users."
+        ),
+    ] = "users",
     set_: SetOption = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
@@ -106,13 +111,13 @@ def split(
     from orchestrator.records.workspace import Workspace
     from orchestrator.secure.splitting import split_data
 
-    document = split_data(data, parties, out, Workspace(home), set_ or ())
+    document = split_data(data, parties, out, Workspace(home), set_ or (), by)
 
     def render(console: "Console") -> None:
         for each in document["parties"]:
-            console.print(
-                f"{each['folder']}: {each['users']} users, {each['unseen']} of them unseen", markup=False
-            )
+            unseen = f", {each['unseen']} of them unseen" if "unseen" in each else ""
+            holds = f"{each['holds']} of " if "holds" in each else ""
+            console.print(f"{each['folder']}: {holds}{each['users']} users{unseen}", markup=False)
         console.print(f"party file: {document['file']}", markup=False)
 
     emit(document, as_json, render)

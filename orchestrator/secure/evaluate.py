@@ -10,6 +10,8 @@ from components.errors import AdaptuneError
 from components.tasks import TASKS
 from orchestrator.records.workspace import Workspace, read_json, write_json
 from orchestrator.release.registry import Registry
+from orchestrator.secure.column_seats import check_task
+from orchestrator.secure.column_statement import column_roles, column_statement
 from orchestrator.secure.disclosure import noise_of
 from orchestrator.secure.model_files import model_digest
 from orchestrator.secure.register import now
@@ -48,6 +50,8 @@ def assign(model: Evaluated, parties: PartyFile) -> list[Assignment]:
     """Return what each seat has to do: the parties by rank, and the dealer."""
     if model.task not in TASKS:
         raise AdaptuneError(f"{model.name}: there is no task {model.task!r}")
+    if parties.divided == "columns":
+        check_task(model.task)
     seats = [
         replace(
             dealer_of(parties),
@@ -77,6 +81,7 @@ def dealer_of(parties: PartyFile) -> Assignment:
         insecure_simulation=parties.insecure_simulation,
         part=parties.part,
         minimum_cohort=parties.minimum_cohort,
+        divided=parties.divided,
         noise=None if parties.noise is None else parties.noise.model_dump(),
     )
 
@@ -112,7 +117,12 @@ def evaluate_version(
 
 def result_of(model: Evaluated, parties: PartyFile, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Put together what is said of an evaluation; `outcomes` holds at least the receiver's."""
-    groups = next(outcome.groups for outcome in outcomes if outcome.groups is not None)
+    received = next(outcome for outcome in outcomes if outcome.groups is not None)
+    groups = received.groups
+    assert groups is not None
+    who, said = roles(parties), statement(parties, model.task, groups)
+    if received.holds is not None:
+        who, said = column_roles(who, received.holds), column_statement(said, parties, received.holds, groups)
     return {
         "version": model.name,
         "task": model.task,
@@ -130,10 +140,9 @@ def result_of(model: Evaluated, parties: PartyFile, outcomes: Sequence[Outcome])
         "traffic": {
             outcome.name: {**outcome.traffic, "whole_seconds": outcome.seconds} for outcome in outcomes
         },
-        "roles": roles(parties),
-        "statement": [
-            {"about": about, "text": text} for about, text in statement(parties, model.task, groups)
-        ],
+        "divided": parties.divided,
+        "roles": who,
+        "statement": [{"about": about, "text": text} for about, text in said],
     }
 
 

@@ -14,7 +14,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from components.data.column_folders import check_folder
 from components.errors import AdaptuneError
+from orchestrator.secure.column_seats import take_column_part
 
 if TYPE_CHECKING:
     from components.privacy.evaluation import Request
@@ -51,6 +53,8 @@ class Assignment:
     """Folder of the model."""
     data: str | None = None
     """Folder of the party's users, if it has any."""
+    divided: Literal["users", "columns"] = "users"
+    """What each party has: users of its own, or columns of the same users."""
     privacy_budget: float = 0.0
     """Epsilon that the party may spend on one snapshot of its data."""
     noise: dict[str, Any] | None = None
@@ -79,6 +83,8 @@ class Outcome:
     """From the first to the last, with loading and evaluating."""
     groups: dict[str, Any] | None = None
     """At the receiver: the results by group."""
+    holds: dict[str, str] | None = None
+    """Where columns are divided: which party holds `profiles`, and which `logs`."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as a JSON document."""
@@ -108,13 +114,17 @@ def take_seat(assignment: Assignment, ready: Ready, say: Say = lambda event: Non
             insecure_simulation=assignment.insecure_simulation,
         )
 
-    groups = None
+    groups = holds = None
+    if assignment.role == "party" and assignment.data is not None:
+        check_folder(Path(assignment.data), assignment.divided)
     if assignment.role == "dealer":
         traffic = asdict(deal(seat()))
+    elif assignment.divided == "columns":
+        groups, holds, traffic = take_column_part(assignment, request_of(assignment), seat, did)
     else:
         groups, traffic = _take_part(assignment, seat, did)
     did("is done", traffic=traffic)
-    return Outcome(assignment.name, assignment.role, traffic, time.perf_counter() - started, groups)
+    return Outcome(assignment.name, assignment.role, traffic, time.perf_counter() - started, groups, holds)
 
 
 def _take_part(

@@ -2,13 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
 from components.config import Settings
+from components.data.column_folders import check_folder, held
+from components.errors import DataError
 from orchestrator.spec.fields import Location, as_field
 from orchestrator.spec.messages import explain
 from orchestrator.spec.problems import SpecError, SpecErrors, suggest
@@ -63,6 +65,9 @@ class PartyFile(Settings):
     the others' numbers."""
     model: Literal["public"] = "public"
     """`public`: every party has the model and evaluates its own users with it."""
+    divided: Literal["users", "columns"] = "users"
+    """`users`: each party has users of its own; `columns`: of the same users one party has the profiles and another
+    the logs (recommendation only)."""
     part: Literal["validation", "test"] = "test"
     """The part of each user's data that is evaluated."""
     run: Literal["local", "ray", "remote"] = "local"
@@ -118,6 +123,35 @@ def load_parties(path: Path, reads: Sequence[str] | None = None) -> PartyFile:
     return parties
 
 
+def _check_columns(
+    parties: PartyFile, reads: Sequence[str], wrong: Callable[[Location, str], SpecError]
+) -> Iterator[SpecError]:
+    """Check that folders go with `divided`, as far as this process can see them."""
+    owners = [name for name, party in parties.parties.items() if party.data]
+    if parties.divided == "columns" and len(owners) != 2:
+        yield wrong(
+            ("divided",),
+            f"with `divided: columns` two parties have `data`, one the profiles and one the logs; here {len(owners)} "
+            "have; a third may receive without",
+        )
+    if parties.divided == "columns" and parties.noise is not None:
+        yield wrong(("noise",), "no noise is added to columns: leave out `noise`, or write `divided: users`")
+    holders: dict[str, str] = {}
+    for name in owners:
+        folder = parties.parties[name].data
+        if name not in reads or folder is None or not (folder / "manifest.json").is_file():
+            continue
+        place = ("parties", name, "data")
+        try:
+            check_folder(folder, parties.divided)
+            holds = held(folder)
+        except DataError as error:
+            yield wrong(place, str(error))
+            continue
+        if holds is not None and (other := holders.setdefault(holds, name)) != name:
+            yield wrong(place, f"{folder} holds {holds}, and so does the folder of {other!r}; one holds each")
+
+
 def _check(parties: PartyFile, node: Node, reads: Sequence[str]) -> Iterator[SpecError]:
     """Check what must hold between the keys of a party file."""
 
@@ -139,6 +173,7 @@ def _check(parties: PartyFile, node: Node, reads: Sequence[str]) -> Iterator[Spe
         yield wrong(
             ("parties",), "nobody but the receiver has `data`, so there is nothing to keep from it", True
         )
+    yield from _check_columns(parties, reads, wrong)
     seen: dict[Path, str] = {}
     for name, party in parties.parties.items():
         if party.data is None:

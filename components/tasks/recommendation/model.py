@@ -40,6 +40,15 @@ class Reading(NamedTuple):
     user_BQH: Tensor
 
 
+class Evidence(NamedTuple):
+    """What is known of Q likes before the user's vector, and with it the profile, has its say."""
+
+    base_BQ: Tensor
+    """Log-odds so far."""
+    context_BQH: Tensor | None
+    """What attention finds about the items; None without attention."""
+
+
 class RecommendationModel(nn.Module):
     """Predicts whether a user likes an item, and which items the user turns to next."""
 
@@ -155,23 +164,47 @@ class RecommendationModel(nn.Module):
 
         `base_BQ` replaces the items' like rates (as log-odds) where training leaves the example's own vote out.
         """
+        evidence = self.evidence(
+            table, source, None if reading is None else reading.summary, item_BQ, before_BQ, base_BQ
+        )
+        return self.like_logits_given(table, evidence, reading, item_BQ)
+
+    def evidence(
+        self,
+        table: ItemTable,
+        source: Encoded | State,
+        summary: State | None,
+        item_BQ: Tensor,
+        before_BQ: Tensor | None = None,
+        base_BQ: Tensor | None = None,
+    ) -> Evidence:
+        """Collect what does not depend on the profile; `summary` is None without a core. See `like_logits`."""
         base = self.base_I[item_BQ] if base_BQ is None else base_BQ
+        context = None
+        if summary is not None and self.core is not None:
+            if self.core.feedback:
+                base = base + self.like_trend(self.core.trend(summary))[..., 0]
+            if self.core.feedback and self.core.facets:
+                taste = self.core.taste(summary, F.embedding(item_BQ, self.facet_IG))
+                base = base + self.like_taste(taste)[..., 0]
+            if self.core.attention is not None:
+                context = self.core.attend(source, F.embedding(item_BQ, table.content_IC), before_BQ)
+                base = base + self.like_context(context)[..., 0]
+        return Evidence(base, context)
+
+    def like_logits_given(
+        self, table: ItemTable, evidence: Evidence, reading: Reading | None, item_BQ: Tensor
+    ) -> Tensor:
+        """Log-odds that users like items, (B, Q), given the evidence; of the reading, the user's vector counts."""
         fused = self._fuse(table, reading, item_BQ)
         query = self.like_constant.weight
         hidden = self.head_item(fused)
         if reading is not None and self.core is not None:
             query = query + self.like_query(reading.user_BQH)
             hidden = hidden + self.head_user(reading.user_BQH)
-            if self.core.feedback:
-                base = base + self.like_trend(self.core.trend(reading.summary))[..., 0]
-            if self.core.feedback and self.core.facets:
-                taste = self.core.taste(reading.summary, F.embedding(item_BQ, self.facet_IG))
-                base = base + self.like_taste(taste)[..., 0]
-            if self.core.attention is not None:
-                context = self.core.attend(source, F.embedding(item_BQ, table.content_IC), before_BQ)
-                base = base + self.like_context(context)[..., 0]
-                hidden = hidden + self.head_context(context)
-        return base + (query * fused).sum(-1) + self.head_out(F.relu(hidden))[..., 0]
+            if evidence.context_BQH is not None:
+                hidden = hidden + self.head_context(evidence.context_BQH)
+        return evidence.base_BQ + (query * fused).sum(-1) + self.head_out(F.relu(hidden))[..., 0]
 
     def ranking_logits(self, table: ItemTable, reading: Reading | None, item_N: Tensor | None) -> Tensor:
         """Score items `item_N` (None: the whole catalogue) at each moment: (B, Q, N), or (1, 1, N) without users."""
