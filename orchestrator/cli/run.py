@@ -183,8 +183,8 @@ def print_outcome(console: "Console", outcome: "Outcome") -> None:
 def _print_judged(console: "Console", judged: "Judged") -> None:
     """Say how the evaluation of the winner over parties stands."""
     if judged.result is not None:
-        before = " (evaluated before)" if judged.state == "known" else ""
-        console.print(f"{over_parties(judged.result)}{before}", markup=False)
+        before = f"evaluated on {judged.result['created']}: " if judged.state == "known" else ""
+        console.print(f"{before}{over_parties(judged.result)}", markup=False)
         return
     what = {
         "failed": "failed; the sweep's results stand, and the next `run` or `promote` tries again",

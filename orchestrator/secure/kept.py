@@ -9,25 +9,24 @@ from orchestrator.spec.parties import PartyFile
 
 HOW = {"run", "rendezvous", "timeout", "dealer"}
 """Keys of a party file that say how its seats run, and change nothing of what comes out."""
+WHERE = {"data", "node", "resource"}
+"""Keys of a party that say where it is."""
 
 
 def asked_of(parties: PartyFile) -> dict[str, Any]:
-    """Return what a party file asks for, as a result keeps it: who takes part with which users, and who learns what.
+    """Return what a party file asks for, as a result keeps it: who takes part, with or without users, and who learns.
 
-    Keys at their defaults are left out, so that a key which is added later changes no earlier result. Seats on hosts
-    of their own may have their data anywhere.
+    Parties go by their names: where their folders are and how the seats run does not matter. Keys at their defaults
+    are left out, so that a key which is added later leaves earlier results what they were.
     """
     asked = parties.model_dump(mode="json", exclude_defaults=True, exclude=HOW)
-    for name, party in parties.parties.items():
-        data = (
-            None if party.data is None else "on its own host" if parties.run == "remote" else str(party.data)
-        )
-        asked["parties"][name] = {
-            **{
-                key: value for key, value in asked["parties"][name].items() if key not in ("node", "resource")
-            },
-            "data": data,
+    asked["parties"] = {
+        name: {
+            **{key: value for key, value in asked["parties"][name].items() if key not in WHERE},
+            "users": party.data is not None,
         }
+        for name, party in parties.parties.items()
+    }
     return asked
 
 
