@@ -95,7 +95,9 @@ def _print_plan(console: "Console", plan: "Plan") -> None:
     )
     if plan.spec.secure_evaluation is not None:
         file = plan.spec.secure_evaluation.parties
-        console.print(f"then the winner is evaluated over the users of the parties in {file}", markup=False)
+        console.print(
+            f"then the winner is evaluated, once, over the users of the parties in {file}", markup=False
+        )
     if plan.epochs_to_run:
         cost = "no finished trial on this data yet to estimate the time from"
         if plan.seconds_per_epoch is not None:

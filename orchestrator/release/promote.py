@@ -95,7 +95,7 @@ def promote_sweep(
         "validity": best.validity,
         "parameters": best.parameters,
         "gates": [vars(verdict) for verdict in told],
-        "secure_evaluation": None if evaluation is None else Path(evaluation["kept"]).name,
+        **({} if evaluation is None else {"secure_evaluation": Path(evaluation["kept"]).name}),
         "environment": read_json(trial / "result.json")["environment"],
     }
     with tempfile.TemporaryDirectory(prefix=".promote-", dir=workspace.home) as temporary:

@@ -12,11 +12,13 @@ from components.tasks import TASKS
 from components.tasks.recommendation.evaluation import rows_of
 from orchestrator.records.workspace import Workspace, read_json
 from orchestrator.release.registry import Registry
+from orchestrator.secure.evaluate import find_model
 from orchestrator.secure.following import EvaluationFailed
 from orchestrator.secure.kept import kept_result
 from orchestrator.secure.model_files import model_digest
 from orchestrator.secure.register import Register
 from orchestrator.spec.parties import load_parties
+from orchestrator.sweep import Sweep
 from tests.orchestrator.conftest import TINY
 from tests.orchestrator.secure.conftest import PARTIES, Divided
 from tests.orchestrator.sweeping import Call, Json, adaptune, edit_json, edit_ledger, ledger_of, write_sweep
@@ -200,11 +202,25 @@ def test_seats_that_are_started_by_hand_are_waited_for(copied):
     assert (call.code, said["state"], said["result"]) == (0, "by hand", None)
     folder = copied.home / "trials" / call.document["best"]["trial"] / "model"
     assert str(folder) in said["cause"]
+    handed = find_model(str(folder), Registry(Workspace(copied.home).registry))
+    assert (handed.task, model_digest(handed.folder)) == ("recommendation", result["model"])
     refused = promote(copied)
     assert refused.code == 2 and "adaptune party" in refused.err
     # What the receiver's seat keeps, which was given a folder by hand and knows nothing of the sweep:
     kept.write_text(json.dumps({**result, "sweep": None, "version": "model", "run": "remote"}))
     assert promote(copied).code == 0
+
+
+def test_a_study_and_a_notebook_end_with_it_as_well(copied):
+    copied.party_file(part="validation")
+    folder = copied.folder / "study"
+    folder.mkdir()
+    section = {"secure_evaluation": {"parties": "../parties.yaml"}}
+    sweep = write_sweep(folder, {**TINY, **section})
+    [one] = adaptune("study", folder, "--home", copied.home, "--json").document["sweeps"]
+    assert one["secure_evaluation"]["state"] == "known"
+    judged = Sweep.load(sweep, home=copied.home).run().judged
+    assert judged is not None and judged.state == "known"
 
 
 def test_a_gate_on_test_data_of_the_parties_stops_the_run(copied):
