@@ -102,14 +102,20 @@ def conclude(
     """End a run of a sweep as its file says: with its winner over the parties, once every trial is done.
 
     A sweep with failed trials may yet have another winner, and each evaluation gives something away: it waits.
-    Raises SpecErrors where the party file has become wrong meanwhile.
+    Whatever goes wrong with the evaluation is told in the outcome, which stands.
     """
-    parties = party_file_of(spec)
-    if parties is None or outcome.stopped:
+    if spec.secure_evaluation is None or outcome.stopped:
         return outcome
     if outcome.failed or outcome.best is None:
         return replace(outcome, judged=Judged("waiting", cause="some trials failed"))
-    judged = evaluate_winner(spec, parties, Ledger(workspace.ledger_url), workspace, seats, address)
+    try:
+        parties = party_file_of(spec)
+        assert parties is not None
+        judged = evaluate_winner(spec, parties, Ledger(workspace.ledger_url), workspace, seats, address)
+    except (
+        AdaptuneError
+    ) as error:  # the party file has changed since it was checked, or a kept result is damaged
+        judged = Judged("failed", cause=str(error))
     return replace(outcome, judged=judged)
 
 

@@ -257,3 +257,6 @@ def test_a_damaged_result_is_named(copied):
     kept.write_text(json.dumps([])[:1])
     call = promote(copied)
     assert call.code == 2 and f"{kept} is damaged" in call.err
+    call = run(copied, PASSES)
+    assert call.code == 3 and call.document["best"] is not None
+    assert f"{kept} is damaged" in call.document["secure_evaluation"]["cause"]
