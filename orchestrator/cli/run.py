@@ -203,7 +203,11 @@ def over_parties(result: "Mapping[str, Any]") -> str:
         group for group in (*TASKS[result["task"]].groups, *result["groups"]) if group in result["groups"]
     )
     group = result["groups"][name]
-    metrics = ", ".join(f"{metric} {value:.4f}" for metric, value in group["metrics"].items())
+    margins = group.get("margins") or {}
+    metrics = ", ".join(
+        f"{metric} {value:.4f}" + (f" ± {margins[metric]:.4f}" if metric in margins else "")
+        for metric, value in group["metrics"].items()
+    )
     warning = "NOT SECURE (`insecure_simulation`), " if result["insecure_simulation"] else ""
     return (
         f"{warning}over {group['users']} {name} users of {', '.join(result['parties'])}, {result['part']} part: "

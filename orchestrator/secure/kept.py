@@ -9,8 +9,8 @@ from orchestrator.spec.parties import PartyFile
 
 HOW = {"run", "rendezvous", "timeout", "dealer"}
 """Keys of a party file that say how its seats run, and change nothing of what comes out."""
-WHERE = {"data", "node", "resource"}
-"""Keys of a party that say where it is."""
+OWN = {"data", "node", "resource", "privacy_budget"}
+"""Keys of a party that say where it is and what it allows, and change nothing of what comes out."""
 
 
 def asked_of(parties: PartyFile) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def asked_of(parties: PartyFile) -> dict[str, Any]:
     asked = parties.model_dump(mode="json", exclude_defaults=True, exclude=HOW)
     asked["parties"] = {
         name: {
-            **{key: value for key, value in asked["parties"][name].items() if key not in WHERE},
+            **{key: value for key, value in asked["parties"][name].items() if key not in OWN},
             "users": party.data is not None,
         }
         for name, party in parties.parties.items()
@@ -81,7 +81,7 @@ def shortened(result: Mapping[str, Any]) -> dict[str, Any]:
         "kept",
     )
     groups = {
-        name: {"users": group["users"], "metrics": group["metrics"]}
+        name: {key: group.get(key) for key in ("users", "metrics", "margins")}
         for name, group in result["groups"].items()
     }
     return {**{key: result[key] for key in keys}, "groups": groups}

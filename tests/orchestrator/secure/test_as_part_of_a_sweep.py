@@ -11,13 +11,15 @@ from components.privacy.totals import MEASURES, metric_names
 from components.tasks import TASKS
 from components.tasks.recommendation.evaluation import rows_of
 from orchestrator.records.workspace import Workspace, read_json
+from orchestrator.release.promote import Verdict, judge_over_parties
 from orchestrator.release.registry import Registry
 from orchestrator.secure.evaluate import find_model
 from orchestrator.secure.following import EvaluationFailed
 from orchestrator.secure.kept import kept_result
 from orchestrator.secure.model_files import model_digest
 from orchestrator.secure.register import Register
-from orchestrator.spec.parties import load_parties
+from orchestrator.spec.parties import NoiseSettings, load_parties
+from orchestrator.spec.sweep import Gate
 from orchestrator.sweep import Sweep
 from tests.orchestrator.conftest import TINY
 from tests.orchestrator.secure.conftest import PARTIES, Divided
@@ -107,10 +109,13 @@ def test_a_result_answers_the_same_question_alone(ended):
         assert not known(**other), other
     parties = load_parties(divided.party_file(part="validation"))
     first = parties.parties["party-1"]
-    for change, same in (({"data": divided.data}, True), ({"data": None}, False)):
+    changes = ({"data": divided.data}, {"resource": "x"}, {"privacy_budget": 9.0}, {"data": None})
+    for change, same in zip(changes, (True, True, True, False), strict=True):
         changed = {**parties.parties, "party-1": first.model_copy(update=change)}
         found = kept_result(model, parties.model_copy(update={"parties": changed}), workspace)
         assert (found is not None) is same, change
+    noisy = parties.model_copy(update={"noise": NoiseSettings(epsilon=1.0)})
+    assert kept_result(model, noisy, workspace) is None
     fewer = {name: parties.parties[name] for name in PARTIES[:2]}
     assert kept_result(model, parties.model_copy(update={"parties": fewer}), workspace) is None
     assert kept_result("another model", parties, workspace) is None
@@ -260,3 +265,24 @@ def test_a_damaged_result_is_named(copied):
     call = run(copied, PASSES)
     assert call.code == 3 and call.document["best"] is not None
     assert f"{kept} is damaged" in call.document["secure_evaluation"]["cause"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text", "value", "passed"),
+    [
+        ({}, "", 0.7, True),
+        ({"margins": {"auc": 0.1}}, " (19 times of 20, noise moves it by 0.1000 at most)", 0.7, True),
+        ({"metrics": {}}, " (withheld, or nobody has it: see r.json)", None, False),
+        ({"metrics": {"auc": 0.69}}, "", 0.69, False),
+    ],
+)
+def test_a_verdict_says_why_a_value_is_missing_or_doubtful(changes, text, value, passed):
+    gate = Gate(metric="auc", over="parties", min=0.7)
+    seen = {"metrics": {"auc": 0.7}, "margins": None, **changes}
+    result = {"groups": {"seen": seen}, "kept": "r.json", "insecure_simulation": False}
+    [verdict] = judge_over_parties(gate, result, "seen")
+    assert verdict == Verdict(f"auc over the parties at least 0.7{text}", value, passed)
+    [other] = judge_over_parties(gate, result, "unseen")  # a group that was withheld whole
+    assert (other.value, other.passed) == (None, False)
+    [insecure] = judge_over_parties(gate, {**result, "insecure_simulation": True}, "seen")
+    assert ("NOT SECURE" in insecure.gate) is (value is not None)
