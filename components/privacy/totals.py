@@ -224,6 +224,21 @@ def metrics_of(measures: Measures, opened: Mapping[str, Numbers]) -> dict[str, f
     return metrics
 
 
+_FOLLOW = {
+    "confusion": ("pooled_accuracy", "pooled_precision", "pooled_recall", "pooled_f1"),
+    "first_hit_bands": tuple(f"hit_rate@{rank}" for rank in BANDS[1:]),
+    "first_hit": ("mrr@10",),
+    "bleu": tuple(f"bleu{order}" for order in range(1, LARGEST_ORDER + 1)),
+}
+"""Metrics that follow from counts; from another `bleu_STYLE` follows `bleu4_STYLE`."""
+
+
+def metric_names(measures: Measures) -> tuple[str, ...]:
+    """Return all metrics that `metrics_of` can divide from a task's sums."""
+    follow = (_FOLLOW.get(name, (f"bleu4_{name.removeprefix('bleu_')}",)) for name in measures.counts)
+    return (*measures.scores, *(name for names in follow for name in names))
+
+
 def label(name: str) -> str:
     """Name a metric that follows from counts, for people; the others are the task's own."""
     words = (

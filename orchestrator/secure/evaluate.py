@@ -13,6 +13,7 @@ from orchestrator.release.registry import Registry
 from orchestrator.secure.column_seats import check_task
 from orchestrator.secure.column_statement import column_roles, column_statement
 from orchestrator.secure.disclosure import noise_of
+from orchestrator.secure.kept import asked_of
 from orchestrator.secure.model_files import model_digest
 from orchestrator.secure.register import now
 from orchestrator.secure.seats import Assignment, Outcome, Say
@@ -22,7 +23,8 @@ from orchestrator.spec.parties import DEALER, PartyFile
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The model that is evaluated: a version of the registry, or a folder that `adaptune export` has made."""
+    """The model that is evaluated: a version of the registry, a folder that `adaptune export` has made, or the
+    winning trial of a sweep."""
 
     name: str
     task: str
@@ -129,6 +131,7 @@ def result_of(model: Evaluated, parties: PartyFile, outcomes: Sequence[Outcome])
         "model": model_digest(model.folder),
         "sweep": model.sweep,
         "part": parties.part,
+        "asked": asked_of(parties),
         "run": parties.run,
         "created": now(),
         "insecure_simulation": parties.insecure_simulation,
@@ -152,11 +155,3 @@ def keep(result: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
     path = workspace.evaluations / f"{result['version'].replace('/', '-')}-{stamp}.json"
     write_json(path, result)
     return {**result, "kept": str(path)}
-
-
-def results_of(sweep: str, workspace: Workspace) -> list[dict[str, Any]]:
-    """Return what was evaluated of a sweep's promoted versions, oldest first."""
-    found = [read_json(path) for path in sorted(workspace.evaluations.glob("*.json"))]
-    return sorted(
-        (result for result in found if result["sweep"] == sweep), key=lambda result: result["created"]
-    )

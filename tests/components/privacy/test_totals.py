@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.metrics.bleu import WIDTH
-from components.privacy.totals import BANDS, MEASURES, Implausible, Tally, metrics_of, packed, unpacked
+from components.privacy.totals import (
+    BANDS,
+    MEASURES,
+    Implausible,
+    Tally,
+    metric_names,
+    metrics_of,
+    packed,
+    unpacked,
+)
 from components.tasks import TASKS
 
 RECOMMENDATION = MEASURES["recommendation"]
@@ -43,6 +52,15 @@ def test_what_is_packed_is_unpacked_and_who_has_no_users_adds_zeros():
     assert found["seen"]["accuracy"].tolist() == [1_500_000, 2]
     assert found["unseen"]["confusion"].tolist() == [0, 0, 0, 0]
     assert found["seen"]["first_hit"].tolist() == [1, 1] + [0] * 9
+
+
+@pytest.mark.parametrize("task", MEASURES)
+def test_the_metrics_that_gates_may_name_are_those_that_follow_from_the_sums(task):
+    """Eleven users with a score each, so that every sum and every rank is there."""
+    measures = MEASURES[task]
+    opened = {name: np.array([int(low * 11e6), 11]) for name, (low, _) in measures.scores.items()}
+    opened |= {name: np.ones(count.numbers, np.int64) for name, count in measures.counts.items()}
+    assert metric_names(measures) == tuple(metrics_of(measures, opened))
 
 
 def test_pooled_metrics_of_a_case_worked_out_by_hand():
