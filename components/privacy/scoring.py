@@ -9,12 +9,14 @@ N examples, D dimensions, H hidden units, K items.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from components.privacy.beaver import Operation, product
+from components.privacy.comparison import negative
 from components.privacy.failures import Disagreement, OutOfBounds
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 BITS = 16
 LARGEST_ENTRY = 16.0
 _CAPACITY = 2.0**62
-_CHUNK = 1 << 17
+_CHUNK = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,7 @@ class Scorer:
 
     def __init__(self, wire: "Wire", zero: Callable[[tuple[int, ...]], torch.Tensor]) -> None:
         """Compute over `wire`; `zero` gives this party's share of zeros of a shape."""
-        from crypten.mpc.primitives import ArithmeticSharedTensor, BinarySharedTensor, beaver
-
-        self._wire, self._zero, self._beaver = wire, zero, beaver
-        self._arithmetic: Any = ArithmeticSharedTensor
-        self._binary: Any = BinarySharedTensor
+        self._wire, self._zero = wire, zero
         self._rank, self._parties = wire.seat.rank, wire.seat.parties
 
     def confusion(
@@ -209,17 +207,11 @@ class Scorer:
                 )
         return shares
 
-    def _product(self, operation: str, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        wrap = self._arithmetic.from_shares
-        return getattr(self._beaver, operation)(wrap(left, precision=0), wrap(right, precision=0)).share
+    def _product(self, operation: Operation, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        return product(self._wire, operation, left, right)
 
     def _negative(self, values: torch.Tensor) -> torch.Tensor:
-        """Return shares of 1 where the shared value is below 0, else of 0."""
-        bits = self._binary(values, src=0)
-        for party in range(1, self._parties):
-            bits = bits + self._binary(values, src=party)
-        sign = self._binary.from_shares((bits.share >> 63) & 1, precision=0)
-        return self._beaver.B2A_single_bit(sign).share
+        return negative(self._wire, values)
 
     def _constant(self, like: torch.Tensor, value: int | torch.Tensor) -> torch.Tensor:
         """Return a sharing of a public value: party 0 holds it, the others hold zeros."""

@@ -66,7 +66,7 @@ def statement(parties: PartyFile, task: str, groups: Mapping[str, Any]) -> State
             "CrypTen 0.4.1, which is research code and says so, with these local changes: AES-256-CTR under keys "
             "of the operating system and of key exchanges in place of its random generators; a dealer of our own in "
             "place of its providers; shares of zero by pairs of parties; whole numbers without fixed-point rounding; "
-            "sums opened to one receiver only.",
+            "products and signs computed by code of our own from its triples; sums opened to one receiver only.",
         ),
     ]
     if parties.noise is not None:
