@@ -12,7 +12,7 @@ learns the other's sums: why a cohort is counted without the receiver's own user
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,7 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.errors import AdaptuneError
-from components.privacy.totals import MEASURES, Implausible, Numbers, Tally, metrics_of, packed, unpacked
+from components.privacy.totals import (
+    MEASURES,
+    PRIVATE_MEASURES,
+    Implausible,
+    Measures,
+    Numbers,
+    Tally,
+    metrics_of,
+    packed,
+    unpacked,
+)
 
 PROTOCOL = 1
 """Version of the steps; parties of different versions refuse each other."""
@@ -28,6 +38,10 @@ PROTOCOL = 1
 
 class CohortTooSmall(AdaptuneError):
     """The sums would stand on too few users to be opened."""
+
+
+AddUp = Callable[[Sequence[tuple[str, str]]], NDArray[np.int64] | None]
+"""Takes groups and measures, and returns their sums, one after the other, at the receiver; None elsewhere."""
 
 
 class Meeting(Protocol):
@@ -56,6 +70,13 @@ class Request:
     receiver: int
     """Rank of who learns the sums."""
     minimum_cohort: int
+    owner: int | None = None
+    """Rank of the party that keeps the model to itself; None where every party has it."""
+
+    @property
+    def measures(self) -> Measures:
+        """What is measured."""
+        return (MEASURES if self.owner is None else PRIVATE_MEASURES)[self.task]
 
     def text(self) -> str:
         """Write the request so that two are equal exactly if they ask for the same."""
@@ -68,7 +89,8 @@ class Request:
                 "parties": list(self.parties),
                 "receiver": self.receiver,
                 "minimum_cohort": self.minimum_cohort,
-                "measures": MEASURES[self.task].as_json(),
+                "owner": self.owner,
+                "measures": self.measures.as_json(),
             },
             sort_keys=True,
         )
@@ -76,7 +98,7 @@ class Request:
     @property
     def metric_set(self) -> str:
         """What is measured, in the words of a ledger: the same text for the same sums."""
-        return json.dumps([PROTOCOL, self.part, MEASURES[self.task].as_json()], sort_keys=True)
+        return json.dumps([PROTOCOL, self.part, self.measures.as_json()], sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -107,13 +129,15 @@ def evaluate(
     tallies: Mapping[str, Tally],
     permit: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = lambda text: None,
+    add_up: AddUp | None = None,
 ) -> dict[str, GroupResult] | None:
     """Take all steps with what this party has tallied; return the results, by group, at the receiver.
 
-    `permit` is called before anything secret is added up, and raises where this party has said no. Raises
+    `permit` is called before anything secret is added up, and raises where this party has said no. `add_up` computes
+    the sums under MPC where a party cannot tally alone, the model being another one's. Raises
     `CohortTooSmall`, `Implausible`, and whatever the meeting does where parties disagree, are lost or stall.
     """
-    measures = MEASURES[request.task]
+    measures = request.measures
     meeting.agree(request.text())
     say("all agree on what is computed")
     own = np.array(
@@ -136,7 +160,9 @@ def evaluate(
     allowed = meeting.announce(others_have)[request.receiver].astype(bool)
 
     chosen = [pair for pair, enough in zip(asked, allowed, strict=True) if enough]
-    sums = meeting.total(packed(measures, tallies, chosen)) if chosen else None
+    if add_up is None:
+        add_up = lambda chosen: meeting.total(packed(measures, tallies, chosen))  # noqa: E731
+    sums = add_up(chosen) if chosen else None
     say("sums are opened to the receiver")
     if rank != request.receiver:
         return None

@@ -142,6 +142,17 @@ MEASURES: dict[str, Measures] = {
 }
 """By task. BLEU's statistics are added up, so the BLEU that follows is that of the whole corpus."""
 
+PRIVATE_MEASURES: dict[str, Measures] = {
+    "recommendation": Measures(
+        groups=("seen", "unseen"),
+        unit="user",
+        scores=dict.fromkeys(("accuracy", "recall"), _SHARE),
+        counts={"confusion": len(CONFUSION), "next_item": FIRST_HIT},
+    )
+}
+"""By task, of models that stay with their owner. `next_item` counts users by the rank that the model gives to the
+item they turned to next, among all that they had not met: 1 … 10, or more."""
+
 
 def metrics_of(measures: Measures, opened: Mapping[str, Numbers]) -> dict[str, float]:
     """Divide one group's sums, by measure, into metrics. Raises `Implausible` for sums that cannot be."""
@@ -156,6 +167,8 @@ def metrics_of(measures: Measures, opened: Mapping[str, Numbers]) -> dict[str, f
             metrics |= _pooled(*numbers.tolist())
         elif name == "first_hit":
             metrics |= _hit_rates(numbers)
+        elif name == "next_item":
+            metrics |= _next_item(numbers)
         else:
             metrics |= _bleu(name, numbers)
     if "hr@10" in opened and "first_hit" in opened:
@@ -205,6 +218,18 @@ def _hit_rates(first_hit: Numbers) -> dict[str, float]:
     ranks = np.arange(1, CUTOFF + 1)
     rates = {f"hit_rate@{k}": float(reached[k - 1]) for k in (1, 5, CUTOFF)}
     return {**rates, "mrr@10": float((first_hit[:CUTOFF] / ranks).sum() / users)}
+
+
+def _next_item(ranks: Numbers) -> dict[str, float]:
+    """HR@k and NDCG@10 of the one item that each user turned to next, from the ranks that the model gave it."""
+    _must(bool((ranks >= 0).all()), "next_item", "no negative number of users")
+    users = int(ranks.sum())
+    if users == 0:
+        return {}
+    reached = np.cumsum(ranks[:CUTOFF]) / users
+    gain = 1 / np.log2(np.arange(CUTOFF) + 2)
+    rates = {f"next_hit_rate@{k}": float(reached[k - 1]) for k in (1, 5, CUTOFF)}
+    return {**rates, f"next_ndcg@{CUTOFF}": float(ranks[:CUTOFF] @ gain / users)}
 
 
 def _bleu(name: str, statistics: Numbers) -> dict[str, float]:

@@ -40,6 +40,17 @@ class Reading(NamedTuple):
     user_BQH: Tensor
 
 
+class LikeFeatures(NamedTuple):
+    """What is known of users when they are asked about items; (B, Q, …), Q = 1 where one moment serves all items."""
+
+    weight_BQM: Tensor
+    query_BQE: Tensor
+    user_BQH: Tensor | None = None
+    context_BQH: Tensor | None = None
+    trend_BQX: Tensor | None = None
+    taste_BQX: Tensor | None = None
+
+
 class RecommendationModel(nn.Module):
     """Predicts whether a user likes an item, and which items the user turns to next."""
 
@@ -156,22 +167,43 @@ class RecommendationModel(nn.Module):
         `base_BQ` replaces the items' like rates (as log-odds) where training leaves the example's own vote out.
         """
         base = self.base_I[item_BQ] if base_BQ is None else base_BQ
-        fused = self._fuse(table, reading, item_BQ)
-        query = self.like_constant.weight
+        known = self.like_features(table, source, reading, item_BQ, before_BQ)
+        vectors = F.embedding(item_BQ, table.modality_IME.flatten(1)).unflatten(-1, (MODALITIES, -1))
+        fused = torch.einsum("bqm,bqme->bqe", known.weight_BQM, vectors)
         hidden = self.head_item(fused)
-        if reading is not None and self.core is not None:
-            query = query + self.like_query(reading.user_BQH)
-            hidden = hidden + self.head_user(reading.user_BQH)
-            if self.core.feedback:
-                base = base + self.like_trend(self.core.trend(reading.summary))[..., 0]
-            if self.core.feedback and self.core.facets:
-                taste = self.core.taste(reading.summary, F.embedding(item_BQ, self.facet_IG))
-                base = base + self.like_taste(taste)[..., 0]
-            if self.core.attention is not None:
-                context = self.core.attend(source, F.embedding(item_BQ, table.content_IC), before_BQ)
-                base = base + self.like_context(context)[..., 0]
-                hidden = hidden + self.head_context(context)
-        return base + (query * fused).sum(-1) + self.head_out(F.relu(hidden))[..., 0]
+        if known.user_BQH is not None:
+            hidden = hidden + self.head_user(known.user_BQH)
+        if known.trend_BQX is not None:
+            base = base + self.like_trend(known.trend_BQX)[..., 0]
+        if known.taste_BQX is not None:
+            base = base + self.like_taste(known.taste_BQX)[..., 0]
+        if known.context_BQH is not None:
+            base = base + self.like_context(known.context_BQH)[..., 0]
+            hidden = hidden + self.head_context(known.context_BQH)
+        return base + (known.query_BQE * fused).sum(-1) + self.head_out(F.relu(hidden))[..., 0]
+
+    def like_features(
+        self,
+        table: ItemTable,
+        source: Encoded | State,
+        reading: Reading | None,
+        item_BQ: Tensor,
+        before_BQ: Tensor | None = None,
+    ) -> "LikeFeatures":
+        """Read users for `like_logits`: all that it needs of them, and nothing of the items' vectors or the head."""
+        weight = self.modality_weights(table, reading, item_BQ)
+        query = self.like_constant.weight.view(1, 1, -1)
+        if reading is None or self.core is None:
+            return LikeFeatures(weight, query)
+        query = query + self.like_query(reading.user_BQH)
+        trend = taste = context = None
+        if self.core.feedback:
+            trend = self.core.trend(reading.summary)
+        if self.core.feedback and self.core.facets:
+            taste = self.core.taste(reading.summary, F.embedding(item_BQ, self.facet_IG))
+        if self.core.attention is not None:
+            context = self.core.attend(source, F.embedding(item_BQ, table.content_IC), before_BQ)
+        return LikeFeatures(weight, query, reading.user_BQH, context, trend, taste)
 
     def ranking_logits(self, table: ItemTable, reading: Reading | None, item_N: Tensor | None) -> Tensor:
         """Score items `item_N` (None: the whole catalogue) at each moment: (B, Q, N), or (1, 1, N) without users."""
@@ -200,6 +232,17 @@ class RecommendationModel(nn.Module):
             scores = scores + (habits * F.embedding(item_BQ, self.items.follow_IS)).sum(-1)
         return scores + self.popularity_I[item_BQ] * (1 + self.popularity_scale.weight)
 
+    def wanted(self, reading: Reading | None) -> Tensor:
+        """Return the query that items are ranked by, (B, Q, E), or (1, 1, E) without users."""
+        query = self.ranking_constant.weight.view(1, 1, -1)
+        return query if reading is None else query + self.ranking_query(reading.user_BQH)
+
+    def ranking_base(self, reading: Reading | None) -> Tensor:
+        """Return what of `ranking_logits` does not depend on the items' vectors: (B, Q, I), or (I,) without users."""
+        base = self.popularity_I * (1 + self.popularity_scale.weight)
+        habits = self._habits_query(reading)
+        return base if habits is None else base + habits @ self.items.follow_IS.T
+
     def _habits_query(self, reading: Reading | None) -> Tensor | None:
         """What the user's recent items lead to, to be compared with what each item follows: (B, Q, S)."""
         if reading is None or self.core is None or not self.core.history:
@@ -208,19 +251,16 @@ class RecommendationModel(nn.Module):
 
     def _ranking_factors(self, reading: Reading | None) -> tuple[Tensor, Tensor]:
         """User factors: (B, Q, M * E) of the scores' numerator and (B, Q, M) of its denominator."""
-        query = self.ranking_constant.weight.view(1, 1, -1)
-        if reading is not None:
-            query = query + self.ranking_query(reading.user_BQH)
+        query = self.wanted(reading)
         attention, gate = self._steer(reading)
         left = (attention * gate)[..., None] * query[..., None, :]
         return left.flatten(-2), attention.expand(*query.shape[:2], -1)
 
-    def _fuse(self, table: ItemTable, reading: Reading | None, item_BQ: Tensor) -> Tensor:
-        vectors = F.embedding(item_BQ, table.modality_IME.flatten(1)).unflatten(-1, (MODALITIES, -1))
+    def modality_weights(self, table: ItemTable, reading: Reading | None, item_BQ: Tensor) -> Tensor:
+        """Return how much each modality of an item counts for the user, (B, Q, M): attention times gates."""
         user_attention, gate = self._steer(reading)
         attention = F.embedding(item_BQ, table.attention_IM) * user_attention
-        weight = attention * gate / attention.sum(-1, keepdim=True)
-        return torch.einsum("bqm,bqme->bqe", weight, vectors)
+        return attention * gate / attention.sum(-1, keepdim=True)
 
     def _steer(self, reading: Reading | None) -> tuple[Tensor, Tensor]:
         """Return the user's factor of the attention over modalities, exp(bias), and the gates: (B, Q, M) each."""
