@@ -19,15 +19,12 @@ from numpy.typing import NDArray
 
 from components.config import RecommendationSettings, TrialConfig
 from components.errors import DataError
+from components.privacy import ENCODER, PRIVATE_TASK
 from components.tasks.recommendation.catalogue import Catalogue
 from components.tasks.recommendation.items import MODALITIES, ItemTable
 from components.tasks.recommendation.model import HEAD_UNITS, RecommendationModel
 from components.tasks.recommendation.serving import RecommendationServable
 
-TASK = "recommendation"
-"""The only task whose model can be private."""
-ENCODER = "encoder.safetensors"
-"""The open part's numbers; stands in place of a model's weights."""
 CONTENT, ATTENTION = "items.content", "items.modality_attention"
 
 _KEPT = ("head_", "like_trend.", "like_taste.", "like_context.")
@@ -177,5 +174,5 @@ def _kept(model: RecommendationModel) -> Iterator[tuple[str, torch.nn.Parameter]
 def _settings(folder: Path) -> RecommendationSettings:
     config = TrialConfig.model_validate(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     if not isinstance(config.model, RecommendationSettings):
-        raise DataError(folder, f"is of the task {config.task}; only models of {TASK} can be private")
+        raise DataError(folder, f"is of the task {config.task}; only models of {PRIVATE_TASK} can be private")
     return config.model

@@ -87,7 +87,9 @@ class RecommendationScorer(Scorer):
             total += self._product("mul", liked[:, None].expand_as(counted).contiguous(), counted).sum(0)
         return total
 
-    def next_item_ranks(self, asked: RankQuestions, members: NDArray[np.int64], rows: list[int], cutoff: int) -> Share:
+    def next_item_ranks(
+        self, asked: RankQuestions, members: NDArray[np.int64], rows: list[int], cutoff: int
+    ) -> Share:
         """Return shares [G, R = cutoff + 1] of how many targets have exactly 0, 1, … items above them, and more.
 
         `members` [n, G] holds 1 where a row belongs to a group; `rows` says how many rows each party has.

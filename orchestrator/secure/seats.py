@@ -44,11 +44,13 @@ class Assignment:
     insecure_simulation: bool
     part: Literal["validation", "test"]
     minimum_cohort: int
+    owner: int | None = None
+    """Rank of the party that keeps the model; None where all have it."""
     version: str = ""
     """Name of the model; a dealer knows nothing of it."""
     task: str = ""
     model: str | None = None
-    """Folder of the model."""
+    """Folder of the model, or of its encoder where another party keeps it."""
     data: str | None = None
     """Folder of the party's users, if it has any."""
 
@@ -117,54 +119,35 @@ def _take_part(
     assignment: Assignment, seat: Callable[[], "Seat"], did: Callable[..., None]
 ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """Evaluate this party's users and add them up with the others'."""
-    from components.privacy.evaluation import evaluate
     from components.privacy.seat import join
-    from components.privacy.tallies import tallies_of
     from orchestrator.secure.register import Register
+    from orchestrator.secure.work import work_of
 
-    assert assignment.model is not None
-    request = request_of(assignment)
-    tallies = {}
     register = entry = None
-    if assignment.data is not None:
-        data = Path(assignment.data)
-        register, entry = Register(data), entry_of(assignment, request)
-        register.check(entry)
-        tallies = tallies_of(assignment.task, Path(assignment.model), data, assignment.part)
-        did("has evaluated its own users", users=sum(tally.users for tally in tallies.values()))
+    with work_of(assignment) as work:
+        if assignment.data is not None:
+            register, entry = Register(Path(assignment.data)), entry_of(assignment, work.request)
+            register.check(entry)
+        users = work.alone()
+        if assignment.data is not None:
+            did("has evaluated its own users", users=users)
 
-    def permit() -> None:
-        if register is not None and entry is not None:
-            register.begin(entry)
+        def permit() -> None:
+            if register is not None and entry is not None:
+                register.begin(entry)
 
-    with join(seat()) as session:
-        did("has joined")
+        with join(seat()) as session:
+            did("has joined")
 
-        def reached(what: str) -> None:
-            did(what, traffic=asdict(session.traffic))
+            def reached(what: str) -> None:
+                did(what, traffic=asdict(session.traffic))
 
-        found = evaluate(session, assignment.rank, request, tallies, permit, reached)
-        traffic = asdict(session.traffic)
+            found = work.together(session, permit, reached)
+            traffic = asdict(session.traffic)
     if register is not None and entry is not None:
         register.finish(entry)
     groups = None if found is None else {name: group.to_json() for name, group in found.items()}
     return groups, traffic
-
-
-def request_of(assignment: Assignment) -> "Request":
-    """Return what a party is asked for, by the model that it really has."""
-    from components.privacy.evaluation import Request
-    from orchestrator.secure.model_files import model_digest
-
-    assert assignment.model is not None
-    return Request(
-        task=assignment.task,
-        model=model_digest(Path(assignment.model)),
-        part=assignment.part,
-        parties=assignment.parties,
-        receiver=assignment.receiver,
-        minimum_cohort=assignment.minimum_cohort,
-    )
 
 
 def entry_of(assignment: Assignment, request: "Request") -> "Entry":

@@ -11,7 +11,8 @@ import torch
 
 from components.data.party_folders import split_by_users
 from components.errors import DataError
-from components.privacy.divided_model import ENCODER, Kept, Shape, load_encoder, write_encoder
+from components.privacy import ENCODER
+from components.privacy.divided_model import Kept, Shape, load_encoder, write_encoder
 from components.privacy.encoded_users import encode_users
 from components.privacy.failures import OutOfBounds
 from components.privacy.private_evaluation import known_part, like_tests
