@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from components.privacy.beaver import Operation, product
 from components.privacy.failures import Disagreement, OutOfBounds
 
 if TYPE_CHECKING:
@@ -73,10 +74,9 @@ class Scorer:
 
     def __init__(self, wire: "Wire", zero: Callable[[tuple[int, ...]], torch.Tensor]) -> None:
         """Compute over `wire`; `zero` gives this party's share of zeros of a shape."""
-        from crypten.mpc.primitives import ArithmeticSharedTensor, BinarySharedTensor, beaver
+        from crypten.mpc.primitives import BinarySharedTensor, beaver
 
         self._wire, self._zero, self._beaver = wire, zero, beaver
-        self._arithmetic: Any = ArithmeticSharedTensor
         self._binary: Any = BinarySharedTensor
         self._rank, self._parties = wire.seat.rank, wire.seat.parties
 
@@ -203,9 +203,8 @@ class Scorer:
                 )
         return shares
 
-    def _product(self, operation: str, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        wrap = self._arithmetic.from_shares
-        return getattr(self._beaver, operation)(wrap(left, precision=0), wrap(right, precision=0)).share
+    def _product(self, operation: Operation, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        return product(self._wire, operation, left, right)
 
     def _negative(self, values: torch.Tensor) -> torch.Tensor:
         """Return shares of 1 where the shared value is below 0, else of 0."""
