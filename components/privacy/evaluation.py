@@ -27,7 +27,17 @@ from components.errors import AdaptuneError
 from components.privacy.cohorts import barring, standing
 from components.privacy.noise import Noise, noisy_numbers, noisy_users
 from components.privacy.noisy_metrics import NoisyMetrics, noisy_metrics
-from components.privacy.totals import MEASURES, Implausible, Numbers, Tally, metrics_of, packed, unpacked
+from components.privacy.totals import (
+    MEASURES,
+    PRIVATE_MEASURES,
+    Implausible,
+    Measures,
+    Numbers,
+    Tally,
+    metrics_of,
+    packed,
+    unpacked,
+)
 
 PROTOCOL = 2
 """Version of the steps; parties of different versions refuse each other."""
@@ -35,6 +45,10 @@ PROTOCOL = 2
 
 class CohortTooSmall(AdaptuneError):
     """The sums would stand on too few users to be opened."""
+
+
+AddUp = Callable[[Sequence[tuple[str, str]]], NDArray[np.int64] | None]
+"""Takes groups and measures, and returns their sums, one after the other, at the receiver; None elsewhere."""
 
 
 class Meeting(Protocol):
@@ -70,6 +84,13 @@ class Request:
     minimum_cohort: int
     noise: Noise | None = None
     """How much noise the numbers are given; None for exact ones."""
+    owner: int | None = None
+    """Rank of the party that keeps the model to itself; None where every party has it."""
+
+    @property
+    def measures(self) -> Measures:
+        """What is measured."""
+        return (MEASURES if self.owner is None else PRIVATE_MEASURES)[self.task]
 
     def text(self) -> str:
         """Write the request so that two are equal exactly if they ask for the same."""
@@ -83,7 +104,8 @@ class Request:
                 "receiver": self.receiver,
                 "minimum_cohort": self.minimum_cohort,
                 "noise": None if self.noise is None else asdict(self.noise),
-                "measures": MEASURES[self.task].as_json(),
+                "owner": self.owner,
+                "measures": self.measures.as_json(),
             },
             sort_keys=True,
         )
@@ -91,7 +113,7 @@ class Request:
     @property
     def metric_set(self) -> str:
         """What is measured, in the words of a ledger: the same text for the same sums."""
-        return json.dumps([PROTOCOL, self.part, MEASURES[self.task].as_json()], sort_keys=True)
+        return json.dumps([PROTOCOL, self.part, self.measures.as_json()], sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -132,14 +154,16 @@ def evaluate(
     tallies: Mapping[str, Tally] | None,
     permit: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = lambda text: None,
+    add_up: AddUp | None = None,
 ) -> dict[str, GroupResult] | None:
     """Take all steps with what this party has tallied; return the results, by group, at the receiver.
 
     `tallies` is None where a party has no data, and so nothing that noise would hide. `permit` is called before
-    anything of a user leaves the party, and raises where this party has said no. Raises `CohortTooSmall`,
-    `Implausible`, and whatever the meeting does where parties disagree, are lost or stall.
+    anything of a user leaves the party, and raises where this party has said no. `add_up` computes the sums under MPC
+    where a party cannot tally alone, the model being another one's. Raises `CohortTooSmall`, `Implausible`, and
+    whatever the meeting does where parties disagree, are lost or stall.
     """
-    measures, noise = MEASURES[request.task], request.noise
+    measures, noise = request.measures, request.noise
     held = tallies or {}
     meeting.agree(request.text())
     say("all agree on what is computed")
@@ -161,7 +185,9 @@ def evaluate(
         numbers = packed(measures, {}, chosen)
         if tallies is not None:
             numbers = noisy_numbers(measures, noise, held, kept)
-    sums = meeting.total(numbers) if chosen else None
+    sums = None
+    if chosen:
+        sums = meeting.total(numbers) if add_up is None else add_up(chosen)
     say("sums are opened to the receiver")
     if rank != request.receiver:
         return None
@@ -191,7 +217,7 @@ def _sufficient(
     meeting: Meeting, rank: int, request: Request, tallies: Mapping[str, Tally], groups: Sequence[str]
 ) -> list[tuple[str, str]]:
     """Return the (group, measure) that may be opened; the receiver's own users count for nothing."""
-    measures = MEASURES[request.task]
+    measures = request.measures
     mine = {} if rank == request.receiver else tallies
     numbers = np.stack([standing(measures, mine.get(group)) for group in groups])
     enough = meeting.sufficient(numbers, request.minimum_cohort, barring(measures))

@@ -44,6 +44,9 @@ __all__ = [
 LARGEST = 2**56
 """No count that a party passes to `total` may be larger in size."""
 
+Program = Callable[[Wire, Callable[[tuple[int, ...]], torch.Tensor]], torch.Tensor]
+"""What all parties compute together: from connections and shares of zeros to the shares that are opened."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -276,6 +279,14 @@ class Session:
         Nobody else takes part; on the lines the numbers are masked under the two parties' key.
         """
         return self._wire.exchange(torch.from_numpy(np.array(numbers, dtype=np.int64)), other).numpy()
+
+    @_guarded
+    def compute(self, program: Program) -> NDArray[np.int64] | None:
+        """Run `program` on shares, and open the shares that it returns, [n], to the receiver; None elsewhere.
+
+        `program` takes the connections and what makes shares of zeros of a shape, as `Scorer` does.
+        """
+        return self._open(program(self._wire, self._zero).reshape(-1))
 
     def _open(self, share: torch.Tensor) -> NDArray[np.int64] | None:
         """Open the sum of all shares to the receiver, after all have shown that they are at the same step."""

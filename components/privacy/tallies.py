@@ -6,7 +6,7 @@ data it is tried on; only events and contents come from the party's folder. The 
 hand and without those for training, which take seconds.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,9 +42,7 @@ def _recommendation(model: Path, folder: Path, part: Part) -> dict[str, Tally]:
     from components.tasks.recommendation.serving import load_servable
 
     servable, data = load_servable(model), open_interactions(folder)
-    _check_profiles(servable, data)
-    if list(servable.item_ids) != data.item_ids:
-        raise DataError(data.folder, "its items are not those that the model knows, in the same order")
+    check_fit(data, servable.profile_fields, servable.item_ids)
     examples, users = Examples.of(data, part), len(data.user_ids)
     with torch.inference_mode():
         logits, top = predict(servable.model, data, examples, np.arange(users), FULL_HISTORY)
@@ -61,6 +59,13 @@ def _recommendation(model: Path, folder: Path, part: Part) -> dict[str, Tally]:
     return tallies
 
 
+def check_fit(data: Any, profile_fields: Mapping[str, Sequence[str]], item_ids: Sequence[str]) -> None:
+    """Raise `DataError` unless a party's log has the profile fields and the items of a recommender."""
+    _check_profiles(profile_fields, data)
+    if list(item_ids) != data.item_ids:
+        raise DataError(data.folder, "its items are not those that the model knows, in the same order")
+
+
 def _question_answering(model: Path, folder: Path, part: Part) -> dict[str, Tally]:
     import torch
 
@@ -72,7 +77,7 @@ def _question_answering(model: Path, folder: Path, part: Part) -> dict[str, Tall
     from components.tasks.question_answering.serving import load_servable
 
     servable, data = load_servable(model), open_questions(folder)
-    _check_profiles(servable, data)
+    _check_profiles(servable.profile_fields, data)
     _check_styles(servable, data)
     asked = data.part[data.pair_question] == PARTS[part]
     pair = np.flatnonzero(asked & (data.drift_at[data.pair_user] < 0))
@@ -97,7 +102,7 @@ def _captioning(model: Path, folder: Path, part: Part) -> dict[str, Tally]:
     from components.tasks.captioning.serving import load_servable
 
     servable, data = load_servable(model), open_captions(folder)
-    _check_profiles(servable, data)
+    _check_profiles(servable.profile_fields, data)
     _check_styles(servable, data)
     pair = np.flatnonzero(data.part[data.pair_image] == PARTS[part])
     pair = pair[data.drift_at[data.pair_user[pair]] < 0]
@@ -123,8 +128,8 @@ def _captioning(model: Path, folder: Path, part: Part) -> dict[str, Tally]:
     return {"unseen": Tally(user, scores, counts)}
 
 
-def _check_profiles(servable: Any, data: Any) -> None:
-    if {name: list(values) for name, values in servable.profile_fields.items()} != data.profile_fields:
+def _check_profiles(profile_fields: Mapping[str, Sequence[str]], data: Any) -> None:
+    if {name: list(values) for name, values in profile_fields.items()} != data.profile_fields:
         raise DataError(data.folder, "its profile fields are not those that the model knows")
 
 

@@ -201,6 +201,19 @@ MEASURES: dict[str, Measures] = {
 }
 """By task. BLEU's statistics are added up, so the BLEU that follows is that of the whole corpus."""
 
+PRIVATE_MEASURES: dict[str, Measures] = {
+    "recommendation": Measures(
+        groups=("seen", "unseen"),
+        unit="user",
+        scores=dict.fromkeys(("accuracy", "recall"), _SHARE),
+        counts={"confusion": Count(len(CONFUSION)), "next_item": Count(FIRST_HIT)},
+        parts={},
+        alike={},
+    )
+}
+"""By task, of models that stay with their owner. `next_item` counts users by the rank that the model gives to the
+item they turned to next, among all that they had not met: 1 … 10, or more."""
+
 
 def metrics_of(measures: Measures, opened: Mapping[str, Numbers]) -> dict[str, float]:
     """Divide one group's sums, by measure, into metrics. Raises `Implausible` for sums that cannot be."""
@@ -213,6 +226,8 @@ def metrics_of(measures: Measures, opened: Mapping[str, Numbers]) -> dict[str, f
                 metrics[name] = total / SCALE / count
         elif name == "confusion":
             metrics |= _pooled(*numbers.tolist())
+        elif name == "next_item":
+            metrics |= _next_item(numbers)
         elif measures.counts[name].histogram:
             metrics |= _hit_rates(name, numbers)
         else:
@@ -279,6 +294,18 @@ def _hit_rates(name: str, histogram: Numbers) -> dict[str, float]:
         return {"mrr@10": float((histogram[:CUTOFF] / np.arange(1, CUTOFF + 1)).sum() / users)}
     reached = np.cumsum(histogram[:-1]) / users
     return {f"hit_rate@{k}": float(share) for k, share in zip(BANDS[1:], reached, strict=True)}
+
+
+def _next_item(ranks: Numbers) -> dict[str, float]:
+    """HR@k and NDCG@10 of the one item that each user turned to next, from the ranks that the model gave it."""
+    _must(bool((ranks >= 0).all()), "next_item", "no negative number of users")
+    users = int(ranks.sum())
+    if users == 0:
+        return {}
+    reached = np.cumsum(ranks[:CUTOFF]) / users
+    gain = 1 / np.log2(np.arange(CUTOFF) + 2)
+    rates = {f"next_hit_rate@{k}": float(reached[k - 1]) for k in (1, 5, CUTOFF)}
+    return {**rates, f"next_ndcg@{CUTOFF}": float(ranks[:CUTOFF] @ gain / users)}
 
 
 def _bleu(name: str, statistics: Numbers) -> dict[str, float]:

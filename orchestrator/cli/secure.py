@@ -126,6 +126,9 @@ def split(
 def export(
     version: Annotated[str, typer.Argument(metavar="VERSION", help="A version, such as `recommendation/1`.")],
     out: Annotated[Path, typer.Option("--out", help="New folder for the model's files.")],
+    encoder: Annotated[
+        bool, typer.Option("--encoder", help="Only what parties get of a model that its owner keeps.")
+    ] = False,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -134,7 +137,7 @@ def export(
     from orchestrator.release.registry import Registry
     from orchestrator.secure.model_files import export_model, model_digest
 
-    files = export_model(Registry(Workspace(home).registry).version(version), out)
+    files = export_model(Registry(Workspace(home).registry).version(version), out, encoder)
     document = {
         "version": version,
         "model": model_digest(out),
@@ -144,7 +147,9 @@ def export(
     emit(
         document,
         as_json,
-        lambda console: console.print(f"{out}: {version}, model {document['model']}", markup=False),
+        lambda console: console.print(
+            f"{out}: {version}, {'encoder' if encoder else 'model'} {document['model']}", markup=False
+        ),
     )
 
 

@@ -1,19 +1,18 @@
 """A party's seat where columns of the same users are divided: from opening its folder to the opened sums."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from components.data.column_folders import held
 from components.errors import AdaptuneError
-from orchestrator.secure.register import Entry, Register, now
 
 if TYPE_CHECKING:
     from components.privacy.column_tallies import Logs, Profiles
     from components.privacy.evaluation import Request
-    from components.privacy.seat import Seat
+    from components.privacy.seat import Session
     from orchestrator.secure.seats import Assignment
+    from orchestrator.secure.work import Groups
 
 TASK = "recommendation"
 """The one task whose data can be divided by columns."""
@@ -27,67 +26,44 @@ def check_task(task: str) -> None:
         )
 
 
-def take_column_part(
-    assignment: "Assignment", request: "Request", seat: Callable[[], "Seat"], did: Callable[..., None]
-) -> tuple[dict[str, Any] | None, dict[str, str], dict[str, Any]]:
-    """Bring this party's columns to the evaluation; return results (at the receiver), who holds what, and traffic."""
-    from components.privacy.column_evaluation import evaluate_columns, holders_by_name, metric_set_of
-    from components.privacy.column_tallies import combinations_of
-    from components.privacy.seat import join
+class ColumnWork:
+    """What a party does with its columns."""
 
-    assert assignment.model is not None
-    check_task(assignment.task)
-    if request.noise is not None:
-        raise AdaptuneError("no noise is added to columns: leave out `noise`, or write `divided: users`")
-    combinations = combinations_of(Path(assignment.model))
-    register = entry = own = None
-    if assignment.data is not None:
-        register = Register(Path(assignment.data))
-        entry = _entry(assignment, request, metric_set_of(request))
-        register.check(entry)
-        own = _columns(assignment)
-        did("has read its own columns", users=len(own.tokens))
+    def __init__(self, assignment: "Assignment", request: "Request") -> None:
+        """Check that the model's data can be divided by columns."""
+        from components.privacy.column_evaluation import metric_set_of
+        from components.privacy.column_tallies import combinations_of
 
-    def permit() -> None:
-        if register is not None and entry is not None:
-            register.begin(entry)
+        assert assignment.model is not None
+        check_task(assignment.task)
+        self.request, self.metric_set = request, metric_set_of(request)
+        self.holds: dict[str, str] | None = None
+        self._assignment = assignment
+        self._combinations = combinations_of(Path(assignment.model))
+        self._own: Profiles | Logs | None = None
 
-    with join(seat()) as session:
-        did("has joined")
+    def alone(self) -> int | None:
+        """Read this party's folder; who holds the logs also evaluates the model, for all profiles there can be."""
+        from components.privacy.column_tallies import logs_in, profiles_in
 
-        def reached(what: str) -> None:
-            did(what, traffic=asdict(session.traffic))
+        if self._assignment.data is None:
+            return None
+        assert self._assignment.model is not None
+        data, model = Path(self._assignment.data), Path(self._assignment.model)
+        if held(data) == "profiles":
+            self._own = profiles_in(data, model)
+        else:
+            self._own = logs_in(data, model, self._assignment.part)
+        return len(self._own.tokens)
+
+    def together(
+        self, session: "Session", permit: Callable[[], None], say: Callable[[str], None]
+    ) -> "Groups":
+        """Join users and look their numbers up."""
+        from components.privacy.column_evaluation import evaluate_columns, holders_by_name
 
         found, holders = evaluate_columns(
-            session, assignment.rank, request, own, combinations, permit, reached
+            session, self._assignment.rank, self.request, self._own, self._combinations, permit, say
         )
-        traffic = asdict(session.traffic)
-    if register is not None and entry is not None:
-        register.finish(entry)
-    groups = None if found is None else {name: group.to_json() for name, group in found.items()}
-    return groups, dict(holders_by_name(holders, assignment.parties)), traffic
-
-
-def _columns(assignment: "Assignment") -> "Profiles | Logs":
-    """Read this party's folder; who holds the logs also evaluates the model, for every combination of categories."""
-    from components.privacy.column_tallies import logs_in, profiles_in
-
-    assert assignment.data is not None and assignment.model is not None
-    data, model = Path(assignment.data), Path(assignment.model)
-    if held(data) == "profiles":
-        return profiles_in(data, model)
-    return logs_in(data, model, assignment.part)
-
-
-def _entry(assignment: "Assignment", request: "Request", metric_set: str) -> Entry:
-    from components.data.party_folders import snapshot_digest
-
-    assert assignment.data is not None
-    return Entry(
-        version=assignment.version,
-        model=request.model,
-        snapshot=snapshot_digest(Path(assignment.data)),
-        metric_set=metric_set,
-        request=request.text(),
-        began=now(),
-    )
+        self.holds = dict(holders_by_name(holders, self._assignment.parties))
+        return found

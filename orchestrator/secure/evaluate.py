@@ -1,9 +1,10 @@
 """Evaluating a promoted version over several parties' users, and keeping what came out."""
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from components.errors import AdaptuneError
@@ -14,7 +15,7 @@ from orchestrator.secure.column_seats import check_task
 from orchestrator.secure.column_statement import column_roles, column_statement
 from orchestrator.secure.disclosure import noise_of
 from orchestrator.secure.kept import asked_of
-from orchestrator.secure.model_files import model_digest
+from orchestrator.secure.model_files import check_divisible, model_digest
 from orchestrator.secure.register import now
 from orchestrator.secure.seats import Assignment, Outcome, Say
 from orchestrator.secure.statement import roles, statement
@@ -48,8 +49,11 @@ def find_model(reference: str, registry: Registry) -> Evaluated:
     return Evaluated(folder.name, task, folder)
 
 
-def assign(model: Evaluated, parties: PartyFile) -> list[Assignment]:
-    """Return what each seat has to do: the parties by rank, and the dealer."""
+def assign(model: Evaluated, parties: PartyFile, encoder: Path | None = None) -> list[Assignment]:
+    """Return what each seat has to do: the parties by rank, and the dealer.
+
+    `encoder` is the folder that parties are given who may not have the whole model.
+    """
     if model.task not in TASKS:
         raise AdaptuneError(f"{model.name}: there is no task {model.task!r}")
     if parties.divided == "columns":
@@ -62,7 +66,7 @@ def assign(model: Evaluated, parties: PartyFile) -> list[Assignment]:
             rank=rank,
             version=model.name,
             task=model.task,
-            model=str(model.folder),
+            model=str(model.folder if encoder is None or name == parties.owner else encoder),
             data=None if party.data is None else str(party.data),
             privacy_budget=party.privacy_budget,
         )
@@ -85,6 +89,7 @@ def dealer_of(parties: PartyFile) -> Assignment:
         minimum_cohort=parties.minimum_cohort,
         divided=parties.divided,
         noise=None if parties.noise is None else parties.noise.model_dump(),
+        owner=parties.owner_rank,
     )
 
 
@@ -95,26 +100,46 @@ def evaluate_version(
 
     Raises AdaptuneError with the named cause where the evaluation is refused or breaks off.
     """
-    seats = assign(model, parties)
     if parties.run == "remote":
         raise AdaptuneError(
             "with `run: remote` each party starts its own seat on its own host: see `adaptune party --help`"
         )
+    with _encoder_for(model, parties) as encoder:
+        outcomes = _run(assign(model, parties, encoder), parties, workspace, say, address)
+    return keep(result_of(model, parties, outcomes), workspace)
+
+
+@contextmanager
+def _encoder_for(model: Evaluated, parties: PartyFile) -> Iterator[Path | None]:
+    """Write the encoder of a model that its owner keeps, for all other parties; None where all have the model."""
+    if parties.model == "public":
+        yield None
+        return
+    from components.privacy.divided_model import write_encoder
+
+    check_divisible(model.task)
+    with TemporaryDirectory() as folder:
+        write_encoder(model.folder, Path(folder))
+        yield Path(folder)
+
+
+def _run(
+    seats: Sequence[Assignment], parties: PartyFile, workspace: Workspace, say: Say, address: str | None
+) -> list[Outcome]:
+    """Run all seats where the party file says; return their outcomes."""
     if parties.run == "local":
         from orchestrator.secure.local import run_local
 
-        outcomes = run_local(seats, say)
-    else:
-        import ray
+        return run_local(seats, say)
+    import ray
 
-        from orchestrator.running.cluster import ray_cluster
-        from orchestrator.secure.on_ray import run_on_ray
+    from orchestrator.running.cluster import ray_cluster
+    from orchestrator.secure.on_ray import run_on_ray
 
-        places = {**parties.parties, DEALER: parties.dealer}
-        pins = {name: {"node": place.node, "resource": place.resource} for name, place in places.items()}
-        with nullcontext() if ray.is_initialized() else ray_cluster(address, workspace.home, False):
-            outcomes = run_on_ray(seats, pins, say)
-    return keep(result_of(model, parties, outcomes), workspace)
+    places = {**parties.parties, DEALER: parties.dealer}
+    pins = {name: {"node": place.node, "resource": place.resource} for name, place in places.items()}
+    with nullcontext() if ray.is_initialized() else ray_cluster(address, workspace.home, False):
+        return run_on_ray(seats, pins, say)
 
 
 def result_of(model: Evaluated, parties: PartyFile, outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -137,6 +162,7 @@ def result_of(model: Evaluated, parties: PartyFile, outcomes: Sequence[Outcome])
         "insecure_simulation": parties.insecure_simulation,
         "parties": list(parties.names),
         "receiver": parties.receiver,
+        "owner": parties.owner,
         "minimum_cohort": parties.minimum_cohort,
         "noise": noise_of(parties, model.task),
         "groups": groups,

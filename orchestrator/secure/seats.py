@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from components.data.column_folders import check_folder
 from components.errors import AdaptuneError
-from orchestrator.secure.column_seats import take_column_part
 
 if TYPE_CHECKING:
-    from components.privacy.evaluation import Request
     from components.privacy.seat import Seat
     from orchestrator.secure.register import Entry
+    from orchestrator.secure.work import Work
 
 Say = Callable[[dict[str, Any]], None]
 """Takes events such as `{"seat": "north", "did": "has joined"}`."""
@@ -46,11 +45,13 @@ class Assignment:
     insecure_simulation: bool
     part: Literal["validation", "test"]
     minimum_cohort: int
+    owner: int | None = None
+    """Rank of the party that keeps the model; None where all have it."""
     version: str = ""
     """Name of the model; a dealer knows nothing of it."""
     task: str = ""
     model: str | None = None
-    """Folder of the model."""
+    """Folder of the model, or of its encoder where another party keeps it."""
     data: str | None = None
     """Folder of the party's users, if it has any."""
     divided: Literal["users", "columns"] = "users"
@@ -119,75 +120,48 @@ def take_seat(assignment: Assignment, ready: Ready, say: Say = lambda event: Non
         check_folder(Path(assignment.data), assignment.divided)
     if assignment.role == "dealer":
         traffic = asdict(deal(seat()))
-    elif assignment.divided == "columns":
-        groups, holds, traffic = take_column_part(assignment, request_of(assignment), seat, did)
     else:
-        groups, traffic = _take_part(assignment, seat, did)
+        groups, holds, traffic = _take_part(assignment, seat, did)
     did("is done", traffic=traffic)
     return Outcome(assignment.name, assignment.role, traffic, time.perf_counter() - started, groups, holds)
 
 
 def _take_part(
     assignment: Assignment, seat: Callable[[], "Seat"], did: Callable[..., None]
-) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """Evaluate this party's users and add them up with the others'."""
-    from components.privacy.evaluation import evaluate
-    from components.privacy.noise import load_opendp
+) -> tuple[dict[str, Any] | None, dict[str, str] | None, dict[str, Any]]:
+    """Evaluate with the others; return results (at the receiver), who holds which columns, and traffic."""
     from components.privacy.seat import join
-    from components.privacy.tallies import tallies_of
     from orchestrator.secure.register import Register
+    from orchestrator.secure.work import work_of
 
-    assert assignment.model is not None
-    request = request_of(assignment)
-    tallies = None
     register = entry = None
-    if request.noise is not None:
-        load_opendp()
-    if assignment.data is not None:
-        data = Path(assignment.data)
-        register, entry = Register(data), entry_of(assignment, request)
-        register.check(entry, assignment.privacy_budget)
-        tallies = tallies_of(assignment.task, Path(assignment.model), data, assignment.part)
-        own = {} if request.noise else {"users": sum(tally.users for tally in tallies.values())}
-        did("has evaluated its own users", **own)
+    with work_of(assignment) as work:
+        if assignment.data is not None:
+            register, entry = Register(Path(assignment.data)), entry_of(assignment, work)
+            register.check(entry, assignment.privacy_budget)
+        users = work.alone()
+        if assignment.data is not None:
+            did("has evaluated its own users", **({} if users is None else {"users": users}))
 
-    def permit() -> None:
-        if register is not None and entry is not None:
-            register.begin(entry, assignment.privacy_budget)
+        def permit() -> None:
+            if register is not None and entry is not None:
+                register.begin(entry, assignment.privacy_budget)
 
-    with join(seat()) as session:
-        did("has joined")
+        with join(seat()) as session:
+            did("has joined")
 
-        def reached(what: str) -> None:
-            did(what, traffic=asdict(session.traffic))
+            def reached(what: str) -> None:
+                did(what, traffic=asdict(session.traffic))
 
-        found = evaluate(session, assignment.rank, request, tallies, permit, reached)
-        traffic = asdict(session.traffic)
+            found = work.together(session, permit, reached)
+            traffic = asdict(session.traffic)
     if register is not None and entry is not None:
         register.finish(entry)
     groups = None if found is None else {name: group.to_json() for name, group in found.items()}
-    return groups, traffic
+    return groups, work.holds, traffic
 
 
-def request_of(assignment: Assignment) -> "Request":
-    """Return what a party is asked for, by the model that it really has."""
-    from components.privacy.evaluation import Request
-    from components.privacy.noise import Noise
-    from orchestrator.secure.model_files import model_digest
-
-    assert assignment.model is not None
-    return Request(
-        task=assignment.task,
-        model=model_digest(Path(assignment.model)),
-        part=assignment.part,
-        parties=assignment.parties,
-        receiver=assignment.receiver,
-        minimum_cohort=assignment.minimum_cohort,
-        noise=None if assignment.noise is None else Noise(**assignment.noise),
-    )
-
-
-def entry_of(assignment: Assignment, request: "Request") -> "Entry":
+def entry_of(assignment: Assignment, work: "Work") -> "Entry":
     """Return the line that a party's ledger gets."""
     from components.data.party_folders import snapshot_digest
     from orchestrator.secure.register import Entry, now
@@ -195,12 +169,12 @@ def entry_of(assignment: Assignment, request: "Request") -> "Entry":
     assert assignment.data is not None
     return Entry(
         version=assignment.version,
-        model=request.model,
+        model=work.request.model,
         snapshot=snapshot_digest(Path(assignment.data)),
-        metric_set=request.metric_set,
-        request=request.text(),
+        metric_set=work.metric_set,
+        request=work.request.text(),
         began=now(),
-        epsilon=0.0 if request.noise is None else request.noise.epsilon,
+        epsilon=0.0 if work.request.noise is None else work.request.noise.epsilon,
     )
 
 

@@ -63,8 +63,11 @@ class PartyFile(Settings):
     dealer: PlaceSettings = PlaceSettings()
     """Who hands out correlated randomness: independent of all parties, because with any one of them it could unmask
     the others' numbers."""
-    model: Literal["public"] = "public"
-    """`public`: every party has the model and evaluates its own users with it."""
+    model: Literal["public", "private"] = "public"
+    """`public`: every party has the model and evaluates its own users with it. `private`: its owner keeps the items'
+    vectors and the head, the parties have its encoder, and what it predicts is computed on shares."""
+    owner: str | None = None
+    """`model: private`: the party that has the whole model; it may have users of its own, or none."""
     divided: Literal["users", "columns"] = "users"
     """`users`: each party has users of its own; `columns`: of the same users one party has the profiles and another
     the logs (recommendation only)."""
@@ -92,6 +95,11 @@ class PartyFile(Settings):
     def receiver_rank(self) -> int:
         """Rank of who learns the sums."""
         return self.names.index(self.receiver)
+
+    @property
+    def owner_rank(self) -> int | None:
+        """Rank of who keeps the model; None where everybody has it."""
+        return None if self.owner is None else self.names.index(self.owner)
 
 
 def load_parties(path: Path, reads: Sequence[str] | None = None) -> PartyFile:
@@ -174,6 +182,7 @@ def _check(parties: PartyFile, node: Node, reads: Sequence[str]) -> Iterator[Spe
             ("parties",), "nobody but the receiver has `data`, so there is nothing to keep from it", True
         )
     yield from _check_columns(parties, reads, wrong)
+    yield from _check_owner(parties, wrong)
     seen: dict[Path, str] = {}
     for name, party in parties.parties.items():
         if party.data is None:
@@ -212,3 +221,21 @@ def _check(parties: PartyFile, node: Node, reads: Sequence[str]) -> Iterator[Spe
         yield wrong(
             ("rendezvous",), f"expected `host:port`, such as 10.0.0.1:29500, got {parties.rendezvous!r}"
         )
+
+
+def _check_owner(parties: PartyFile, wrong: Callable[..., SpecError]) -> Iterator[SpecError]:
+    """Check that a private model has an owner, and a public one none."""
+    if parties.model == "public":
+        if parties.owner is not None:
+            yield wrong(("owner",), "`owner` goes with `model: private`; a public model is everybody's", True)
+        return
+    for key, value in (("divided", parties.divided == "columns"), ("noise", parties.noise is not None)):
+        if value:
+            yield wrong((key,), f"`{key}` does not go with `model: private` yet: keep one of them", True)
+    if parties.owner is None:
+        yield wrong(("model",), "`model: private` needs `owner`, the party that keeps the model")
+    elif parties.owner not in parties.parties:
+        hint = suggest(parties.owner, parties.parties)
+        yield wrong(("owner",), f"there is no party named {parties.owner!r}; {hint}")
+    elif not any(name != parties.owner and party.data for name, party in parties.parties.items()):
+        yield wrong(("owner",), "nobody but the owner has `data`, so there is nobody to keep the model from")

@@ -181,15 +181,22 @@ def top_items(
     met: list[NDArray[np.int32]],
 ) -> Indices:
     """Return the best items of the stretches `ranked` for these profiles, [R, 10], without those `met`."""
-    state: State = {}
-    if isinstance(source, Encoded):
-        assert model.core is not None
-        before, users = (
-            torch.from_numpy(field).to(profile_BF.device) for field in (batch.ranked[ranked], ranked)
-        )
-        state = model.core.state_at(source, before, users)
+    state = state_before(model, source, batch.ranked[ranked], ranked)
     item = rank(model, table, state, profile_BF, met, CUTOFF).item_BK.cpu().numpy()
     return np.pad(item, ((0, 0), (0, CUTOFF - item.shape[1])), constant_values=-1)
+
+
+def state_before(
+    model: RecommendationModel, source: Encoded | State, before: Indices, place: Indices
+) -> State:
+    """Return the states after `before` events of the encoded histories at these places; empty without histories."""
+    if not isinstance(source, Encoded):
+        return {}
+    assert model.core is not None
+    device = source.hidden_BTLH.device
+    return model.core.state_at(
+        source, torch.from_numpy(before).to(device), torch.from_numpy(place).to(device)
+    )
 
 
 def met_before(data: Interactions, examples: Examples, users: Indices) -> list[NDArray[np.int32]]:
