@@ -134,7 +134,8 @@ def _evaluation(
 def judge_over_parties(gate: Gate, evaluation: Mapping[str, Any] | None, group: str) -> list[Verdict]:
     """Hold a gate's bounds against an evaluation over parties: the metric over their users of `group`."""
     found = {} if evaluation is None else evaluation["groups"].get(group, {})
-    value, margin = ((found.get(key) or {}).get(gate.metric) for key in ("metrics", "margins"))
+    value, margins = found.get("metrics", {}).get(gate.metric), found.get("margins")
+    all_noise = margins is not None and gate.metric not in margins
     why = ""
     if evaluation is None:
         why = " (not evaluated, because another gate refused)"
@@ -142,16 +143,17 @@ def judge_over_parties(gate: Gate, evaluation: Mapping[str, Any] | None, group: 
         why = f" (withheld, or nobody has it: see {evaluation['kept']})"
     elif evaluation["insecure_simulation"]:
         why = " (NOT SECURE: `insecure_simulation`)"
-    elif margin is not None:
-        why = f" (19 times of 20, noise moves it by {margin:.4f} at most)"
+    elif all_noise:
+        why = " (may be all noise)"
+    elif margins is not None:
+        why = f" (19 times of 20, noise moves it by {margins[gate.metric]:.4f} at most)"
     bounds = (
         (gate.min, f"at least {gate.min}", lambda found, bound: found >= bound),
         (gate.max, f"at most {gate.max}", lambda found, bound: found <= bound),
     )
+    known = value is not None and not all_noise
     return [
-        Verdict(
-            f"{gate.metric} over the parties {text}{why}", value, value is not None and holds(value, bound)
-        )
+        Verdict(f"{gate.metric} over the parties {text}{why}", value, known and holds(value, bound))
         for bound, text, holds in bounds
         if bound is not None
     ]
