@@ -70,11 +70,16 @@ def cohort(parties: PartyFile, withheld: list[str]) -> str:
             f"Groups in which the parties other than {receiver} announced fewer than {least} users, noise included, "
             f"were left out. Single measures were not: noise hides who stands behind them. {none}"
         )
+    cells = (
+        "How many users' next items have a certain rank is not: a rank may hold one user."
+        if parties.owner
+        else "Measures by style, and histograms, are withheld as well where they would tell the sums of fewer users, "
+        "through a difference or in a cell."
+    )
     return (
         f"{least} users of the parties other than {receiver}, for each group, checked by every party, and for each "
-        "measure, compared on shares, so that nobody learns how many stand behind one that is withheld. Measures by "
-        "style, and histograms, are withheld as well where they would tell the sums of fewer users, through a "
-        "difference or in a cell. What is not kept back: a mean of yes and no tells how many said yes, and these may "
+        f"measure, compared on shares, so that nobody learns how many stand behind one that is withheld. {cells} "
+        "What is not kept back: a mean of yes and no tells how many said yes, and these may "
         f"be few; numbers of scores tell how many users a score is not defined for. {none}"
     )
 

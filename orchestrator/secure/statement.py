@@ -137,13 +137,15 @@ def _model_of(party: str, parties: PartyFile) -> str:
 def roles(parties: PartyFile) -> list[dict[str, str]]:
     """Say who holds what, computes what and learns what: a row a role."""
     sizes = "how many users the others have in each group" + (", with noise" if parties.noise else "")
+    sizes += ", and how many examples" if parties.owner else ""
     rows = []
     for name, party in parties.parties.items():
         receives = name == parties.receiver
+        places = (("party", party.data), ("model owner", name == parties.owner), ("receiver", receives))
         rows.append(
             {
                 "who": name,
-                "role": ("party, receiver" if receives else "party") if party.data else "receiver",
+                "role": ", ".join(place for place, taken in places if taken) or "party without users",
                 "holds": ", ".join(["its users' events"] * bool(party.data) + [_model_of(name, parties)]),
                 "computes": "its share of scores and sums" if parties.owner else _COMPUTES,
                 "learns": f"{sizes}; the opened sums" if receives else sizes,
