@@ -3,24 +3,22 @@
 A kind of cases makes inputs of all parties from a generator, takes one party's part of the protocol, and computes the
 outcome in the clear, by other code than the protocol's own. To add a kind, write these three and put it into `KINDS`.
 
-N examples, D dimensions, H hidden units, U users, K items.
+N examples, D dimensions, H hidden units, U users, K items, C choices, M numbers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.privacy.evaluation import CohortTooSmall, Request, evaluate
+from benchmarks.tallied_cases import holders, make_tallied, plain_tallied, secure_tallied
 from components.privacy.scoring import DotHead, Head, MlpHead
 from components.privacy.seat import Session
-from components.privacy.totals import CONFUSION, FIRST_HIT, MEASURES, Tally
 
 MARGIN = 1e-3
 """How far scores of ordinary cases are from a tie: more than what rounding entries to 2**-17 makes of a score."""
-COHORT = 3
 
 Generator = np.random.Generator
 Floats = NDArray[np.float64]
@@ -40,103 +38,6 @@ class Kind:
     near: Callable[[Generator, int, int, float], Any] | None = None
     """Draws inputs of so many examples that lie nearer to a tie than a margin, each of which the first number of the
     plain outcome counts; whatever the secure outcome counts less has been decided otherwise."""
-
-
-def holders(generator: Generator, parties: int, rows: int) -> NDArray[np.int64]:
-    """Give each of `rows` to a party; any but one may get none."""
-    some = generator.choice(parties, generator.integers(1, parties, endpoint=True), replace=False)
-    return generator.choice(some, rows)
-
-
-@dataclass(frozen=True)
-class Tallied:
-    """What parties have evaluated with an open model."""
-
-    request: Request
-    tallies: tuple[Mapping[str, Tally], ...]
-    """By rank, by group."""
-
-
-def make_tallied(generator: Generator, parties: int) -> Tallied:
-    """Draw possible scores and counts of one of the tasks."""
-    task = str(generator.choice(list(MEASURES)))
-    request = Request(
-        task, f"{generator.integers(2**62)}", "test", tuple(f"party {n}" for n in range(parties)), 0, COHORT
-    )
-    has = np.isin(np.arange(parties), holders(generator, parties, parties))
-    return Tallied(
-        request,
-        tuple(
-            {
-                group: _tally(generator, task, int(generator.integers(1, 30)))
-                for group in MEASURES[task].groups
-                if has[rank] and generator.random() < 0.8
-            }
-            for rank in range(parties)
-        ),
-    )
-
-
-def _tally(generator: Generator, task: str, users: int) -> Tally:
-    measures = MEASURES[task]
-    per_user = 1 if measures.unit == "user" else int(generator.integers(1, 4))
-    user = np.repeat(np.arange(users), per_user)
-    scores = {}
-    for name, (lowest, highest) in measures.scores.items():
-        drawn = generator.uniform(lowest, highest, len(user))
-        drawn[generator.random(len(user)) < generator.choice([0.0, 0.3, 0.95])] = np.nan
-        scores[name] = drawn
-    counts = {name: _count(generator, name, len(user)) for name in measures.counts}
-    if "first_hit" in counts:
-        counts["first_hit"][np.isnan(scores["hr@10"])] = 0
-    return Tally(user, scores, counts)
-
-
-def _count(generator: Generator, name: str, rows: int) -> NDArray[np.int64]:
-    if name == "first_hit":
-        return np.eye(FIRST_HIT, dtype=np.int64)[generator.integers(0, FIRST_HIT, rows)]
-    if name == "confusion":
-        both = generator.integers(0, 9, (rows, len(CONFUSION)))  # hits, false alarms, misses, the rest
-        return np.stack([both[:, 0], both[:, :2].sum(1), both[:, [0, 2]].sum(1), both.sum(1)], axis=1)
-    lengths, possible = generator.integers(5, 20, (rows, 2)), generator.integers(0, 20, (rows, 4))
-    counted = np.concatenate([lengths, generator.integers(0, possible, endpoint=True), possible], axis=1)
-    return np.where(generator.random((rows, 1)) < 0.3, 0, counted)
-
-
-def secure_tallied(session: Session, rank: int, inputs: Tallied) -> Any:
-    """Take all steps of an evaluation."""
-    try:
-        found = evaluate(session, rank, inputs.request, inputs.tallies[rank])
-    except CohortTooSmall:
-        return "refused"
-    return found and {group: result.to_json()["opened"] for group, result in found.items()}
-
-
-def plain_tallied(inputs: Tallied) -> Any:
-    """Add up what the parties have, except what too few users of the others stand on."""
-    measures = MEASURES[inputs.request.task]
-    opened: dict[str, dict[str, list[int]]] = {}
-    for group in measures.groups:
-        held = [tallies.get(group) for tallies in inputs.tallies]
-        if sum(len(set(tally.user)) for tally in held[1:] if tally) < COHORT:
-            continue
-        opened[group] = {}
-        for name in measures.names:
-            parts = [(tally.user, _rows(tally, name)) for tally in held if tally]
-            others = [(tally.user, _rows(tally, name)) for tally in held[1:] if tally]
-            if sum(len(set(user[rows.any(axis=1)])) for user, rows in others) >= COHORT:
-                opened[group][name] = np.concatenate([rows for _, rows in parts]).sum(axis=0).tolist()
-    return opened or "refused"
-
-
-def _rows(tally: Tally, name: str) -> NDArray[np.int64]:
-    if name in tally.counts:
-        return tally.counts[name]
-    score = tally.scores[name]
-    known = ~np.isnan(score)
-    return np.stack(
-        [np.rint(np.where(known, score, 0) * 1e6).astype(np.int64), known.astype(np.int64)], axis=1
-    )
 
 
 @dataclass(frozen=True)
@@ -318,15 +219,87 @@ def plain_ranked(inputs: Ranked) -> list[int]:
     return np.bincount(np.minimum(above.sum(axis=1), inputs.cutoff), minlength=inputs.cutoff + 1).tolist()
 
 
+@dataclass(frozen=True)
+class LookedUp:
+    """One party's secret choice for each user, and another's numbers for each choice."""
+
+    choice: NDArray[np.int64]
+    """[U]"""
+    table: NDArray[np.int64]
+    """[U, C, M]"""
+    chooser: int
+    keeper: int
+
+
+def make_looked_up(generator: Generator, parties: int) -> LookedUp:
+    """Draw up to 40 users, 9 choices and 9 numbers."""
+    users, choices, numbers = generator.integers((0, 1, 1), (41, 10, 10))
+    chooser, keeper = generator.choice(parties, 2, replace=False)
+    largest = 10 ** int(generator.integers(1, 12))
+    table = generator.integers(-largest, largest, (users, choices, numbers))
+    return LookedUp(generator.integers(0, choices, users), table, int(chooser), int(keeper))
+
+
+def secure_looked_up(session: Session, rank: int, inputs: LookedUp) -> list[int] | None:
+    """Add up the chosen numbers."""
+    found = session.look_up(
+        inputs.choice if rank == inputs.chooser else None, inputs.table if rank == inputs.keeper else None
+    )
+    return None if found is None else found.tolist()
+
+
+def plain_looked_up(inputs: LookedUp) -> list[int]:
+    """Add them up in the clear."""
+    return inputs.table[np.arange(len(inputs.choice)), inputs.choice].sum(axis=0).tolist()
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Examples of which each party has some columns, scored by an open linear head."""
+
+    scored: Scored
+    """The examples; its owner has the labels."""
+    holder: NDArray[np.int64]
+    """[D] rank of who has the column."""
+
+
+def in_columns(make: Callable[..., Scored]) -> Callable[..., Columns]:
+    """Divide by columns what `make` draws."""
+
+    def divided(generator: Generator, parties: int, *more: Any) -> Columns:
+        scored = make(generator, parties, *more)
+        return Columns(scored, holders(generator, parties, scored.vectors.shape[1]))
+
+    return divided
+
+
+def secure_columns(session: Session, rank: int, inputs: Columns) -> list[int] | None:
+    """Add up the parties' terms, and compare."""
+    scored, own, head = inputs.scored, inputs.holder == rank, inputs.scored.head
+    assert isinstance(head, DotHead)
+    first = rank == inputs.holder[0]
+    counts = session.score_columns(
+        scored.vectors[:, own] if own.any() else None,
+        head.weights[own] if own.any() else None,
+        scored.labels if rank == scored.owner else None,
+        head.bias if first else 0.0,
+    )
+    if counts is None:
+        return None
+    return [counts.true_positive, counts.predicted_positive, counts.actual_positive, counts.examples]
+
+
+def plain_columns(inputs: Columns) -> list[int]:
+    """Classify whole examples in the clear."""
+    return plain_scored(inputs.scored)
+
+
+_make_dot, _near_dot = make_scored(draw_dot_head), near_scored(draw_dot_head)
 KINDS = (
     Kind("open model, sums", make_tallied, secure_tallied, plain_tallied),
-    Kind(
-        "private dot product",
-        make_scored(draw_dot_head),
-        secure_scored,
-        plain_scored,
-        near_scored(draw_dot_head),
-    ),
+    Kind("private dot product", _make_dot, secure_scored, plain_scored, _near_dot),
     Kind("private MLP", make_scored(draw_mlp_head), secure_scored, plain_scored, near_scored(draw_mlp_head)),
     Kind("private ranking", make_ranked, secure_ranked, plain_ranked, near_ranked),
+    Kind("columns, looked up", make_looked_up, secure_looked_up, plain_looked_up),
+    Kind("columns, summed", in_columns(_make_dot), secure_columns, plain_columns, in_columns(_near_dot)),
 )
