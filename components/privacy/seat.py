@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from components.privacy.dealing import Dealt, serve_requests
+from components.privacy.dealing import confirm_presence, dismiss_dealer, serve_requests
 from components.privacy.failures import (
     Disagreement,
+    NotWhoTheySay,
     OutOfBounds,
     PartyLost,
     ProtocolError,
@@ -30,13 +31,14 @@ from components.privacy.failures import (
     Withdrawn,
 )
 from components.privacy.hardening import harden, leave_insecure
+from components.privacy.identity import Identity
 from components.privacy.scoring import Confusion, Head, Scorer
 from components.privacy.watching import seat_name
 from components.privacy.wire import PROTOCOL, Traffic, Wire, communicate_through
 
 __all__ = [
-    "PROTOCOL", "Confusion", "Disagreement", "OutOfBounds", "PartyLost", "ProtocolError", "Seat", "SeatTaken",
-    "Session", "Stalled", "Traffic", "Withdrawn", "deal", "join",
+    "PROTOCOL", "Confusion", "Disagreement", "Identity", "NotWhoTheySay", "OutOfBounds", "PartyLost",
+    "ProtocolError", "Seat", "SeatTaken", "Session", "Stalled", "Traffic", "Withdrawn", "deal", "join",
 ]  # fmt: skip
 
 LARGEST = 2**56
@@ -62,6 +64,8 @@ class Seat:
     """Seconds without progress after which everything ends."""
     insecure_simulation: bool = False
     """Run CrypTen as it comes, with triples that rank 0 knows and guessable generators. Never for real data."""
+    identity: Identity | None = None
+    """What this seat proves itself with, where the others demand it."""
 
     def __post_init__(self) -> None:
         """Refuse seats that cannot exist."""
@@ -85,12 +89,7 @@ def _guarded(
     @wraps(operation)
     def guarded(self: "Session", *args: P.args, **kwargs: P.kwargs) -> R:
         self._check()
-        try:
-            return operation(self, *args, **kwargs)
-        except ProtocolError:
-            raise
-        except RuntimeError as error:  # what gloo raises when a connection ends or an exchange times out
-            raise self._wire.watch.diagnose(error) from error
+        return operation(self, *args, **kwargs)
 
     return guarded
 
@@ -192,8 +191,9 @@ class Session:
         return steps
 
     def _open(self, share: torch.Tensor) -> NDArray[np.int64] | None:
-        """Open the sum of all shares to the receiver, after all have shown that they are at the same step."""
+        """Open the sum of all shares to the receiver, after all have shown that they are there, at the same step."""
         self._opened += 1
+        confirm_presence(self._wire)
         self._compare(
             np.array([self._opened, len(share)], dtype=np.int64),
             "the number or length of what is to be opened",
@@ -213,6 +213,12 @@ class Session:
                     rank,
                 )
 
+    def _finish(self) -> None:
+        """Leave together with the others: nobody goes while another one still needs it."""
+        self._check()
+        self._compare(np.zeros(1, dtype=np.int64), "having finished")
+        dismiss_dealer(self._wire)
+
     def _check(self) -> None:
         if self._wire.watch.cause is not None:
             raise self._wire.watch.cause
@@ -228,29 +234,11 @@ def join(seat: Seat) -> Iterator[Session]:
     if seat.rank == seat.parties:
         raise ProtocolError(f"Rank {seat.rank} is the dealer's, who calls `deal`.")
     wire = Wire(seat)
-    provider = _prepare(wire)
-    failed = True
-    try:
+    with _seated(wire):
+        _prepare(wire)
         session = Session(wire)
         yield session
-        session._check()
-        session._compare(np.zeros(1, dtype=np.int64), "having finished")
-        if provider is not None:
-            provider.stop()
-        failed = False
-    except ProtocolError as failure:
-        wire.watch.report(failure)
-        raise
-    except (
-        BaseException
-    ):  # any other reason to leave, an interrupt included, concerns the others only as a fact
-        name = seat_name(seat.rank, seat.parties).capitalize()
-        wire.watch.report(
-            Withdrawn(f"{name} left because of an error of its own; see its messages.", seat.rank)
-        )
-        raise
-    finally:
-        wire.close(failed)
+        session._finish()
 
 
 def deal(seat: Seat) -> Traffic:
@@ -258,24 +246,33 @@ def deal(seat: Seat) -> Traffic:
     if seat.rank != seat.parties:
         raise ProtocolError(f"The dealer's rank is {seat.parties}, the number of parties, not {seat.rank}.")
     wire = Wire(seat)
+    with _seated(wire):
+        serve_requests(wire)
+    return wire.traffic
+
+
+@contextmanager
+def _seated(wire: Wire) -> Iterator[None]:
+    """Leave the seat in the end, and tell the others why where it is before the end."""
     failed = True
     try:
-        if not seat.insecure_simulation:
-            serve_requests(wire)
+        yield
         failed = False
     except ProtocolError as failure:
         wire.watch.report(failure)
         raise
-    except RuntimeError as error:  # what gloo raises when a connection ends or an exchange times out
-        raise wire.watch.diagnose(error) from error
+    except (
+        BaseException
+    ):  # any other reason to leave, an interrupt included, concerns the others only as a fact
+        name = seat_name(wire.seat.rank, wire.seat.parties).capitalize()
+        wire.watch.report(
+            Withdrawn(f"{name} left because of an error of its own; see its messages.", wire.seat.rank)
+        )
+        raise
     finally:
         wire.close(failed)
-    return wire.traffic
 
 
-def _prepare(wire: Wire) -> Dealt | None:
+def _prepare(wire: Wire) -> None:
     communicate_through(wire)
-    if wire.seat.insecure_simulation:
-        leave_insecure(wire)
-        return None
-    return harden(wire)
+    (leave_insecure if wire.seat.insecure_simulation else harden)(wire)

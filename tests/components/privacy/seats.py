@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,13 @@ def start(
 
 def run(programs: list[str], timeout: float = 60, **options: Any) -> list[dict[str, Any]]:
     """Run one process a program to its end and return what each said; see `start`."""
-    return [seat.end(timeout=2 * timeout + 30) for seat in start(programs, timeout, **options)]
+    return ended(start(programs, timeout, **options), 2 * timeout + 30)
+
+
+def ended(seats: list[Running], timeout: float) -> list[dict[str, Any]]:
+    """Wait for all at once: one that has much to say must not wait for its reader while the others wait for it."""
+    with ThreadPoolExecutor(len(seats)) as pool:
+        return list(pool.map(lambda seat: seat.end(timeout), seats))
 
 
 def _indented(text: str) -> str:
