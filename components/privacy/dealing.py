@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 STOP, PRODUCT, MATRIX_PRODUCT, AND, BIT, PRESENCE = range(6)
 
+THERE = torch.ones(1, dtype=torch.int64)
+"""What the dealer answers when it is asked whether it is there."""
+
 _DIMENSIONS = 4
 _HEADER = 1 + 2 * (1 + _DIMENSIONS)
 _LARGEST = 1 << 27
@@ -35,7 +38,7 @@ def serve_requests(wire: "Wire") -> None:
         if request[0] == STOP:
             return
         if request[0] == PRESENCE:
-            wire.send(torch.ones(1, dtype=torch.int64), 0)
+            wire.send(THERE, 0)
             continue
         wire.send(_first_share(request[0], _size(request[1:6]), _size(request[6:11]), streams), 0)
 
@@ -44,7 +47,7 @@ def confirm_presence(wire: "Wire") -> None:
     """At party 0, return when the dealer has answered; raises the named cause where it does not."""
     if wire.seat.rank == 0:
         wire.send(torch.tensor([PRESENCE] + [0] * (_HEADER - 1)), wire.seat.parties)
-        wire.receive(torch.empty(1, dtype=torch.int64), wire.seat.parties)
+        wire.receive(torch.empty_like(THERE), wire.seat.parties)
 
 
 def dismiss_dealer(wire: "Wire") -> None:

@@ -197,7 +197,23 @@ def _connect(seat: "Seat", host: str, port: int, master: bool = False) -> dist.T
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family)
         options["master_listen_fd"] = listener.detach()
+    else:
+        _await_listener(host, port, time.monotonic() + seat.timeout)
     return dist.TCPStore(host, port, None, **options)
+
+
+def _await_listener(host: str, port: int, deadline: float) -> None:
+    """Return once somebody listens: torch would print a page for each attempt that fails."""
+    while True:
+        try:
+            socket.create_connection((host, port), max(0.1, deadline - time.monotonic())).close()
+            return
+        except socket.gaierror:
+            raise
+        except OSError:
+            if time.monotonic() > deadline:
+                raise TimeoutError from None
+        time.sleep(5 * _POLL)
 
 
 def _address(rendezvous: str) -> tuple[str, int]:
