@@ -226,12 +226,10 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def errors_in(path: Path) -> str:
-    """Return the last line that a seat printed as an error, gloo's warnings apart; empty where there is none."""
+    """Return the last line where a seat has printed a traceback; empty where it has not. torch's warnings are none."""
     lines = path.read_text().splitlines() if path.exists() else []
-    wrong = [
-        line for line in lines if any(word in line for word in ("Traceback", "Error", "terminate called"))
-    ]
-    return wrong[-1] if wrong else ""
+    traces = ("Traceback", "terminate called", "Exception ignored", "Fatal")
+    return lines[-1] if any(line.lstrip().startswith(traces) for line in lines) else ""
 
 
 def free_address() -> str:

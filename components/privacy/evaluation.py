@@ -1,6 +1,7 @@
 """The steps of an evaluation over several parties' users, as each party takes them.
 
-1. All agree on what is computed: the same model, part, measures, parties, receiver and minimum cohort.
+1. All agree on what is computed: the same model, part, measures, parties, receiver and minimum cohort. Each shows a
+   seal of its data, which tells nothing but whether the data are those of an earlier evaluation.
 2. Each announces how many users it has in each group. Every party itself drops a group in which the parties other
    than the receiver have fewer users together than the minimum cohort, and refuses when none is left.
 3. The sum over parties of users that each measure stands on is opened to the receiver, who announces which measures
@@ -24,6 +25,7 @@ from components.privacy.totals import MEASURES, Implausible, Numbers, Tally, met
 
 PROTOCOL = 1
 """Version of the steps; parties of different versions refuse each other."""
+SEAL_BYTES = 32
 
 
 class CohortTooSmall(AdaptuneError):
@@ -105,23 +107,27 @@ def evaluate(
     rank: int,
     request: Request,
     tallies: Mapping[str, Tally],
-    permit: Callable[[], None] = lambda: None,
+    permit: Callable[[Mapping[str, str]], None] = lambda seals: None,
     say: Callable[[str], None] = lambda text: None,
+    seal: bytes = bytes(SEAL_BYTES),
 ) -> dict[str, GroupResult] | None:
     """Take all steps with what this party has tallied; return the results, by group, at the receiver.
 
-    `permit` is called before anything secret is added up, and raises where this party has said no. Raises
-    `CohortTooSmall`, `Implausible`, and whatever the meeting does where parties disagree, are lost or stall.
+    `permit` is called with everybody's seal by name before anything secret is added up, and raises where this party
+    says no; `seal` is this party's own. Raises `CohortTooSmall`, `Implausible`, and whatever the meeting does where
+    parties disagree, are lost or stall.
     """
     measures = MEASURES[request.task]
     meeting.agree(request.text())
+    shown = meeting.announce(np.frombuffer(seal, np.int64))
+    seals = {name: row.tobytes().hex() for name, row in zip(request.parties, shown, strict=True)}
     say("all agree on what is computed")
     own = np.array(
         [tally.users if (tally := tallies.get(group)) else 0 for group in measures.groups], np.int64
     )
     sizes = meeting.announce(own)
     kept = _large_enough(sizes, measures.groups, request)
-    permit()
+    permit(seals)
 
     asked = [(group, name) for group in kept for name in measures.names]
     users = np.array([measures.users(name, tallies.get(group)) for group, name in asked], np.int64)

@@ -1,13 +1,20 @@
 """A party's own ledger of what was evaluated on its data: a JSON file in its folder that only it writes.
 
-Sums over the same users from two evaluations can be subtracted, so a (version, data snapshot, metric set) is
-evaluated once. An evaluation that broke off may be repeated, but only as it was: the same parties, the same receiver.
+Sums over different sets of users can be subtracted, so a (version, data snapshot, metric set) is evaluated once, and
+afterwards only repeated exactly as it was: the same parties, receiver and cohort, and the same data at all of them.
+That opens the same exact sums to the same receiver again, of which it learns nothing new; whether the first time broke
+off or not does not matter. Numbers with noise would not be the same again, so this holds for exact sums only.
+
+No party sees another one's data. Each shows a seal, HMAC-SHA256 of its snapshot under a key that never leaves its
+folder: equal exactly while the data are, and worthless for guessing what they are.
 """
 
 import fcntl
-from collections.abc import Iterator
+import hmac
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -17,6 +24,8 @@ from orchestrator.records.workspace import read_json, write_json
 
 FILE = "evaluations.json"
 LOCK = ".evaluations.lock"
+KEY = ".evaluations.key"
+KEY_BYTES = 32
 
 
 class AlreadyEvaluated(AdaptuneError):
@@ -39,6 +48,8 @@ class Entry:
     began: str
     state: Literal["begun", "finished"] = "begun"
     """`begun` before anything is added up; `finished` after the last sum was opened."""
+    seals: Mapping[str, str] = field(default_factory=dict)
+    """What each party showed of its data, by name."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -66,27 +77,40 @@ class Register:
             ) from error
 
     def check(self, entry: Entry) -> None:
-        """Raise `AlreadyEvaluated` where `entry` may not be evaluated (again)."""
+        """Raise `AlreadyEvaluated` where `entry` may not be evaluated (again); seals count once they are known."""
         for known in self.entries():
             if known.key != entry.key:
                 continue
-            if known.state == "finished":
-                raise AlreadyEvaluated(
-                    f"{self.path}: {entry.version} was evaluated on this data with these metrics on {known.began}; "
-                    "the same sums are opened once, because sums of different sets of parties can be subtracted"
-                )
+            before = (
+                f"{self.path}: {entry.version} was evaluated on this data with these metrics on {known.began}"
+            )
+            why = "Sums over different users can be subtracted, so it may be repeated only as it was"
             if known.request != entry.request:
+                raise AlreadyEvaluated(f"{before}, with other parties, another receiver or cohort. {why}")
+            changed = [name for name, seal in entry.seals.items() if known.seals.get(name) != seal]
+            if changed:
                 raise AlreadyEvaluated(
-                    f"{self.path}: an evaluation of {entry.version} on this data broke off on {known.began}; it may "
-                    "be repeated only as it was, with the same parties, receiver and cohort"
+                    f"{before}; the data of {', '.join(changed)} have changed since. {why}"
                 )
 
-    def begin(self, entry: Entry) -> None:
-        """Enter an evaluation before anything is opened; raises what `check` does."""
+    def begin(self, entry: Entry) -> Entry:
+        """Enter an evaluation before anything is opened, and return it; raises what `check` does."""
         with self._locked():
             self.check(entry)
-            others = [known for known in self.entries() if known.key != entry.key]
-            self._write([*others, entry])
+            self._write([*self.entries(), entry])
+        return entry
+
+    def seal(self, snapshot: str) -> bytes:
+        """Return what this party shows of its data."""
+        path = self.path.parent / KEY
+        with self._locked():
+            if not path.exists():
+                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+                    file.write(os.urandom(KEY_BYTES))
+            key = path.read_bytes()
+        if len(key) != KEY_BYTES:
+            raise DataError(path, "damaged: restore it; without it no earlier evaluation can be repeated")
+        return hmac.digest(key, snapshot.encode(), "sha256")
 
     def finish(self, entry: Entry) -> None:
         """Mark an evaluation that has begun as finished."""

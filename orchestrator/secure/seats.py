@@ -9,8 +9,8 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -117,7 +117,7 @@ def _take_part(
     assignment: Assignment, seat: Callable[[], "Seat"], did: Callable[..., None]
 ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """Evaluate this party's users and add them up with the others'."""
-    from components.privacy.evaluation import evaluate
+    from components.privacy.evaluation import SEAL_BYTES, evaluate
     from components.privacy.seat import join
     from components.privacy.tallies import tallies_of
     from orchestrator.secure.register import Register
@@ -126,16 +126,19 @@ def _take_part(
     request = request_of(assignment)
     tallies = {}
     register = entry = None
+    entered: list[Entry] = []
+    seal = bytes(SEAL_BYTES)
     if assignment.data is not None:
         data = Path(assignment.data)
         register, entry = Register(data), entry_of(assignment, request)
         register.check(entry)
+        seal = register.seal(entry.snapshot)
         tallies = tallies_of(assignment.task, Path(assignment.model), data, assignment.part)
         did("has evaluated its own users", users=sum(tally.users for tally in tallies.values()))
 
-    def permit() -> None:
+    def permit(seals: Mapping[str, str]) -> None:
         if register is not None and entry is not None:
-            register.begin(entry)
+            entered.append(register.begin(replace(entry, seals=dict(seals))))
 
     with join(seat()) as session:
         did("has joined")
@@ -143,10 +146,10 @@ def _take_part(
         def reached(what: str) -> None:
             did(what, traffic=asdict(session.traffic))
 
-        found = evaluate(session, assignment.rank, request, tallies, permit, reached)
+        found = evaluate(session, assignment.rank, request, tallies, permit, reached, seal)
         traffic = asdict(session.traffic)
-    if register is not None and entry is not None:
-        register.finish(entry)
+    if register is not None and entered:
+        register.finish(entered[0])
     groups = None if found is None else {name: group.to_json() for name, group in found.items()}
     return groups, traffic
 
