@@ -226,7 +226,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def errors_in(path: Path) -> str:
-    """Return the last line where a seat has printed a traceback; empty where it has not. torch's warnings are none."""
+    """Return the last line where a seat has printed a traceback, else nothing; torch's warnings are none."""
     lines = path.read_text().splitlines() if path.exists() else []
     traces = ("Traceback", "terminate called", "Exception ignored", "Fatal")
     return lines[-1] if any(line.lstrip().startswith(traces) for line in lines) else ""

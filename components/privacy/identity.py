@@ -87,11 +87,3 @@ def load_key(path: Path) -> Ed25519PrivateKey:
 def public_text(private: Ed25519PrivateKey) -> str:
     """Return the public key of a private one as party files list it: 32 bytes in base64."""
     return base64.b64encode(private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
-
-
-def is_public_key(text: str) -> bool:
-    """Whether `text` can stand for a public key."""
-    try:
-        return len(base64.b64decode(text, validate=True)) == 32
-    except ValueError:
-        return False

@@ -2,8 +2,8 @@
 
 Sums over different sets of users can be subtracted, so a (version, data snapshot, metric set) is evaluated once, and
 afterwards only repeated exactly as it was: the same parties, receiver and cohort, and the same data at all of them.
-That opens the same exact sums to the same receiver again, of which it learns nothing new; whether the first time broke
-off or not does not matter. Numbers with noise would not be the same again, so this holds for exact sums only.
+That opens the same exact sums to the same receiver again, of which it learns nothing new, whether or not the first
+time broke off. Numbers with noise would not be the same again, so this holds for exact sums only.
 
 No party sees another one's data. Each shows a seal, HMAC-SHA256 of its snapshot under a key that never leaves its
 folder: equal exactly while the data are, and worthless for guessing what they are.

@@ -18,6 +18,7 @@ from components.errors import AdaptuneError
 
 if TYPE_CHECKING:
     from components.privacy.evaluation import Request
+    from components.privacy.identity import Identity
     from components.privacy.seat import Seat
     from orchestrator.secure.register import Entry
 
@@ -81,9 +82,15 @@ class Outcome:
         return asdict(self)
 
 
-def take_seat(assignment: Assignment, ready: Ready, say: Say = lambda event: None) -> Outcome:
+def take_seat(
+    assignment: Assignment,
+    ready: Ready,
+    say: Say = lambda event: None,
+    identity: "Identity | None" = None,
+) -> Outcome:
     """Take a seat in this process, which must not have had one before, and compute to the end.
 
+    With an `identity` the seat proves who it is, and demands the same of the others.
     Raises AdaptuneError with the named cause where this party refuses, or where others do, are lost or stall.
     """
     from components.privacy.seat import Seat, deal
@@ -102,6 +109,7 @@ def take_seat(assignment: Assignment, ready: Ready, say: Say = lambda event: Non
             receiver=assignment.receiver,
             timeout=assignment.timeout,
             insecure_simulation=assignment.insecure_simulation,
+            identity=identity,
         )
 
     groups = None

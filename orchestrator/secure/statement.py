@@ -64,9 +64,12 @@ def statement(parties: PartyFile, task: str, groups: Mapping[str, Any]) -> State
         ),
         (
             "Once",
-            "Each party's ledger allows one evaluation for a version, a data snapshot and a metric set. Evaluations "
-            "on snapshots that differ by a few users can still be subtracted: a party that changes its data between "
-            "evaluations should wait until many users have changed. No noise is added; sums are exact.",
+            "Each party's ledger allows one evaluation for a version, a data snapshot and a metric set, and after that "
+            "only its exact repetition: the same parties, receiver and cohort, and unchanged data at all of them, "
+            "which opens the same sums again. To that end each party showed the others a keyed digest of its data, "
+            "which tells whether they have changed. Evaluations on snapshots that differ by a few users can still be "
+            "subtracted: parties that change their data between evaluations should wait until many users have "
+            "changed. No noise is added; sums are exact.",
         ),
         (
             "Never leaves a party",
@@ -100,11 +103,21 @@ def _transport(parties: PartyFile) -> str:
     how = f"{_TRANSPORT[parties.run]}, TCP. Gloo has no encryption of its own"
     if parties.run == "local":
         return f"{how}; nothing leaves the machine."
-    return (
+    tunnel = "Tunnel all connections (WireGuard): docs/secure-evaluation.md shows how."
+    masked = (
         f"{how}. Each pair of seats agrees on fresh keys (X25519), so whoever only reads the lines sees masked "
-        "numbers, and what is public to all parties; but nobody proves who they are, and whoever can alter the "
-        "traffic can sit in between and unmask. Tunnel all connections (WireGuard): docs/secure-evaluation.md "
-        "shows how."
+        "numbers, and what is public to all parties"
+    )
+    if parties.public_keys:
+        return (
+            f"{masked}. Each seat signed that exchange with the key that the party file lists for it (Ed25519), and "
+            "all others checked it: nobody took a seat or the keys of one. Single messages are not signed: whoever "
+            "can alter the traffic cannot unmask numbers, but can change them, and those announced in the clear, "
+            f"which decide whether a cohort is large enough. {tunnel}"
+        )
+    return (
+        f"{masked}; but nobody proves who they are (the party file lists no public keys), and whoever can alter the "
+        f"traffic can sit in between and unmask. {tunnel}"
     )
 
 

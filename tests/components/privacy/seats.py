@@ -76,10 +76,12 @@ def start(
     insecure: bool = False,
     ranks: list[int] | None = None,
     rendezvous: str | None = None,
+    within: list[list[str]] | None = None,
 ) -> list[Running]:
     """Start one process a program, the last one the dealer's; a program is what a party does in its session.
 
-    A program that takes its seat by itself says so by calling `join` or `deal`; an empty one is not started.
+    `within` names a command for each program that runs it elsewhere. A program that takes its seat by itself says so
+    by calling `join` or `deal`; an empty one is not started.
     """
     rendezvous = rendezvous or free_address()
     parties = len(programs) - 1
@@ -94,7 +96,7 @@ def start(
         arguments = json.dumps([rank, parties, rendezvous, receiver, timeout, insecure])
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         process = subprocess.Popen(
-            [sys.executable, "-c", text, arguments],
+            [*(within[position] if within else ()), sys.executable, "-c", text, arguments],
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
