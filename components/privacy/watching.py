@@ -19,7 +19,7 @@ from components.privacy.waiting import Absent, Worker
 _CAUSE = "cause"
 _INTERVAL = 0.2
 _SILENT = 1.5
-_PATIENCE = 2.5
+_PATIENCE = 2.0
 
 R = TypeVar("R")
 

@@ -50,7 +50,8 @@ class Wire:
         self._store, self.watch, self.streams = met.store, met.watch, met.streams
         try:
             self.watch.wait(self._connect)
-        except ProtocolError:
+        except ProtocolError as failure:
+            self.watch.report(failure)
             self.watch.end()
             raise
         self.start = time.perf_counter()

@@ -64,7 +64,7 @@ def statement(parties: PartyFile, task: str, groups: Mapping[str, Any]) -> State
         ),
         (
             "Once",
-            "Each party's ledger allows one evaluation for a version, a data snapshot and a metric set, and after that "
+            "Each party's ledger allows one evaluation for a version, a data snapshot and a metric set, and then "
             "only its exact repetition: the same parties, receiver and cohort, and unchanged data at all of them, "
             "which opens the same sums again. To that end each party showed the others a keyed digest of its data, "
             "which tells whether they have changed. Evaluations on snapshots that differ by a few users can still be "
