@@ -34,10 +34,9 @@ import torch
 
 from components.errors import AdaptuneError
 from components.privacy import dealing
-from components.privacy.crypten_setup import load_crypten
 from components.privacy.failures import FAILURES
 from components.privacy.scoring import MlpHead
-from components.privacy.seat import Seat, deal, join
+from components.privacy.seat import Seat, deal, join, load
 from components.privacy.wire import Wire
 
 PARTIES, DEALER, RECEIVER = 3, 3, 0
@@ -258,7 +257,7 @@ def main() -> None:
     parser.add_argument("--timeout", type=float, default=6.0)
     parser.add_argument("--turns", type=int, default=12)
     options = parser.parse_args()
-    load_crypten()
+    load()
     generator = random.Random(options.seed)
     undisturbed = Case(0, signal.SIGKILL, -1.0, [STAGGER] * (PARTIES + 1))
     undisturbed.run(options.timeout, options.turns)

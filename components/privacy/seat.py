@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from components.privacy.crypten_setup import load_crypten
 from components.privacy.dealing import confirm_presence, dismiss_dealer, serve_requests
 from components.privacy.failures import (
     Disagreement,
@@ -38,7 +39,7 @@ from components.privacy.wire import PROTOCOL, Traffic, Wire, communicate_through
 
 __all__ = [
     "PROTOCOL", "Confusion", "Disagreement", "Identity", "NotWhoTheySay", "OutOfBounds", "PartyLost",
-    "ProtocolError", "Seat", "SeatTaken", "Session", "Stalled", "Traffic", "Withdrawn", "deal", "join",
+    "ProtocolError", "Seat", "SeatTaken", "Session", "Stalled", "Traffic", "Withdrawn", "deal", "join", "load",
 ]  # fmt: skip
 
 LARGEST = 2**56
@@ -228,11 +229,21 @@ class Session:
         return seat_name(self._seat.rank, self._seat.parties).capitalize()
 
 
+def load() -> None:
+    """Load all that a party needs; it takes seconds, so do it before the others wait."""
+    load_crypten()
+    torch.broadcast_shapes((1,), (1,))  # imports 500 modules at its first call
+
+
 @contextmanager
 def join(seat: Seat) -> Iterator[Session]:
     """Take a party's seat; returns when all parties and the dealer are there. One seat a process."""
     if seat.rank == seat.parties:
         raise ProtocolError(f"Rank {seat.rank} is the dealer's, who calls `deal`.")
+    load_crypten()
+    torch.broadcast_shapes(
+        (1,), (1,)
+    )  # imports 500 modules at its first call, for which the others would wait
     wire = Wire(seat)
     with _seated(wire):
         _prepare(wire)

@@ -4,17 +4,26 @@ They run in a thread of their own, so whoever waits can stop waiting: when anoth
 time is up, or when this process finds that it was itself stopped.
 """
 
+import os
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 _INTERVAL = 0.1
 _STARVED = 1.0
 """A wait of `_INTERVAL` that took this long means that the whole process was held up."""
 
 R = TypeVar("R")
+
+
+def end_process(code: int) -> NoReturn:
+    """End a process whose seat has failed: a thread that comes back from C++ while Python ends would abort it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 class Absent(Exception):

@@ -110,7 +110,7 @@ class Watch:
     def end(self) -> None:
         """Stop the pulse."""
         self._ending.set()
-        self._thread.join(timeout=2 * _INTERVAL)
+        self._thread.join(timeout=2 * _INTERVAL if self._unreachable() else _PATIENCE)
 
     def report(self, failure: ProtocolError) -> None:
         """Tell all seats why this one stops, unless another was first; returns when it is told or cannot be."""

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from components.errors import AdaptuneError
-from orchestrator.cli.output import DEFAULT_HOME, HomeOption, JsonOption, SetOption, emit, err
+from components.privacy.failures import ProtocolError
+from orchestrator.cli.output import (
+    BAD_INPUT,
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    SetOption,
+    complain,
+    emit,
+    err,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -103,8 +113,14 @@ def party(
 
     workspace = Workspace(home)
     model = None if version is None else find_model(version, Registry(workspace.registry))
-    with LiveSeats(err()) as live:
-        result = take_remote_seat(model, parties, role, rank, name, rendezvous, workspace, live.say, key)
+    try:
+        with LiveSeats(err()) as live:
+            result = take_remote_seat(model, parties, role, rank, name, rendezvous, workspace, live.say, key)
+    except ProtocolError as failure:
+        from components.privacy.waiting import end_process
+
+        complain(str(failure))
+        end_process(BAD_INPUT)
     emit(result, as_json, lambda console: _print_seat(console, result))
 
 

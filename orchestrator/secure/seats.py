@@ -126,7 +126,7 @@ def _take_part(
 ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """Evaluate this party's users and add them up with the others'."""
     from components.privacy.evaluation import SEAL_BYTES, evaluate
-    from components.privacy.seat import join
+    from components.privacy.seat import join, load
     from components.privacy.tallies import tallies_of
     from orchestrator.secure.register import Register
 
@@ -143,6 +143,8 @@ def _take_part(
         seal = register.seal(entry.snapshot)
         tallies = tallies_of(assignment.task, Path(assignment.model), data, assignment.part)
         did("has evaluated its own users", users=sum(tally.users for tally in tallies.values()))
+
+    load()
 
     def permit(seals: Mapping[str, str]) -> None:
         if register is not None and entry is not None:
@@ -226,7 +228,9 @@ def main() -> None:
         outcome = take_seat(assignment, _told_where, write)
     except AdaptuneError as error:
         write({"error": str(error), "kind": type(error).__name__})
-        sys.exit(2)
+        from components.privacy.waiting import end_process
+
+        end_process(2)
     write({"outcome": outcome.to_json()})
 
 

@@ -18,9 +18,13 @@ import json, os, sys, time
 import numpy as np
 from components.privacy.failures import ProtocolError
 from components.privacy.scoring import DotHead, MlpHead
-from components.privacy.seat import Seat, deal, join
+from components.privacy.seat import Seat, deal, join, load
+from components.privacy.waiting import end_process
 rank, parties, rendezvous, receiver, timeout, insecure = json.loads(sys.argv[1])
 seat = Seat(rank, parties, rendezvous, receiver, timeout, insecure)
+load()
+print("LOADED", flush=True)
+sys.stdin.readline()
 def say(**values):
     print("SAYS " + json.dumps(values), flush=True)
 """
@@ -30,6 +34,7 @@ DEALER = "traffic = deal(seat)"
 ENDING = """
 except ProtocolError as error:
     say(failure=type(error).__name__, rank=error.rank, message=str(error))
+    end_process(0)
 """
 
 
@@ -97,12 +102,20 @@ def start(
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         process = subprocess.Popen(
             [*(within[position] if within else ()), sys.executable, "-c", text, arguments],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
             env=environment,
         )
         seats.append(Running(process, {}))
+    for seat in seats:  # on a busy machine, loading may take longer than the seats wait for each other
+        assert seat.process.stdout is not None
+        assert seat.process.stdout.readline() == "LOADED\n", "a seat did not start"
+    for seat in seats:
+        assert seat.process.stdin is not None
+        seat.process.stdin.write("\n")
+        seat.process.stdin.flush()
     return seats
 
 
