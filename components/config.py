@@ -134,6 +134,8 @@ class SquadSettings(Settings):
     source: Literal["squad"]
     root: Path
     """Folder that holds `train-v1.1.json` and `dev-v1.1.json`, or the same as `train.json` and `validation.json`."""
+    word_vectors: Path | None = None
+    """Word vectors that the reader starts from, in GloVe's text format; as long as `model.embedding`."""
     users: int = Field(default=2400, ge=30, le=1_000_000)
     """Number of simulated users; one in five is unseen in training."""
     history: int = Field(default=20, ge=1, le=1000)

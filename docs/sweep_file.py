@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from components.privacy.totals import MEASURES, metric_names
 from components.tasks import TASKS
 from orchestrator.spec.schema import sweep_schema
 
@@ -126,7 +127,11 @@ def _sections(schema: Schema) -> Iterator[str]:
 
 def _own_sections(schema: Schema) -> list[tuple[str, str]]:
     """Top-level keys that are sections of their own, beside `data`, `model` and `training`."""
-    found = ((key, each.get("$ref", "").rsplit("/", 1)[-1]) for key, each in schema["properties"].items())
+    found = (
+        (key, option.get("$ref", "").rsplit("/", 1)[-1])
+        for key, each in schema["properties"].items()
+        for option in each.get("anyOf", [each])
+    )
     return [(key, name) for key, name in found if name and key != "training"]
 
 
@@ -153,6 +158,11 @@ def _names() -> Iterator[str]:
         for name, metric in info.metrics.items():
             yield f"| `{name}` | {'higher' if metric.mode == 'max' else 'lower'} | {metric.meaning} |"
         yield ""
+        theirs = tuple(name for name in metric_names(MEASURES[task]) if name not in info.metrics)
+        absent = tuple(name for name in info.metrics if name not in metric_names(MEASURES[task]))
+        without = f" all of these but {_listed(absent)}" if absent else " all of these"
+        more = f", and {_listed(theirs)}" if theirs else ""
+        yield f"Gates with `over: parties` know{without}{more}.\n"
         yield f"Sources of data: {_listed(info.sources)}. Controls: {_listed(info.controls)}."
         yield f"Trivial rows, always computed: {_listed(info.trivial)};"
         for source, oracles in info.oracles.items():

@@ -14,6 +14,7 @@ from orchestrator.records.workspace import Workspace
 from orchestrator.running.cluster import ClusterError
 from orchestrator.running.driver import Outcome, run_sweep
 from orchestrator.running.watcher import Watcher
+from orchestrator.secure.winner import Seats, conclude, nobody_watches
 from orchestrator.spec.load import SpecError, SpecErrors, load_sweep, shipped
 from orchestrator.spec.problems import suggest
 from orchestrator.spec.sweep import SweepSpec
@@ -27,8 +28,9 @@ class Study:
     sweeps: Mapping[Path, SweepSpec]
 
 
-def load_study(folder: Path, overrides: Sequence[str] = ()) -> Study:
-    """Read and check every sweep file of `folder`, each with `overrides` written over it.
+def load_study(folder: Path, overrides: Sequence[str] = (), parties: bool = False) -> Study:
+    """Read and check every sweep file of `folder`, each with `overrides` written over it; with `parties` also the
+    party files that they name.
 
     An override is `key=value` for every file, or `name:key=value` for the one that is called `name.yaml`.
     Raises SpecErrors with everything that is wrong in any of them.
@@ -38,7 +40,7 @@ def load_study(folder: Path, overrides: Sequence[str] = ()) -> Study:
     errors = list(_for_nobody({file.stem for file in files}, overrides))
     for file in files:
         try:
-            sweeps[file] = load_sweep(file, _meant_for(file.stem, overrides))
+            sweeps[file] = load_sweep(file, _meant_for(file.stem, overrides), parties)
         except SpecErrors as wrong:
             errors += wrong.errors
     for file, spec in sweeps.items():
@@ -149,8 +151,8 @@ class StudyOutcome:
 
     @property
     def failed(self) -> bool:
-        """Whether a sweep could not be run, or a trial of one failed."""
-        return bool(self.problems) or any(outcome.failed for outcome in self.outcomes)
+        """Whether a sweep could not be run, or a trial of one or its evaluation over parties failed."""
+        return bool(self.problems) or any(outcome.failures_told for outcome in self.outcomes)
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as a JSON document."""
@@ -173,8 +175,9 @@ def run_study(
     address: str | None = None,
     retry_failed: bool = False,
     accept_stale: bool = False,
+    seats: Seats = nobody_watches,
 ) -> StudyOutcome:
-    """Run the sweeps one after another on one Ray, each as `run_sweep` would; Ray starts with the first work.
+    """Run the sweeps one after another on one Ray, each as `adaptune run` would; Ray starts with the first work.
 
     A sweep that cannot be run leaves the others alone. One that is stopped stops the study. Raises AdaptuneError
     before anything starts where a sweep's data or budget is wrong, and ClusterError where there is no Ray to run on.
@@ -192,6 +195,7 @@ def run_study(
                     outcome = run_sweep(
                         spec, workspace, address, retry_failed, accept_stale, watcher, cluster=cluster
                     )
+                outcome = conclude(spec, outcome, workspace, seats, address)
             except ClusterError:
                 raise
             except AdaptuneError as error:

@@ -46,10 +46,12 @@ class Sweep:
     def run(
         self, address: str | None = None, retry_failed: bool = False, accept_stale: bool = False
     ) -> "Outcome":
-        """Run what is not done yet."""
+        """Run what is not done yet, and evaluate the winner over parties where the file asks for it."""
         from orchestrator.running.driver import run_sweep
+        from orchestrator.secure.winner import conclude
 
-        return run_sweep(self.spec, self.workspace, address, retry_failed, accept_stale)
+        outcome = run_sweep(self.spec, self.workspace, address, retry_failed, accept_stale)
+        return conclude(self.spec, outcome, self.workspace, address=address)
 
     def compare(self, part: Part = "test", group: str | None = None) -> "Comparison":
         """Compare the rows of the finished sweep; `.frame()` of it is a tidy pandas frame of all groups."""
@@ -74,7 +76,7 @@ class Sweep:
         return pd.DataFrame(lines)
 
     def promote(self, alias: str = "champion") -> "Promotion":
-        """Check the gates and make the winner a version."""
+        """Check the gates, evaluating over parties where one needs it, and make the winner a version."""
         from orchestrator.release.promote import promote_sweep
 
         registry = Registry(self.workspace.registry)

@@ -35,7 +35,7 @@ def split_by_users(folder: Path, parties: int, out: Path) -> list[Path]:
     Users are dealt by a keyed hash of their ids, seen and unseen ones apart, so that every party has its share of
     both. Raises `DataError` where `folder` is no prepared data set, has too few users, or a folder exists already.
     """
-    manifest = _manifest(folder)
+    manifest = read_part_manifest(folder)
     places = [out / f"party-{number}" for number in range(1, parties + 1)]
     for place in places:
         if place.exists():
@@ -72,7 +72,8 @@ def snapshot_digest(folder: Path) -> str:
     return hasher.hexdigest()[:16]
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def read_part_manifest(folder: Path) -> dict[str, Any]:
+    """Return what a prepared folder says of itself; a `DataError` where it is none."""
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from components.data.arrow import offsets, open_table, read_manifest, view
 from components.data.simulated_users import SimulatedUsers, user_fields
+from components.data.word_vectors import WordVectors
 
 VERSION = 2
 """Raised whenever the same passages and users are prepared differently."""
@@ -77,6 +78,8 @@ class Questions(SimulatedUsers):
     """[E] the token after its last."""
     pair_question: NDArray[np.int32]
     """[N] a validation or test question that the user of `pair_user` asks."""
+    word_vectors: WordVectors | None
+    """What the source gives of words beside texts."""
 
     def __reduce__(self) -> tuple[Callable[[Path], "Questions"], tuple[Path]]:
         """Travel to another process as the folder, which is mapped there again."""
@@ -151,4 +154,13 @@ def open_questions(folder: Path) -> Questions:
         event_start=view(events, "start"),
         event_end=view(events, "end"),
         pair_question=view(tables["pairs"], "question"),
+        word_vectors=_word_vectors(folder),
     )
+
+
+def _word_vectors(folder: Path) -> WordVectors | None:
+    path = folder / "word_vectors.arrow"
+    if not path.exists():
+        return None
+    table = open_table(path)
+    return WordVectors(table.column("word").to_pylist(), view(table, "vector"))

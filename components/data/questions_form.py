@@ -15,6 +15,7 @@ from components.data.passages import KINDS, Passage
 from components.data.questions import VERSION
 from components.data.simulated_users import user_tables
 from components.data.splits import TEST, TRAIN, VALIDATION, keyed_hash
+from components.data.word_vectors import WordVectors, read_vectors
 from components.errors import DataError
 
 SOURCES = {"squad": squad, "synthetic": synthetic_questions}
@@ -51,12 +52,16 @@ class Content:
 
     texts: Sequence[Passage]
     parts: Mapping[str, int]
+    vectors: WordVectors | None = None
 
 
 def read(settings: Any) -> Content:
     """Parse the source and divide its articles."""
     found = SOURCES[settings.source].read(settings)
-    return Content([passage for part in found.values() for passage in part], _parts(settings, found))
+    texts = [passage for part in found.values() for passage in part]
+    path = getattr(settings, squad.VECTORS, None)
+    vectors = None if path is None else read_vectors(path, _words(texts))
+    return Content(texts, _parts(settings, found), vectors)
 
 
 def write(content: Content, settings: Any, digest: str, folder: Path) -> None:
@@ -78,6 +83,9 @@ def write(content: Content, settings: Any, digest: str, folder: Path) -> None:
     )
     users = simulation.simulate(settings, known, synthetic.unseen(settings))
     tables = _text_tables(texts, asked, known, spans) | _user_tables(users, spans)
+    if content.vectors is not None:
+        known_words = pa.array(content.vectors.words, pa.string())
+        tables["word_vectors"] = {"word": known_words, "vector": matrix(content.vectors.vector_WE)}
     for name, columns in tables.items():
         write_table(folder / f"{name}.arrow", pa.table(columns))
     manifest = {
@@ -89,6 +97,16 @@ def write(content: Content, settings: Any, digest: str, folder: Path) -> None:
         "profile_fields": {"topic": ["unknown", *topics]},
     }
     write_manifest(folder, manifest)
+
+
+def _words(texts: Sequence[Passage]) -> set[str]:
+    """Collect the words of passages and questions, lower-cased."""
+    cut = [tokens for passage in texts for tokens in _cut(passage)]
+    return {word.lower() for tokens in cut for word in tokens.words}
+
+
+def _cut(passage: Passage) -> list[passages.Tokens]:
+    return [passage.tokens, *(passages.Tokens(question.text) for question in passage.questions)]
 
 
 def _parts(settings: Any, found: Mapping[str, Sequence[Passage]]) -> dict[str, int]:

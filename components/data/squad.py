@@ -11,6 +11,7 @@ from typing import Any
 from components.config import SquadSettings
 from components.data.passages import Passage, Question
 from components.data.text import describe_wrong_content
+from components.data.word_vectors import check_file
 from components.errors import DataError
 
 VERSION = 1
@@ -18,11 +19,13 @@ VERSION = 1
 NAMES = {"train": ("train-v1.1.json", "train.json"), "validation": ("dev-v1.1.json", "validation.json")}
 """What the files may be called: as published, or by their part."""
 WHERE = "SQuAD v1.1, train-v1.1.json and dev-v1.1.json, is at https://rajpurkar.github.io/SQuAD-explorer/"
+VECTORS = "word_vectors"
+"""Role of the file of word vectors."""
 _KINDS = {list: "a list", dict: "an object", str: "a text", int: "a whole number"}
 
 
 def files(settings: SquadSettings) -> dict[str, Path]:
-    """Name the two files, having checked that they are there and not something else."""
+    """Name the two files and that of word vectors, having checked that they are there and not something else."""
     root = settings.root
     if root.is_file():
         what = describe_wrong_content(root) or "this is a file"
@@ -45,13 +48,16 @@ def files(settings: SquadSettings) -> dict[str, Path]:
         wrong = describe_wrong_content(path)
         if wrong:
             raise DataError(path, f"{wrong}. {WHERE}", 1)
+    if settings.word_vectors is not None:
+        check_file(settings.word_vectors)
+        found[VECTORS] = settings.word_vectors
     return found
 
 
 def read(settings: SquadSettings) -> dict[str, list[Passage]]:
     """Parse both files into the passages of each; what is not as published is a `DataError` that says where."""
     paths = files(settings)
-    found = {role: list(_passages(path)) for role, path in paths.items()}
+    found = {role: list(_passages(paths[role])) for role in NAMES}
     titles: dict[str, Path] = {}
     identities: set[str] = set()
     for role, passages in found.items():

@@ -165,6 +165,10 @@ class PersonalizationCore(nn.Module):
 
     def user_vector(self, summary: State, context: Tensor | None, profile_BF: Tensor) -> Tensor:
         """Combine history, what attention found and the profile (additively) into vectors (B, Q, H)."""
+        return self.with_profile(self.without_profile(summary, context), profile_BF)
+
+    def without_profile(self, summary: State, context: Tensor | None) -> Tensor | None:
+        """Add up what history and attention say of users, (B, Q, H); None where neither is there."""
         parts: list[Tensor] = []
         if self.history:
             parts.append(self.from_summary(self.encoder.read(summary["hidden"])))
@@ -175,6 +179,11 @@ class PersonalizationCore(nn.Module):
                 parts.append(self.from_tastes(self._taste_means(summary).flatten(-3)))
         if context is not None:
             parts.append(self.from_context(context))
+        return sum(parts[1:], parts[0]) if parts else None
+
+    def with_profile(self, found: Tensor | None, profile_BF: Tensor) -> Tensor:
+        """Make user vectors of what `without_profile` has found, (B, Q, H), and of profiles."""
+        parts = [] if found is None else [found]
         parts += [embedding(profile_BF[:, field])[:, None] for field, embedding in enumerate(self.profile)]
         return self.dropout(torch.tanh(sum(parts[1:], parts[0])))
 

@@ -1,1 +1,6 @@
-"""Keeping what users did private: so far the way to CrypTen, on which secure evaluation stands."""
+"""Keeping what users did private: evaluation over several parties' users by secure multi-party computation."""
+
+ENCODER = "encoder.safetensors"
+"""The open part of a private model; stands in place of its weights."""
+PRIVATE_TASK = "recommendation"
+"""The task whose models can stay with their owner."""

@@ -13,6 +13,7 @@ import torch
 
 from components.privacy.crypten_setup import load_crypten
 from components.privacy.failures import ProtocolError
+from components.privacy.ring import matmul
 from components.privacy.streams import Stream
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _first_share(kind: int, left: list[int], right: list[int], streams: Sequence
     """Return party 0's share of the result, the one share that is sent instead of drawn."""
     if kind in (PRODUCT, MATRIX_PRODUCT):
         a, b = _summed(left, streams), _summed(right, streams)
-        c = a * b if kind == PRODUCT else a @ b
+        c = a * b if kind == PRODUCT else matmul(a, b)
         return c - _summed(c.shape, streams[1:])
     if kind == AND:
         a, b = _mixed(left, 64, streams), _mixed(right, 64, streams)

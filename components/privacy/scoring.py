@@ -9,12 +9,14 @@ N examples, D dimensions, H hidden units, K items.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from components.privacy.beaver import Operation, product
+from components.privacy.comparison import negative
 from components.privacy.failures import Disagreement, OutOfBounds
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 BITS = 16
 LARGEST_ENTRY = 16.0
 _CAPACITY = 2.0**62
-_CHUNK = 1 << 17
+_CHUNK = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,7 @@ class Scorer:
 
     def __init__(self, wire: "Wire", zero: Callable[[tuple[int, ...]], torch.Tensor]) -> None:
         """Compute over `wire`; `zero` gives this party's share of zeros of a shape."""
-        from crypten.mpc.primitives import ArithmeticSharedTensor, BinarySharedTensor, beaver
-
-        self._wire, self._zero, self._beaver = wire, zero, beaver
-        self._arithmetic: Any = ArithmeticSharedTensor
-        self._binary: Any = BinarySharedTensor
+        self._wire, self._zero = wire, zero
         self._rank, self._parties = wire.seat.rank, wire.seat.parties
 
     def confusion(
@@ -96,7 +94,7 @@ class Scorer:
         rows, (dimensions, units) = sizes[0], sizes[1]
         if not sum(rows):
             return torch.zeros(3, dtype=torch.int64), 0
-        inputs = self._rows(_whole(vectors, self._rank), rows)
+        inputs = self._rows(whole(vectors, self._rank), rows)
         truth = self._rows(labels.astype(np.int64)[:, None], rows)[:, 0]
         if units == 0:
             weights = self._from_owner(_dot_parts(head), [(dimensions,), (1,)], owner)
@@ -136,7 +134,7 @@ class Scorer:
         shape = [0, 0]
         if self._rank == owner and items is not None:
             worst = LARGEST_ENTRY * float(np.abs(items).sum(axis=1).max(initial=0.0))
-            _check_capacity(worst * 4, 2 * BITS)
+            check_capacity(worst * 4, 2 * BITS)
             shape = [items.shape[1], items.shape[0]]
         rows, (dimensions, count) = self._sizes(users.shape, shape, owner, items is not None)
         targets, excluded = np.asarray(targets), np.asarray(excluded, dtype=bool)
@@ -155,7 +153,7 @@ class Scorer:
         catalogue = self._from_owner(
             None if items is None else [(items.T, BITS)], [(dimensions, count)], owner
         )[0]
-        shared = [self._rows(part, rows) for part in (_whole(users, self._rank), chosen, barred)]
+        shared = [self._rows(part, rows) for part in (whole(users, self._rank), chosen, barred)]
         total = torch.zeros(cutoff, dtype=torch.int64)
         if not sum(rows):
             return total, 0
@@ -170,6 +168,12 @@ class Scorer:
             )
             total += within.sum(0)
         return total, sum(rows)
+
+    def at_least(self, values: torch.Tensor, least: int) -> torch.Tensor:
+        """Return shares of 1 where the shared value is at least the public `least`, else of 0."""
+        flat = values.reshape(-1)
+        reached = self._constant(flat, 1) - self._negative(flat - self._constant(flat, least))
+        return reached.reshape(values.shape)
 
     def _sizes(
         self, own: tuple[int, ...], model: list[int], owner: int, has_model: bool
@@ -203,17 +207,11 @@ class Scorer:
                 )
         return shares
 
-    def _product(self, operation: str, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        wrap = self._arithmetic.from_shares
-        return getattr(self._beaver, operation)(wrap(left, precision=0), wrap(right, precision=0)).share
+    def _product(self, operation: Operation, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        return product(self._wire, operation, left, right)
 
     def _negative(self, values: torch.Tensor) -> torch.Tensor:
-        """Return shares of 1 where the shared value is below 0, else of 0."""
-        bits = self._binary(values, src=0)
-        for party in range(1, self._parties):
-            bits = bits + self._binary(values, src=party)
-        sign = self._binary.from_shares((bits.share >> 63) & 1, precision=0)
-        return self._beaver.B2A_single_bit(sign).share
+        return negative(self._wire, values)
 
     def _constant(self, like: torch.Tensor, value: int | torch.Tensor) -> torch.Tensor:
         """Return a sharing of a public value: party 0 holds it, the others hold zeros."""
@@ -222,28 +220,31 @@ class Scorer:
         )
 
 
-def _whole(values: NDArray[np.floating], rank: int) -> NDArray[np.int64]:
-    if not np.isfinite(values).all() or (values.size and np.abs(values).max() > LARGEST_ENTRY):
+def whole(
+    values: NDArray[np.floating], rank: int, bits: int = BITS, largest: float = LARGEST_ENTRY
+) -> NDArray[np.int64]:
+    """Return `values` of the party of `rank` with so many bits after the point. Raises `OutOfBounds`."""
+    if not np.isfinite(values).all() or (values.size and np.abs(values).max() > largest):
         raise OutOfBounds(
-            f"Party {rank} passed a vector with an entry above {LARGEST_ENTRY:g} in size, or not a number.",
-            rank,
+            f"Party {rank} passed a vector with an entry above {largest:g} in size, or not a number.", rank
         )
-    return np.rint(values * 2.0**BITS).astype(np.int64)
+    return np.rint(np.asarray(values, np.float64) * 2.0**bits).astype(np.int64)
 
 
 def _fits(head: Head) -> list[int]:
     """Return (D, H), H being 0 for a dot product, after checking that no admissible vector can overflow."""
     if isinstance(head, DotHead):
         weights = np.asarray(head.weights, dtype=np.float64)
-        _check_capacity(LARGEST_ENTRY * np.abs(weights).sum() + abs(head.bias), 2 * BITS)
+        check_capacity(LARGEST_ENTRY * np.abs(weights).sum() + abs(head.bias), 2 * BITS)
         return [len(weights), 0]
     hidden = LARGEST_ENTRY * np.abs(head.hidden).sum(axis=0) + np.abs(head.hidden_bias)
-    _check_capacity(float(hidden.max()), 2 * BITS)
-    _check_capacity(float(hidden @ np.abs(head.weights)) + abs(head.bias), 3 * BITS)
+    check_capacity(float(hidden.max()), 2 * BITS)
+    check_capacity(float(hidden @ np.abs(head.weights)) + abs(head.bias), 3 * BITS)
     return [*np.shape(head.hidden)]
 
 
-def _check_capacity(worst: float, bits: int) -> None:
+def check_capacity(worst: float, bits: int) -> None:
+    """Refuse a model with which a number of so many bits after the point could become too large to be exact."""
     if not worst * 2.0**bits < _CAPACITY / 2:
         raise OutOfBounds(
             "The model's weights are so large that a score could exceed what can be computed exactly."

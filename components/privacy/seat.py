@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from components.privacy.columns import ColumnScorer, LookUp
+from components.privacy.comparing import sufficient
 from components.privacy.crypten_setup import load_crypten
 from components.privacy.dealing import confirm_presence, dismiss_dealer, serve_requests
 from components.privacy.failures import (
@@ -44,6 +46,9 @@ __all__ = [
 
 LARGEST = 2**56
 """No count that a party passes to `total` may be larger in size."""
+
+Program = Callable[[Wire, Callable[[tuple[int, ...]], torch.Tensor]], torch.Tensor]
+"""What all parties compute together: from connections and shares of zeros to the shares that are opened."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -151,6 +156,50 @@ class Session:
         return opened
 
     @_guarded
+    def sufficient(
+        self, standing: NDArray[np.int64], least: int, barring: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Return to all parties which measures stand on enough users, [G, M]; no number of users is opened.
+
+        `standing` [G, M + C] are this party's users behind each measure and in each cell, zeros at the receiver,
+        whose own users do not count. A measure needs `least` users over all parties, and each cell that `barring` [M,
+        C] marks for it must hold as many, or none.
+        """
+        values = np.asarray(standing, dtype=np.int64)
+        if values.size and (values.max() > LARGEST or values.min() < 0):
+            raise OutOfBounds(f"{self._name} passed a number of users that cannot be.", self._seat.rank)
+        self._compare(np.array([*values.shape, *barring.shape, least]), "what is to be compared")
+        return self._answer(self._zero(tuple(values.shape)) + torch.from_numpy(values), least, barring)
+
+    @_guarded
+    def sufficient_columns(
+        self,
+        standing: NDArray[np.int64],
+        least: int,
+        barring: NDArray[np.int64],
+        choice: NDArray[np.integer] | None = None,
+        table: NDArray[np.int64] | None = None,
+    ) -> NDArray[np.bool_]:
+        """Answer as `sufficient` does, where the users in cells are looked up, [G * C], and not opened."""
+        values = np.asarray(standing, dtype=np.int64)
+        self._compare(np.array([*values.shape, *barring.shape, least]), "what is to be compared")
+        cells = ColumnScorer(self._wire, self._zero).looked_up(LookUp(choice, table))
+        share = self._zero(tuple(values.shape)) + torch.from_numpy(values)
+        share[:, len(barring) :] += cells.reshape(len(values), -1)
+        return self._answer(share, least, barring)
+
+    def _answer(self, share: torch.Tensor, least: int, barring: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Compare shared numbers of users and open the answers to all parties."""
+        answers = sufficient(Scorer(self._wire, self._zero), share, least, torch.from_numpy(barring))
+        confirm_presence(self._wire)
+        self._check()
+        opened = self._wire.all_reduce(answers + self._zero(tuple(answers.shape)))
+        assert isinstance(opened, torch.Tensor)
+        if ((opened != 0) & (opened != 1)).any():
+            raise OutOfBounds("What was opened is neither yes nor no: a party did not follow the protocol.")
+        return opened.numpy().astype(bool)
+
+    @_guarded
     def score(
         self, vectors: NDArray[np.floating], labels: NDArray[np.integer], head: Head | None, owner: int
     ) -> Confusion | None:
@@ -190,6 +239,55 @@ class Session:
                 "What was opened cannot be a histogram of ranks: a party did not follow the protocol."
             )
         return steps
+
+    @_guarded
+    def look_up(
+        self, choice: NDArray[np.integer] | None = None, table: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64] | None:
+        """Return the sums over users of `table[user, choice[user]]`, [K], at the receiver; None elsewhere.
+
+        One party passes its users' `choice` [U], another the `table` [U, C, K] of whole numbers over the same users
+        in the same order, all others nothing. Public become U, C and K.
+        """
+        return self._open(ColumnScorer(self._wire, self._zero).looked_up(LookUp(choice, table)))
+
+    @_guarded
+    def score_columns(
+        self,
+        columns: NDArray[np.floating] | None = None,
+        weights: NDArray[np.floating] | None = None,
+        labels: NDArray[np.integer] | None = None,
+        bias: float = 0.0,
+    ) -> Confusion | None:
+        """Classify examples whose columns several parties hold by an open linear head; counts at the receiver.
+
+        A party passes its `columns` [n, D] and the head's `weights` [D] for them, one party the `labels` [n] of 0 and
+        1; n and the order of examples are the same everywhere. Each computes its own term in the clear, rounded to
+        2**-32; of the terms only the sum is compared. `bias` is what this party adds to its term. Predicted positive
+        is what scores at least 0. Who holds nothing passes nothing, and may receive.
+        """
+        terms = (
+            None if columns is None or weights is None else np.asarray(columns @ weights + bias, np.float64)
+        )
+        counts, examples = ColumnScorer(self._wire, self._zero).added_up(terms, labels)
+        opened = self._open(counts)
+        return None if opened is None else Confusion.checked(opened, examples)
+
+    @_guarded
+    def exchange(self, numbers: NDArray[np.int64], other: int) -> NDArray[np.int64]:
+        """Swap rows of whole numbers, [n, K] for [m, K], with the party `other`, who must swap with this one.
+
+        Nobody else takes part; on the lines the numbers are masked under the two parties' key.
+        """
+        return self._wire.exchange(torch.from_numpy(np.array(numbers, dtype=np.int64)), other).numpy()
+
+    @_guarded
+    def compute(self, program: Program) -> NDArray[np.int64] | None:
+        """Run `program` on shares, and open the shares that it returns, [n], to the receiver; None elsewhere.
+
+        `program` takes the connections and what makes shares of zeros of a shape, as `Scorer` does.
+        """
+        return self._open(program(self._wire, self._zero).reshape(-1))
 
     def _open(self, share: torch.Tensor) -> NDArray[np.int64] | None:
         """Open the sum of all shares to the receiver, after all have shown that they are there, at the same step."""

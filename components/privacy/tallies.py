@@ -6,14 +6,14 @@ data it is tried on; only events and contents come from the party's folder. The 
 hand and without those for training, which take seconds.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from components.errors import DataError
-from components.privacy.totals import FIRST_HIT, Tally
+from components.privacy.totals import Tally
 
 Part = Literal["validation", "test"]
 
@@ -36,42 +36,34 @@ def _recommendation(model: Path, folder: Path, part: Part) -> dict[str, Tally]:
     import torch
 
     from components.data.interactions import open_interactions
-    from components.metrics.classification import THRESHOLD, per_user_classification
-    from components.metrics.ranking import ranking_metrics, satisfaction
     from components.metrics.rows import FULL_HISTORY
+    from components.privacy.user_scores import UserScorer
     from components.tasks.recommendation.evaluation import Examples, predict
     from components.tasks.recommendation.serving import load_servable
 
     servable, data = load_servable(model), open_interactions(folder)
-    _check_profiles(servable, data)
-    if list(servable.item_ids) != data.item_ids:
-        raise DataError(data.folder, "its items are not those that the model knows, in the same order")
+    check_fit(data, servable.profile_fields, servable.item_ids)
     examples, users = Examples.of(data, part), len(data.user_ids)
     with torch.inference_mode():
         logits, top = predict(servable.model, data, examples, np.arange(users), FULL_HISTORY)
-    like, value, item = data.like[examples.row], data.value[examples.row], data.content[examples.row]
-    probability = 1 / (1 + np.exp(-logits))
-    bounds = np.searchsorted(examples.user, np.arange(users + 1))
-    relevant = [np.unique(item[bounds[user] : bounds[user + 1]]) for user in range(users)]
-    scores = per_user_classification(examples.user, probability, like, users)
-    scores |= ranking_metrics(top, relevant)
-    scores["satisfaction"] = satisfaction(examples.user, logits, value, users)
-    predicted = probability >= THRESHOLD
-    marks = (predicted & like, predicted, like, np.ones_like(like))
-    confusion = np.stack([np.bincount(examples.user[mark], minlength=users) for mark in marks], axis=1)
-    first_hit = np.zeros((users, FIRST_HIT), np.int64)
-    for user in np.flatnonzero(np.diff(bounds)):
-        hits = np.flatnonzero(np.isin(top[user], relevant[user]))
-        first_hit[user, hits[0] if len(hits) else -1] = 1
+    scores, counts = UserScorer(data, examples).score(logits, top)
     tallies = {}
     for group, members in (("seen", ~data.unseen), ("unseen", data.unseen)):
         present = np.flatnonzero(members & (examples.part_start >= 0))
         if len(present):
-            counts = {"confusion": confusion[present].astype(np.int64), "first_hit": first_hit[present]}
             tallies[group] = Tally(
-                present, {name: values[present] for name, values in scores.items()}, counts
+                present,
+                {name: values[present] for name, values in scores.items()},
+                {name: values[present] for name, values in counts.items()},
             )
     return tallies
+
+
+def check_fit(data: Any, profile_fields: Mapping[str, Sequence[str]], item_ids: Sequence[str]) -> None:
+    """Raise `DataError` unless a party's log has the profile fields and the items of a recommender."""
+    _check_profiles(profile_fields, data)
+    if list(item_ids) != data.item_ids:
+        raise DataError(data.folder, "its items are not those that the model knows, in the same order")
 
 
 def _question_answering(model: Path, folder: Path, part: Part) -> dict[str, Tally]:
@@ -85,7 +77,7 @@ def _question_answering(model: Path, folder: Path, part: Part) -> dict[str, Tall
     from components.tasks.question_answering.serving import load_servable
 
     servable, data = load_servable(model), open_questions(folder)
-    _check_profiles(servable, data)
+    _check_profiles(servable.profile_fields, data)
     _check_styles(servable, data)
     asked = data.part[data.pair_question] == PARTS[part]
     pair = np.flatnonzero(asked & (data.drift_at[data.pair_user] < 0))
@@ -110,7 +102,7 @@ def _captioning(model: Path, folder: Path, part: Part) -> dict[str, Tally]:
     from components.tasks.captioning.serving import load_servable
 
     servable, data = load_servable(model), open_captions(folder)
-    _check_profiles(servable, data)
+    _check_profiles(servable.profile_fields, data)
     _check_styles(servable, data)
     pair = np.flatnonzero(data.part[data.pair_image] == PARTS[part])
     pair = pair[data.drift_at[data.pair_user[pair]] < 0]
@@ -136,8 +128,8 @@ def _captioning(model: Path, folder: Path, part: Part) -> dict[str, Tally]:
     return {"unseen": Tally(user, scores, counts)}
 
 
-def _check_profiles(servable: Any, data: Any) -> None:
-    if {name: list(values) for name, values in servable.profile_fields.items()} != data.profile_fields:
+def _check_profiles(profile_fields: Mapping[str, Sequence[str]], data: Any) -> None:
+    if {name: list(values) for name, values in profile_fields.items()} != data.profile_fields:
         raise DataError(data.folder, "its profile fields are not those that the model knows")
 
 

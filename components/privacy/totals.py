@@ -8,7 +8,7 @@ N scores, one a user or one an example; K numbers of a count.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -46,6 +46,23 @@ class Tally:
         """How many users it stands on."""
         return len(np.unique(self.user))
 
+    def users_of(self, rows: NDArray[np.bool_]) -> int:
+        """Return how many users the chosen rows belong to, [N]."""
+        return len(np.unique(self.user[rows]))
+
+
+@dataclass(frozen=True)
+class Count:
+    """Whole numbers that are added up beside each other."""
+
+    numbers: int
+    """How many they are."""
+    histogram: bool = False
+    """Each row adds one to one of them: every number is one of users."""
+    largest: int | None = None
+    """The largest that a number of one row is taken to be where noise hides it; without one, and without a
+    histogram, as many examples as a user may contribute."""
+
 
 @dataclass(frozen=True)
 class Measures:
@@ -56,8 +73,13 @@ class Measures:
     """What one score is of: means are over these."""
     scores: Mapping[str, tuple[float, float]]
     """Scores that are averaged, by name, with the lowest and the highest possible value."""
-    counts: Mapping[str, int]
-    """Whole numbers that are added up, by name, with how many they are."""
+    counts: Mapping[str, Count]
+    """Whole numbers that are added up, by name."""
+    parts: Mapping[str, tuple[str, ...]]
+    """Measures whose examples are divided among others: the sums of a whole and of all parts but one tell the last.
+    What of a whole is in none of its parts is a part, too, that has no name."""
+    alike: Mapping[str, str]
+    """Scores that are defined for exactly the examples of another one, so that both have the same number."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,7 +88,7 @@ class Measures:
 
     def size(self, name: str) -> int:
         """Return how many whole numbers a measure is: sum and number of a score, or a count's own."""
-        return self.counts.get(name, 2)
+        return self.counts[name].numbers if name in self.counts else 2
 
     def numbers(self, name: str, tally: Tally | None) -> Numbers:
         """Return one measure's whole numbers; zeros for who has none of these users."""
@@ -84,8 +106,13 @@ class Measures:
         """Return how many users a measure stands on."""
         if tally is None:
             return 0
-        concerned = tally.counts[name].any(axis=1) if name in self.counts else ~np.isnan(tally.scores[name])
-        return len(np.unique(tally.user[concerned]))
+        return tally.users_of(self.concerned(name, tally))
+
+    def concerned(self, name: str, tally: Tally) -> NDArray[np.bool_]:
+        """Return which rows a measure stands on, [N]."""
+        if name in self.counts:
+            return np.asarray(tally.counts[name].any(axis=1))
+        return ~np.isnan(tally.scores[name])
 
     def as_json(self) -> dict[str, Any]:
         """Return what parties must agree on."""
@@ -93,7 +120,7 @@ class Measures:
             "groups": list(self.groups),
             "unit": self.unit,
             "scores": {name: list(bounds) for name, bounds in self.scores.items()},
-            "counts": dict(self.counts),
+            "counts": {name: asdict(count) for name, count in self.counts.items()},
         }
 
 
@@ -103,6 +130,10 @@ CONFUSION = ("true_positives", "predicted_positives", "actual_positives", "examp
 """The numbers of the count `confusion`."""
 FIRST_HIT = CUTOFF + 1
 """Numbers of the count `first_hit`: users whose first held-out item stands at rank 1 … 10, and those with none."""
+BANDS = (0, 1, 5, CUTOFF)
+"""Where the numbers of `first_hit_bands` begin in `first_hit`: ranks 1, 2 to 5, 6 to 10, and none."""
+LONGEST_CAPTION = 32
+"""Words of a caption; where noise hides sums, a longer one counts as if it had so many."""
 
 MEASURES: dict[str, Measures] = {
     "recommendation": Measures(
@@ -114,7 +145,16 @@ MEASURES: dict[str, Measures] = {
             **dict.fromkeys(("ndcg@10", "recall@10", "hr@10"), _SHARE),
             "satisfaction": _RATING,
         },
-        counts={"confusion": len(CONFUSION), "first_hit": FIRST_HIT},
+        counts={
+            "confusion": Count(len(CONFUSION)),
+            "first_hit_bands": Count(len(BANDS), histogram=True),
+            "first_hit": Count(FIRST_HIT, histogram=True),
+        },
+        parts={},
+        alike={
+            **dict.fromkeys(("log_loss", "ndcg@10", "recall@10", "hr@10", "satisfaction"), "accuracy"),
+            **dict.fromkeys(("recall", "f1"), "precision"),
+        },
     ),
     "question-answering": Measures(
         groups=("unseen",),
@@ -127,6 +167,15 @@ MEASURES: dict[str, Measures] = {
             **dict.fromkeys(("em_short", "em_long", "em_clause"), _SHARE),
         },
         counts={},
+        parts={
+            "em": ("em_short", "em_long", "em_clause"),
+            "official_em": ("reference_em",),
+            "official_f1": ("reference_f1",),
+        },
+        alike={
+            **dict.fromkeys(("f1", "official_em", "official_f1", "satisfaction"), "em"),
+            "reference_f1": "reference_em",
+        },
     ),
     "captioning": Measures(
         groups=("unseen",),
@@ -137,10 +186,33 @@ MEASURES: dict[str, Measures] = {
             **dict.fromkeys(("cider", "cider_factual"), (0.0, 10.0)),
             "rouge_l": _SHARE,
         },
-        counts=dict.fromkeys(("bleu", "bleu_factual", "bleu_humorous", "bleu_romantic"), WIDTH),
+        counts=dict.fromkeys(
+            ("bleu", "bleu_factual", "bleu_humorous", "bleu_romantic"),
+            Count(WIDTH, largest=LONGEST_CAPTION),
+        ),
+        parts={
+            "bleu": ("bleu_factual", "bleu_humorous", "bleu_romantic"),
+            "cider": ("cider_factual",),
+        },
+        alike=dict.fromkeys(
+            ("length_match", "content_match", "satisfaction", "cider", "rouge_l"), "style_match"
+        ),
     ),
 }
 """By task. BLEU's statistics are added up, so the BLEU that follows is that of the whole corpus."""
+
+PRIVATE_MEASURES: dict[str, Measures] = {
+    "recommendation": Measures(
+        groups=("seen", "unseen"),
+        unit="user",
+        scores=dict.fromkeys(("accuracy", "recall"), _SHARE),
+        counts={"confusion": Count(len(CONFUSION)), "next_item": Count(FIRST_HIT)},
+        parts={},
+        alike={},
+    )
+}
+"""By task, of models that stay with their owner. `next_item` counts users by the rank that the model gives to the
+item they turned to next, among all that they had not met: 1 … 10, or more."""
 
 
 def metrics_of(measures: Measures, opened: Mapping[str, Numbers]) -> dict[str, float]:
@@ -154,8 +226,10 @@ def metrics_of(measures: Measures, opened: Mapping[str, Numbers]) -> dict[str, f
                 metrics[name] = total / SCALE / count
         elif name == "confusion":
             metrics |= _pooled(*numbers.tolist())
-        elif name == "first_hit":
-            metrics |= _hit_rates(numbers)
+        elif name == "next_item":
+            metrics |= _next_item(numbers)
+        elif measures.counts[name].histogram:
+            metrics |= _hit_rates(name, numbers)
         else:
             metrics |= _bleu(name, numbers)
     if "hr@10" in opened and "first_hit" in opened:
@@ -163,6 +237,21 @@ def metrics_of(measures: Measures, opened: Mapping[str, Numbers]) -> dict[str, f
             int(opened["first_hit"].sum()) == int(opened["hr@10"][1]), "ranks", "as many as users with items"
         )
     return metrics
+
+
+_FOLLOW = {
+    "confusion": ("pooled_accuracy", "pooled_precision", "pooled_recall", "pooled_f1"),
+    "first_hit_bands": tuple(f"hit_rate@{rank}" for rank in BANDS[1:]),
+    "first_hit": ("mrr@10",),
+    "bleu": tuple(f"bleu{order}" for order in range(1, LARGEST_ORDER + 1)),
+}
+"""Metrics that follow from counts; from another `bleu_STYLE` follows `bleu4_STYLE`."""
+
+
+def metric_names(measures: Measures) -> tuple[str, ...]:
+    """Return all metrics that `metrics_of` can divide from a task's sums."""
+    follow = (_FOLLOW.get(name, (f"bleu4_{name.removeprefix('bleu_')}",)) for name in measures.counts)
+    return (*measures.scores, *(name for names in follow for name in names))
 
 
 def label(name: str) -> str:
@@ -195,16 +284,28 @@ def _pooled(true: int, predicted: int, actual: int, examples: int) -> dict[str, 
     }
 
 
-def _hit_rates(first_hit: Numbers) -> dict[str, float]:
-    """HR@k and the mean reciprocal rank at 10 of users with held-out items, from the ranks of their first hits."""
-    _must(bool((first_hit >= 0).all()), "first_hit", "no negative number of users")
-    users = int(first_hit.sum())
+def _hit_rates(name: str, histogram: Numbers) -> dict[str, float]:
+    """HR@k, or the mean reciprocal rank at 10, of users with held-out items, from the ranks of their first hits."""
+    _must(bool((histogram >= 0).all()), name, "no negative number of users")
+    users = int(histogram.sum())
     if users == 0:
         return {}
-    reached = np.cumsum(first_hit[:CUTOFF]) / users
-    ranks = np.arange(1, CUTOFF + 1)
-    rates = {f"hit_rate@{k}": float(reached[k - 1]) for k in (1, 5, CUTOFF)}
-    return {**rates, "mrr@10": float((first_hit[:CUTOFF] / ranks).sum() / users)}
+    if name == "first_hit":
+        return {"mrr@10": float((histogram[:CUTOFF] / np.arange(1, CUTOFF + 1)).sum() / users)}
+    reached = np.cumsum(histogram[:-1]) / users
+    return {f"hit_rate@{k}": float(share) for k, share in zip(BANDS[1:], reached, strict=True)}
+
+
+def _next_item(ranks: Numbers) -> dict[str, float]:
+    """HR@k and NDCG@10 of the one item that each user turned to next, from the ranks that the model gave it."""
+    _must(bool((ranks >= 0).all()), "next_item", "no negative number of users")
+    users = int(ranks.sum())
+    if users == 0:
+        return {}
+    reached = np.cumsum(ranks[:CUTOFF]) / users
+    gain = 1 / np.log2(np.arange(CUTOFF) + 2)
+    rates = {f"next_hit_rate@{k}": float(reached[k - 1]) for k in (1, 5, CUTOFF)}
+    return {**rates, f"next_ndcg@{CUTOFF}": float(ranks[:CUTOFF] @ gain / users)}
 
 
 def _bleu(name: str, statistics: Numbers) -> dict[str, float]:

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 
 from components.privacy.crypten_setup import load_crypten
-from components.privacy.failures import ProtocolError
+from components.privacy.failures import Disagreement, ProtocolError
 from components.privacy.rendezvous import PROTOCOL, meet
 from components.privacy.waiting import Absent, Worker
 
@@ -24,6 +24,7 @@ _GRACE = 4.0
 """How long a seat that has finished waits for the others to have finished, too."""
 _NEVER = timedelta(days=30)
 """Gloo's own timeout: the waiting ends elsewhere, and for all seats."""
+_MOST_SWAPPED = 1 << 27
 
 
 @dataclass
@@ -75,7 +76,7 @@ class Wire:
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
         self._count(flat.nbytes * (1 if self.seat.parties == 2 else 2))
         if self.seat.parties == 2:
-            other = self.watch.wait(lambda: self._swap(flat))
+            other = self.watch.wait(lambda: self._both_ways(flat))
             flat = flat ^ other if op == dist.ReduceOp.BXOR else flat + other
         else:
             self.watch.wait(lambda: dist.all_reduce(flat, op=op, group=self.parties))
@@ -113,6 +114,25 @@ class Wire:
         self._count(0)
         return self._received(values, rank, None, math.inf if patient else None)
 
+    def exchange(self, values: torch.Tensor, rank: int) -> torch.Tensor:
+        """Swap `values` [n, K] for those of one party, [m, K], masked by the pair's stream; both must call this."""
+        count = int(self._swap(torch.tensor([len(values)]), torch.empty(1, dtype=torch.int64), rank))
+        if not 0 <= count * values.shape[1] <= _MOST_SWAPPED:
+            raise Disagreement(
+                f"Party {rank} has a list of impossible length. Run the same version everywhere.", rank
+            )
+        return self._swap(values, torch.empty((count, values.shape[1]), dtype=torch.int64), rank)
+
+    def _swap(self, own: torch.Tensor, theirs: torch.Tensor, rank: int) -> torch.Tensor:
+        """Send `own` and fill `theirs`, the lower rank sending first: both draw the same masks in the same order."""
+        for turn in sorted((self.seat.rank, rank)):
+            if turn == self.seat.rank:
+                self.send(own + self.streams[rank].ring(own.shape), rank)
+            else:
+                mask = self.streams[rank].ring(theirs.shape)
+                theirs = self.receive(theirs, rank) - mask
+        return theirs
+
     def close(self, failed: bool) -> None:
         """Part: rank 0, who keeps the store, goes last. After a failure nobody waits."""
         self.measured()
@@ -143,7 +163,7 @@ class Wire:
         )  # fmt: skip
         self.parties = dist.new_group(list(range(self.seat.parties)), timeout=_NEVER)
 
-    def _swap(self, values: torch.Tensor) -> torch.Tensor:
+    def _both_ways(self, values: torch.Tensor) -> torch.Tensor:
         """Send `values` to the other one of two parties and return what it sends."""
         other, rank = torch.empty_like(values), 1 - self.seat.rank
         sending = dist.isend(values, rank, group=self.parties)

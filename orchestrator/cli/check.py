@@ -60,7 +60,7 @@ def _check(file: Path) -> tuple[str, list["SpecError"]]:
         if is_cluster(file):
             check_cluster(file)
             return "a cluster file, as Ray expects it", []
-        spec = load_sweep(file)
+        spec = load_sweep(file, parties=True)
     except SpecErrors as errors:
         return "", errors.errors
     points, seeds = _counted(spec.grid_size, "grid point"), _counted(len(spec.seeds), "seed")

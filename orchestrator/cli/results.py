@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.cli.output import DEFAULT_HOME, GATE_REFUSED, GOOD, HomeOption, JsonOption, emit, err
-from orchestrator.cli.run import open_ledger
+from orchestrator.cli.run import open_ledger, over_parties
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,14 +57,27 @@ def compare(
     from orchestrator.judging.paper import paper_tables
     from orchestrator.judging.tables import comparison_view
     from orchestrator.records.results import compare_sweep
+    from orchestrator.secure.kept import shortened
+    from orchestrator.secure.winner import newest_result
 
     workspace, ledger = open_ledger(home)
     part: Part = "validation" if validation else "test"
     spec = _last_run(sweep, ledger)
     comparison = compare_sweep(spec, ledger, workspace, part, all_slices=False, group=group)
     paper = paper_tables(comparison)
-    document = {**comparison.to_json(), "paper": paper.to_json() if paper else None}
-    emit(document, as_json, lambda console: console.print(comparison_view(comparison)))
+    private = newest_result(spec, ledger, workspace)
+    document = {
+        **comparison.to_json(),
+        "paper": paper.to_json() if paper else None,
+        "secure_evaluation": shortened(private) if private else None,
+    }
+
+    def render(console: "Console") -> None:
+        console.print(comparison_view(comparison))
+        if private:
+            console.print(over_parties(private), markup=False)
+
+    emit(document, as_json, render)
 
 
 def report(
@@ -108,16 +121,24 @@ def _print_study_report(console: "Console", document: dict[str, Any]) -> None:
 def promote(
     sweep: FinishedArgument,
     alias: Annotated[str, typer.Option("--alias", help="The alias to move to the new version.")] = "champion",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="The Ray cluster for a gate over parties with `run: ray`; by default on this machine."
+        ),
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
     """Make a sweep's winner a version in the registry, if the gates of its file let it pass."""
     from orchestrator.release.promote import promote_sweep
     from orchestrator.release.registry import Registry
+    from orchestrator.secure.live import shown_seats
 
     workspace, ledger = open_ledger(home)
     spec = _last_run(sweep, ledger)
-    promotion = promote_sweep(spec, ledger, workspace, Registry(workspace.registry), alias)
+    registry = Registry(workspace.registry)
+    promotion = promote_sweep(spec, ledger, workspace, registry, alias, shown_seats(err()), address)
     emit(promotion.to_json(), as_json, lambda console: _print_promotion(console, promotion))
     sys.exit(GOOD if promotion.version else GATE_REFUSED)
 
@@ -125,7 +146,7 @@ def promote(
 def _print_promotion(console: "Console", promotion: "Promotion") -> None:
     for verdict in promotion.verdicts:
         found = "not measured" if verdict.value is None else f"{verdict.value:.4f}"
-        console.print(f"{'passed ' if verdict.passed else 'refused'}  {verdict.gate}: {found}")
+        console.print(f"{'passed ' if verdict.passed else 'refused'}  {verdict.gate}: {found}", markup=False)
     if promotion.version is None:
         console.print("nothing was promoted: a gate refused")
     else:

@@ -18,12 +18,15 @@ from orchestrator.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
     from orchestrator.planning.plan import Plan
     from orchestrator.records.ledger import Ledger
     from orchestrator.records.workspace import Workspace
     from orchestrator.running.driver import Outcome
+    from orchestrator.secure.winner import Judged
 
 INTERRUPTED = 130
 
@@ -54,7 +57,7 @@ def plan(
     from orchestrator.records.workspace import Workspace
     from orchestrator.spec.load import load_sweep
 
-    spec = load_sweep(sweep, set_ or ())
+    spec = load_sweep(sweep, set_ or (), parties=True)
     workspace = Workspace(home)
     known = workspace.ledger_url if has_ledger(workspace) else None
     ledger = open_ledger(home)[1] if known else None
@@ -90,6 +93,11 @@ def _print_plan(console: "Console", plan: "Plan") -> None:
         f"{document['trials']:,} trials: {document['done']:,} done, {document['stale']:,} stale (their code has "
         f"changed since), {document['failed']:,} failed, {document['to_run']:,} to run"
     )
+    if plan.spec.secure_evaluation is not None:
+        file = plan.spec.secure_evaluation.parties
+        console.print(
+            f"then the winner is evaluated, once, over the users of the parties in {file}", markup=False
+        )
     if plan.epochs_to_run:
         cost = "no finished trial on this data yet to estimate the time from"
         if plan.seconds_per_epoch is not None:
@@ -117,19 +125,22 @@ def run(
     from orchestrator.records.workspace import Workspace
     from orchestrator.running.driver import run_sweep
     from orchestrator.running.live import LiveTable
+    from orchestrator.secure.live import shown_seats
+    from orchestrator.secure.winner import conclude
     from orchestrator.spec.load import load_sweep
 
-    spec = load_sweep(sweep, set_ or ())
+    spec = load_sweep(sweep, set_ or (), parties=True)
     try:
         with LiveTable(err(), spec.objective, spec.name) as table:
             outcome = run_sweep(spec, Workspace(home), address, retry_failed, accept_stale, table)
+        outcome = conclude(spec, outcome, Workspace(home), shown_seats(err()), address)
     except KeyboardInterrupt:
         err().print(f"{spec.name}: stopped; the same command goes on from here", markup=False)
         raise typer.Exit(INTERRUPTED) from None
     emit(outcome.to_json(), as_json, lambda console: print_outcome(console, outcome))
     if outcome.stopped:
         sys.exit(INTERRUPTED)
-    sys.exit(TRIALS_FAILED if outcome.failed else GOOD)
+    sys.exit(TRIALS_FAILED if outcome.failures_told else GOOD)
 
 
 def print_outcome(console: "Console", outcome: "Outcome") -> None:
@@ -165,8 +176,43 @@ def print_outcome(console: "Console", outcome: "Outcome") -> None:
         console.print(f"left out of the data: {counts}", markup=False)
     for problem in outcome.mirror_problems:
         console.print(f"not mirrored to Weights & Biases: {problem}")
+    if outcome.judged is not None:
+        _print_judged(console, outcome.judged)
     if outcome.stopped:
         console.print("stopped before its end; the same command goes on from here")
+
+
+def _print_judged(console: "Console", judged: "Judged") -> None:
+    """Say how the evaluation of the winner over parties stands."""
+    if judged.result is not None:
+        before = f"evaluated on {judged.result['created']}: " if judged.state == "known" else ""
+        console.print(f"{before}{over_parties(judged.result)}", markup=False)
+        return
+    what = {
+        "failed": "failed; the sweep's results stand, and the next `run` or `promote` tries again",
+        "waiting": "not begun",
+    }.get(judged.state, "not done yet")
+    console.print(f"secure evaluation: {what}: {judged.cause}", markup=False)
+
+
+def over_parties(result: "Mapping[str, Any]") -> str:
+    """Say in a line what came out of an evaluation over parties, in the task's main group where it was opened."""
+    from components.tasks import TASKS
+
+    name = next(
+        group for group in (*TASKS[result["task"]].groups, *result["groups"]) if group in result["groups"]
+    )
+    group = result["groups"][name]
+    margins = group.get("margins") or {}
+    metrics = ", ".join(
+        f"{metric} {value:.4f}" + (f" ± {margins[metric]:.4f}" if metric in margins else "")
+        for metric, value in group["metrics"].items()
+    )
+    warning = "NOT SECURE (`insecure_simulation`), " if result["insecure_simulation"] else ""
+    return (
+        f"{warning}over {group['users']} {name} users of {', '.join(result['parties'])}, {result['part']} part: "
+        f"{metrics}; kept: {result['kept']}"
+    )
 
 
 def status(
@@ -180,16 +226,18 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """List the sweeps of this home folder and how far they are, or the trials of one of them."""
-    _, ledger = open_ledger(home)
+    workspace, ledger = open_ledger(home)
     if sweep is None:
         _status_of_all(ledger, as_json)
     else:
-        _status_of_one(sweep, ledger, as_json)
+        _status_of_one(sweep, ledger, workspace, as_json)
 
 
-def _status_of_one(sweep: str, ledger: "Ledger", as_json: bool) -> None:
+def _status_of_one(sweep: str, ledger: "Ledger", workspace: "Workspace", as_json: bool) -> None:
     from orchestrator.planning.stages import FINAL
     from orchestrator.records.results import recorded_sweep
+    from orchestrator.secure.kept import shortened
+    from orchestrator.secure.winner import newest_result
 
     spec = recorded_sweep(sweep, ledger)
     members = ledger.members(spec.name)
@@ -209,7 +257,13 @@ def _status_of_one(sweep: str, ledger: "Ledger", as_json: bool) -> None:
         for member in members
         if member.phase != FINAL
     ]
-    document = {"sweep": spec.name, "objective": spec.objective.metric, "trials": trials}
+    found = newest_result(spec, ledger, workspace)
+    document = {
+        "sweep": spec.name,
+        "objective": spec.objective.metric,
+        "trials": trials,
+        "secure_evaluation": shortened(found) if found else None,
+    }
     emit(document, as_json, lambda console: _print_trials(console, document))
 
 
@@ -232,6 +286,8 @@ def _print_trials(console: "Console", document: dict[str, Any]) -> None:
         )
     console.print(table)
     console.print("* chosen for the comparison; figures are validation results", style="dim")
+    if document["secure_evaluation"] is not None:
+        console.print(over_parties(document["secure_evaluation"]), markup=False)
 
 
 def _status_of_all(ledger: "Ledger", as_json: bool) -> None:

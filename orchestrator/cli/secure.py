@@ -133,7 +133,12 @@ def split(
     ],
     out: Annotated[Path, typer.Option("--out", help="New folder for the parties' folders and a party file.")],
     parties: Annotated[int, typer.Option("--parties", min=2, max=16, help="How many parties.")] = 2,
-    by: Annotated[Literal["users"], typer.Option("--by", help="What is divided among them.")] = "users",
+    by: Annotated[
+        Literal["users", "columns"],
+        typer.Option(
+            "--by", help="What is divided: users, or (between two) profiles and logs of the same users."
+        ),
+    ] = "users",
     set_: SetOption = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
@@ -142,13 +147,13 @@ def split(
     from orchestrator.records.workspace import Workspace
     from orchestrator.secure.splitting import split_data
 
-    document = split_data(data, parties, out, Workspace(home), set_ or ())
+    document = split_data(data, parties, out, Workspace(home), set_ or (), by)
 
     def render(console: "Console") -> None:
         for each in document["parties"]:
-            console.print(
-                f"{each['folder']}: {each['users']} users, {each['unseen']} of them unseen", markup=False
-            )
+            unseen = f", {each['unseen']} of them unseen" if "unseen" in each else ""
+            holds = f"{each['holds']} of " if "holds" in each else ""
+            console.print(f"{each['folder']}: {holds}{each['users']} users{unseen}", markup=False)
         console.print(f"party file: {document['file']}", markup=False)
 
     emit(document, as_json, render)
@@ -157,6 +162,9 @@ def split(
 def export(
     version: Annotated[str, typer.Argument(metavar="VERSION", help="A version, such as `recommendation/1`.")],
     out: Annotated[Path, typer.Option("--out", help="New folder for the model's files.")],
+    encoder: Annotated[
+        bool, typer.Option("--encoder", help="Only what parties get of a model that its owner keeps.")
+    ] = False,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -165,7 +173,7 @@ def export(
     from orchestrator.release.registry import Registry
     from orchestrator.secure.model_files import export_model, model_digest
 
-    files = export_model(Registry(Workspace(home).registry).version(version), out)
+    files = export_model(Registry(Workspace(home).registry).version(version), out, encoder)
     document = {
         "version": version,
         "model": model_digest(out),
@@ -175,7 +183,9 @@ def export(
     emit(
         document,
         as_json,
-        lambda console: console.print(f"{out}: {version}, model {document['model']}", markup=False),
+        lambda console: console.print(
+            f"{out}: {version}, {'encoder' if encoder else 'model'} {document['model']}", markup=False
+        ),
     )
 
 
@@ -203,12 +213,16 @@ def print_result(console: "Console", result: dict[str, Any]) -> None:
     for group, found in result["groups"].items():
         metrics.add_column(f"{group} ({found['users']} users)", justify="right")
     for name in names:
-        values = (found["metrics"].get(name) for found in result["groups"].values())
-        metrics.add_row(_label(result["task"], name), *(_written(value) for value in values))
+        values = (_written(found, name) for found in result["groups"].values())
+        metrics.add_row(_label(result["task"], name), *values)
     console.print(
         f"{result['version']} over the users of {', '.join(result['parties'])}, {result['part']} part"
     )
     console.print(metrics)
+    if result["noise"]:
+        console.print(
+            "± is how far the noise moves a metric at most, 19 times of 20; ? where it may be all noise"
+        )
     costs = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("seat", "rounds", "MB sent", "seconds in the protocol", "seconds in all"):
         costs.add_column(heading, justify="left" if heading == "seat" else "right")
@@ -234,5 +248,11 @@ def _label(task: str, name: str) -> str:
     return known.label if known else label(name)
 
 
-def _written(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+def _written(found: dict[str, Any], name: str) -> str:
+    """Write one group's metric, with the margin of its noise, if it was given any."""
+    if name not in found["metrics"]:
+        return "-"
+    value = f"{found['metrics'][name]:.4f}"
+    if found["margins"] is None:
+        return value
+    return f"{value} ± {found['margins'][name]:.4f}" if name in found["margins"] else f"{value} ± ?"

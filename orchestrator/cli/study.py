@@ -59,9 +59,10 @@ def study(
     """Run all sweeps of a folder, one after another on one cluster, as far as the ledger does not have them."""
     from orchestrator.records.workspace import Workspace
     from orchestrator.running.live import LiveTable
+    from orchestrator.secure.live import shown_seats
     from orchestrator.study import load_study, plan_study, run_study
 
-    loaded, workspace = load_study(folder, set_ or ()), Workspace(home)
+    loaded, workspace = load_study(folder, set_ or (), parties=True), Workspace(home)
     if plan:
         planned = plan_study(loaded, open_ledger(home)[1] if has_ledger(workspace) else None)
         emit(planned.to_json(), as_json, lambda console: _print_plan(console, planned))
@@ -74,6 +75,7 @@ def study(
             address,
             retry_failed,
             accept_stale,
+            shown_seats(err()),
         )
     except KeyboardInterrupt:
         err().print(f"{loaded.name}: stopped; the same command goes on from here", markup=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from components.errors import AdaptuneError
 from components.tasks import TASKS
 from orchestrator.planning.stages import CONTROL, FINAL, MODEL, TRIVIAL, role_of
-from orchestrator.records.ledger import Ledger, Member
+from orchestrator.records.ledger import Ledger, Member, TrialRow
 from orchestrator.records.workspace import Workspace
 from orchestrator.running.jobs import Look
 from orchestrator.spec.sweep import SweepSpec
@@ -50,6 +50,20 @@ def recorded_sweep(argument: str, ledger: Ledger) -> SweepSpec:
     return sweep_from_values(specs[name])
 
 
+def best_seed(spec: SweepSpec, ledger: Ledger) -> TrialRow:
+    """Return the winner of a sweep: of the model at its chosen point, the seed with the best validation objective.
+
+    Raises AdaptuneError while the sweep has no final rows.
+    """
+    trials = [member.trial_id for member in ledger.members(spec.name, FINAL) if member.name == MODEL]
+    rows = ledger.trials(trials)
+    known = [row for trial in trials if (row := rows.get(trial)) is not None and row.metrics]
+    if not known:
+        raise AdaptuneError(_unfinished(spec.name))
+    metric, sign = spec.objective.metric, 1 if spec.objective.mode == "max" else -1
+    return max(known, key=lambda row: sign * (row.metrics or {})[metric])
+
+
 def compare_sweep(
     spec: SweepSpec,
     ledger: Ledger,
@@ -80,13 +94,17 @@ def compare_sweep(
     )
 
 
+def _unfinished(sweep: str) -> str:
+    return (
+        f"{sweep} has no final results yet: `adaptune run` it to its end, with --retry-failed if trials failed; "
+        "`adaptune status` tells how far it is"
+    )
+
+
 def _entries(spec: SweepSpec, ledger: Ledger, workspace: Workspace, part: Part) -> "list[Entry]":
     final = ledger.members(spec.name, FINAL)
     if not final:
-        raise AdaptuneError(
-            f"{spec.name} has no final results yet: `adaptune run` it to its end, with --retry-failed if trials "
-            "failed; `adaptune status` tells how far it is"
-        )
+        raise AdaptuneError(_unfinished(spec.name))
     entries = []
     for name in dict.fromkeys(member.name for member in final):
         members = [member for member in final if member.name == name]

@@ -20,7 +20,7 @@ def who_holds_what(roles: Sequence[Mapping[str, str]], receiver: str) -> Markup:
         left = place * (width + GAP)
         held = "its own users" if "users" in role["holds"] else ""
         held = "holds nothing" if role["holds"] == "nothing" else held
-        model = "the open model" if "model" in role["holds"] else ""
+        model = "" if role["holds"] == "nothing" else role["holds"].split(", ")[-1]
         boxes.append(_box(left, TOP, width, (role["who"], held, model), "dealer" if model == "" else ""))
         said = "randomness" if role["who"] == "dealer" else "random shares"
         lines.append(_arrow(left + width / 2, TOP + BOX, WIDTH / 2, MIDDLE, said))

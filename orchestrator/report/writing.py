@@ -14,7 +14,7 @@ from orchestrator.records.ledger import Ledger, Member, TrialRow
 from orchestrator.records.results import compare_sweep, recorded_sweep
 from orchestrator.records.workspace import Workspace, read_curve
 from orchestrator.report.data import Cost, Curve, GridPoint, ReportData, StudyData
-from orchestrator.secure.evaluate import results_of
+from orchestrator.secure.winner import winner_results
 from orchestrator.spec.sweep import SweepSpec
 
 
@@ -72,7 +72,7 @@ def report_data(spec: SweepSpec, ledger: Ledger, workspace: Workspace) -> Report
         curves=tuple(_curves(grids, rows, final, workspace)),
         grid=tuple(_grid(grids, rows, final, spec)),
         costs=tuple(_costs(members, rows)),
-        evaluations=results_of(spec.name, workspace),
+        evaluations=winner_results(spec, ledger, workspace),
         provenance=_provenance(spec, ledger, rows, final, workspace),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

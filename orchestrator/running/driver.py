@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.data.store import left_out, prepare
 from components.tasks import TASKS
@@ -20,7 +20,11 @@ from orchestrator.running.bookkeeper import Bookkeeper
 from orchestrator.running.jobs import Surroundings
 from orchestrator.running.lease import hold_lease
 from orchestrator.running.watcher import Nobody, Watcher
+from orchestrator.spec.gates import party_file_of
 from orchestrator.spec.sweep import SweepSpec
+
+if TYPE_CHECKING:
+    from orchestrator.secure.winner import Judged
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,13 @@ class Outcome:
     mirror_problems: tuple[str, ...]
     left_out: dict[str, int]
     """How much of the source the prepared data does not use, by reason."""
+    judged: "Judged | None" = None
+    """How the evaluation of the winner over parties stands, where the sweep file asks for one."""
+
+    @property
+    def failures_told(self) -> bool:
+        """Whether a trial failed, or the evaluation over parties did."""
+        return bool(self.failed) or (self.judged is not None and self.judged.state == "failed")
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as a JSON document."""
@@ -56,6 +67,7 @@ class Outcome:
             "failures": {name: last_line(cause) for name, cause in self.failures.items()},
             "mirror_problems": list(self.mirror_problems),
             "left_out": dict(self.left_out),
+            "secure_evaluation": None if self.judged is None else self.judged.to_json(),
         }
 
 
@@ -76,14 +88,15 @@ def run_sweep(
     """Run what the plan asks for and the ledger does not have; the second call of the same sweep does nothing.
 
     `cluster` gives a Ray that is shared with others, in place of the one at `address`.
-    Raises AdaptuneError if the budget is exceeded, the data is unusable, another driver holds the sweep, or
-    the cluster cannot be used. A trial that fails does not raise: the rest goes on, and it is counted.
+    Raises AdaptuneError if the budget is exceeded, the data or the party file is unusable, another driver holds the
+    sweep, or the cluster cannot be used. A trial that fails does not raise: the rest goes on, and it is counted.
     """
     started = time.perf_counter()
     watcher = watcher or Nobody()
     workspace.create()
     ledger = Ledger(workspace.ledger_url)
     make_plan(spec, ledger).check_budget()
+    party_file_of(spec)  # what is wrong with it is said before the work, not after
     with hold_lease(ledger, spec.name) as heart:
         adopt_unknown(ledger, workspace)
         folder = prepare(spec.data, workspace.data, TASKS[spec.task].form)

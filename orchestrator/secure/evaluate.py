@@ -1,16 +1,21 @@
 """Evaluating a promoted version over several parties' users, and keeping what came out."""
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from components.errors import AdaptuneError
 from components.tasks import TASKS
 from orchestrator.records.workspace import Workspace, read_json, write_json
 from orchestrator.release.registry import Registry
-from orchestrator.secure.model_files import model_digest
+from orchestrator.secure.column_seats import check_task
+from orchestrator.secure.column_statement import column_roles, column_statement
+from orchestrator.secure.disclosure import noise_of
+from orchestrator.secure.kept import asked_of
+from orchestrator.secure.model_files import check_divisible, model_digest
 from orchestrator.secure.register import now
 from orchestrator.secure.seats import Assignment, Outcome, Say
 from orchestrator.secure.statement import roles, statement
@@ -19,7 +24,8 @@ from orchestrator.spec.parties import DEALER, PartyFile
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The model that is evaluated: a version of the registry, or a folder that `adaptune export` has made."""
+    """The model that is evaluated: a version of the registry, a folder that `adaptune export` has made, or the
+    winning trial of a sweep."""
 
     name: str
     task: str
@@ -43,10 +49,15 @@ def find_model(reference: str, registry: Registry) -> Evaluated:
     return Evaluated(folder.name, task, folder)
 
 
-def assign(model: Evaluated, parties: PartyFile) -> list[Assignment]:
-    """Return what each seat has to do: the parties by rank, and the dealer."""
+def assign(model: Evaluated, parties: PartyFile, encoder: Path | None = None) -> list[Assignment]:
+    """Return what each seat has to do: the parties by rank, and the dealer.
+
+    `encoder` is the folder that parties are given who may not have the whole model.
+    """
     if model.task not in TASKS:
         raise AdaptuneError(f"{model.name}: there is no task {model.task!r}")
+    if parties.divided == "columns":
+        check_task(model.task)
     seats = [
         replace(
             dealer_of(parties),
@@ -55,8 +66,9 @@ def assign(model: Evaluated, parties: PartyFile) -> list[Assignment]:
             rank=rank,
             version=model.name,
             task=model.task,
-            model=str(model.folder),
+            model=str(model.folder if encoder is None or name == parties.owner else encoder),
             data=None if party.data is None else str(party.data),
+            privacy_budget=party.privacy_budget,
         )
         for rank, (name, party) in enumerate(parties.parties.items())
     ]
@@ -75,6 +87,9 @@ def dealer_of(parties: PartyFile) -> Assignment:
         insecure_simulation=parties.insecure_simulation,
         part=parties.part,
         minimum_cohort=parties.minimum_cohort,
+        divided=parties.divided,
+        noise=None if parties.noise is None else parties.noise.model_dump(),
+        owner=parties.owner_rank,
     )
 
 
@@ -85,51 +100,78 @@ def evaluate_version(
 
     Raises AdaptuneError with the named cause where the evaluation is refused or breaks off.
     """
-    seats = assign(model, parties)
     if parties.run == "remote":
         raise AdaptuneError(
             "with `run: remote` each party starts its own seat on its own host: see `adaptune party --help`"
         )
+    with _encoder_for(model, parties) as encoder:
+        outcomes = _run(assign(model, parties, encoder), parties, workspace, say, address)
+    return keep(result_of(model, parties, outcomes), workspace)
+
+
+@contextmanager
+def _encoder_for(model: Evaluated, parties: PartyFile) -> Iterator[Path | None]:
+    """Write the encoder of a model that its owner keeps, for all other parties; None where all have the model."""
+    if parties.model == "public":
+        yield None
+        return
+    from components.privacy.divided_model import write_encoder
+
+    check_divisible(model.task)
+    with TemporaryDirectory() as folder:
+        write_encoder(model.folder, Path(folder))
+        yield Path(folder)
+
+
+def _run(
+    seats: Sequence[Assignment], parties: PartyFile, workspace: Workspace, say: Say, address: str | None
+) -> list[Outcome]:
+    """Run all seats where the party file says; return their outcomes."""
     if parties.run == "local":
         from orchestrator.secure.local import run_local
 
-        outcomes = run_local(seats, say)
-    else:
-        import ray
+        return run_local(seats, say)
+    import ray
 
-        from orchestrator.running.cluster import ray_cluster
-        from orchestrator.secure.on_ray import run_on_ray
+    from orchestrator.running.cluster import ray_cluster
+    from orchestrator.secure.on_ray import run_on_ray
 
-        places = {**parties.parties, DEALER: parties.dealer}
-        pins = {name: {"node": place.node, "resource": place.resource} for name, place in places.items()}
-        with nullcontext() if ray.is_initialized() else ray_cluster(address, workspace.home, False):
-            outcomes = run_on_ray(seats, pins, say)
-    return keep(result_of(model, parties, outcomes), workspace)
+    places = {**parties.parties, DEALER: parties.dealer}
+    pins = {name: {"node": place.node, "resource": place.resource} for name, place in places.items()}
+    with nullcontext() if ray.is_initialized() else ray_cluster(address, workspace.home, False):
+        return run_on_ray(seats, pins, say)
 
 
 def result_of(model: Evaluated, parties: PartyFile, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Put together what is said of an evaluation; `outcomes` holds at least the receiver's."""
-    groups = next(outcome.groups for outcome in outcomes if outcome.groups is not None)
+    received = next(outcome for outcome in outcomes if outcome.groups is not None)
+    groups = received.groups
+    assert groups is not None
+    who, said = roles(parties), statement(parties, model.task, groups)
+    if received.holds is not None:
+        who, said = column_roles(who, received.holds), column_statement(said, parties, received.holds, groups)
     return {
         "version": model.name,
         "task": model.task,
         "model": model_digest(model.folder),
         "sweep": model.sweep,
         "part": parties.part,
+        "asked": asked_of(parties),
         "run": parties.run,
         "created": now(),
         "insecure_simulation": parties.insecure_simulation,
         "parties": list(parties.names),
         "receiver": parties.receiver,
+        "owner": parties.owner,
         "minimum_cohort": parties.minimum_cohort,
+        "noise": noise_of(parties, model.task),
         "groups": groups,
         "traffic": {
             outcome.name: {**outcome.traffic, "whole_seconds": outcome.seconds} for outcome in outcomes
         },
-        "roles": roles(parties),
-        "statement": [
-            {"about": about, "text": text} for about, text in statement(parties, model.task, groups)
-        ],
+        "divided": parties.divided,
+        "roles": who,
+        "statement": [{"about": about, "text": text} for about, text in said],
     }
 
 
@@ -139,11 +181,3 @@ def keep(result: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
     path = workspace.evaluations / f"{result['version'].replace('/', '-')}-{stamp}.json"
     write_json(path, result)
     return {**result, "kept": str(path)}
-
-
-def results_of(sweep: str, workspace: Workspace) -> list[dict[str, Any]]:
-    """Return what was evaluated of a sweep's promoted versions, oldest first."""
-    found = [read_json(path) for path in sorted(workspace.evaluations.glob("*.json"))]
-    return sorted(
-        (result for result in found if result["sweep"] == sweep), key=lambda result: result["created"]
-    )

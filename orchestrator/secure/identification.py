@@ -48,6 +48,9 @@ def roles_digest(parties: PartyFile) -> str:
         "parties": parties.names,
         "public keys": parties.public_keys,
         "receiver": parties.receiver,
+        "model": [parties.model, parties.owner],
+        "divided": parties.divided,
+        "noise": None if parties.noise is None else parties.noise.model_dump(),
         "part": parties.part,
         "minimum cohort": parties.minimum_cohort,
     }

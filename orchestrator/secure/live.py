@@ -1,12 +1,26 @@
 """What the seats of an evaluation are doing: a live table in a terminal, a line an event elsewhere."""
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.running.display import Display
+from orchestrator.secure.seats import Say
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+
+def shown_seats(console: "Console") -> Callable[[], AbstractContextManager[Say]]:
+    """Return what opens a live view on `console` whenever seats start."""
+
+    @contextmanager
+    def show() -> Iterator[Say]:
+        with LiveSeats(console) as live:
+            yield live.say
+
+    return show
 
 
 class LiveSeats(Display):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from components.data.population import EVENTS_FILE, USERS_FILE
 from components.errors import AdaptuneError
+from components.privacy import ENCODER, PRIVATE_TASK
 from orchestrator.release.registry import MANIFEST, REQUIRED, SUFFIXES, Version
 
 PRIVATE = (EVENTS_FILE, USERS_FILE)
@@ -16,16 +17,22 @@ ABOUT = (MANIFEST, "metrics.json", "provenance.json")
 
 
 def model_files(folder: Path) -> list[Path]:
-    """Return the files of a model, sorted by name; raises AdaptuneError where it is no model's folder."""
+    """Return the files of a model, or of its encoder, sorted by name; raises AdaptuneError for any other folder."""
     left_out = {*PRIVATE, *ABOUT}
     files = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES and path.name not in left_out)
-    missing = [name for name in REQUIRED if not (folder / name).is_file()]
+    required = (ENCODER, "config.json") if is_encoder(folder) else REQUIRED
+    missing = [name for name in required if not (folder / name).is_file()]
     if missing:
         raise AdaptuneError(
             f"{folder} holds no model ({' and '.join(missing)} missing): `adaptune export VERSION` makes such "
             "a folder"
         )
     return files
+
+
+def is_encoder(folder: Path) -> bool:
+    """Whether a folder holds the open part of a model, for parties that are not given the whole."""
+    return (folder / ENCODER).is_file()
 
 
 def model_digest(folder: Path) -> str:
@@ -37,12 +44,28 @@ def model_digest(folder: Path) -> str:
     return hasher.hexdigest()[:16]
 
 
-def export_model(version: Version, out: Path) -> list[Path]:
-    """Copy a version's model into the new folder `out`, to be handed to a party."""
+def export_model(version: Version, out: Path, encoder: bool = False) -> list[Path]:
+    """Copy a version's model, or of a private one its encoder, into the new folder `out`, to be handed to a party."""
     if out.exists():
         raise AdaptuneError(f"{out} exists already: name another folder")
+    if encoder:
+        from components.privacy.divided_model import write_encoder
+
+        check_divisible(version.task)
+        out.mkdir(parents=True)
+        write_encoder(version.folder, out)
+        return model_files(out)
     out.mkdir(parents=True)
     return [Path(shutil.copyfile(path, out / path.name)) for path in model_files(version.folder)]
+
+
+def check_divisible(task: str) -> None:
+    """Raise AdaptuneError where a task's models cannot be kept private."""
+    if task != PRIVATE_TASK:
+        raise AdaptuneError(
+            f"only a model of {PRIVATE_TASK} can stay with its owner, because its scores are products of vectors and "
+            f"a small head; those of {task} are not: use `model: public`"
+        )
 
 
 def packed(folder: Path) -> dict[str, bytes]:

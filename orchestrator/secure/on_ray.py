@@ -35,13 +35,14 @@ def run_on_ray(
     """
     import ray
 
-    files = next(packed(Path(each.model)) for each in assignments if each.model)
+    folders = {each.model for each in assignments if each.model}
+    files = {folder: packed(Path(folder)) for folder in folders}
     actor_type = ray.remote(_SeatActor)
     actors: dict[str, Any] = {}
     try:
         for each in assignments:
             where = _placement(each.name, pins.get(each.name, {}))
-            given = files if each.role == "party" else {}
+            given = files[each.model] if each.model else {}
             actors[each.name] = actor_type.options(num_cpus=0, max_concurrency=4, **where).remote(each, given)
         starting = [actor.pid.remote() for actor in actors.values()]
         waiting = ray.wait(starting, num_returns=len(starting), timeout=START_SECONDS)[1]

@@ -9,18 +9,19 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from components.data.column_folders import check_folder
 from components.errors import AdaptuneError
 
 if TYPE_CHECKING:
-    from components.privacy.evaluation import Request
     from components.privacy.identity import Identity
     from components.privacy.seat import Seat
     from orchestrator.secure.register import Entry
+    from orchestrator.secure.work import Work
 
 Say = Callable[[dict[str, Any]], None]
 """Takes events such as `{"seat": "north", "did": "has joined"}`."""
@@ -45,13 +46,21 @@ class Assignment:
     insecure_simulation: bool
     part: Literal["validation", "test"]
     minimum_cohort: int
+    owner: int | None = None
+    """Rank of the party that keeps the model; None where all have it."""
     version: str = ""
     """Name of the model; a dealer knows nothing of it."""
     task: str = ""
     model: str | None = None
-    """Folder of the model."""
+    """Folder of the model, or of its encoder where another party keeps it."""
     data: str | None = None
     """Folder of the party's users, if it has any."""
+    divided: Literal["users", "columns"] = "users"
+    """What each party has: users of its own, or columns of the same users."""
+    privacy_budget: float = 0.0
+    """Epsilon that the party may spend on one snapshot of its data."""
+    noise: dict[str, Any] | None = None
+    """Fields of `components.privacy.noise.Noise`, if numbers are given any."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the assignment as a JSON document."""
@@ -76,6 +85,8 @@ class Outcome:
     """From the first to the last, with loading and evaluating."""
     groups: dict[str, Any] | None = None
     """At the receiver: the results by group."""
+    holds: dict[str, str] | None = None
+    """Where columns are divided: which party holds `profiles`, and which `logs`."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as a JSON document."""
@@ -112,75 +123,60 @@ def take_seat(
             identity=identity,
         )
 
-    groups = None
+    groups = holds = None
+    if assignment.role == "party" and assignment.data is not None:
+        check_folder(Path(assignment.data), assignment.divided)
     if assignment.role == "dealer":
         traffic = asdict(deal(seat()))
     else:
-        groups, traffic = _take_part(assignment, seat, did)
+        groups, holds, traffic = _take_part(assignment, seat, did)
     did("is done", traffic=traffic)
-    return Outcome(assignment.name, assignment.role, traffic, time.perf_counter() - started, groups)
+    return Outcome(assignment.name, assignment.role, traffic, time.perf_counter() - started, groups, holds)
 
 
 def _take_part(
     assignment: Assignment, seat: Callable[[], "Seat"], did: Callable[..., None]
-) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """Evaluate this party's users and add them up with the others'."""
-    from components.privacy.evaluation import SEAL_BYTES, evaluate
+) -> tuple[dict[str, Any] | None, dict[str, str] | None, dict[str, Any]]:
+    """Evaluate with the others; return results (at the receiver), who holds which columns, and traffic."""
     from components.privacy.seat import join, load
-    from components.privacy.tallies import tallies_of
-    from orchestrator.secure.register import Register
+    from orchestrator.secure.register import SEAL_BYTES, Register, seals_of
+    from orchestrator.secure.work import work_of
 
-    assert assignment.model is not None
-    request = request_of(assignment)
-    tallies = {}
     register = entry = None
     entered: list[Entry] = []
     seal = bytes(SEAL_BYTES)
-    if assignment.data is not None:
-        data = Path(assignment.data)
-        register, entry = Register(data), entry_of(assignment, request)
-        register.check(entry)
-        seal = register.seal(entry.snapshot)
-        tallies = tallies_of(assignment.task, Path(assignment.model), data, assignment.part)
-        did("has evaluated its own users", users=sum(tally.users for tally in tallies.values()))
+    with work_of(assignment) as work:
+        if assignment.data is not None:
+            register, entry = Register(Path(assignment.data)), entry_of(assignment, work)
+            register.check(entry, assignment.privacy_budget)
+            seal = register.seal(entry.snapshot)
+        users = work.alone()
+        if assignment.data is not None:
+            did("has evaluated its own users", **({} if users is None else {"users": users}))
+        load()
 
-    load()
+        with join(seat()) as session:
+            did("has joined")
 
-    def permit(seals: Mapping[str, str]) -> None:
-        if register is not None and entry is not None:
-            entered.append(register.begin(replace(entry, seals=dict(seals))))
+            def reached(what: str) -> None:
+                did(what, traffic=asdict(session.traffic))
 
-    with join(seat()) as session:
-        did("has joined")
+            seals = seals_of(session, assignment.parties, seal)
 
-        def reached(what: str) -> None:
-            did(what, traffic=asdict(session.traffic))
+            def permit() -> None:
+                if register is not None and entry is not None:
+                    sealed = replace(entry, seals=seals)
+                    entered.append(register.begin(sealed, assignment.privacy_budget))
 
-        found = evaluate(session, assignment.rank, request, tallies, permit, reached, seal)
-        traffic = asdict(session.traffic)
+            found = work.together(session, permit, reached)
+            traffic = asdict(session.traffic)
     if register is not None and entered:
         register.finish(entered[0])
     groups = None if found is None else {name: group.to_json() for name, group in found.items()}
-    return groups, traffic
+    return groups, work.holds, traffic
 
 
-def request_of(assignment: Assignment) -> "Request":
-    """Return what a party is asked for, by the model that it really has."""
-    from components.privacy.evaluation import Request
-    from orchestrator.secure.model_files import model_digest
-
-    assert assignment.model is not None
-    return Request(
-        task=assignment.task,
-        model=model_digest(Path(assignment.model)),
-        part=assignment.part,
-        parties=assignment.parties,
-        receiver=assignment.receiver,
-        minimum_cohort=assignment.minimum_cohort,
-    )
-
-
-def entry_of(assignment: Assignment, request: "Request") -> "Entry":
+def entry_of(assignment: Assignment, work: "Work") -> "Entry":
     """Return the line that a party's ledger gets."""
     from components.data.party_folders import snapshot_digest
     from orchestrator.secure.register import Entry, now
@@ -188,11 +184,12 @@ def entry_of(assignment: Assignment, request: "Request") -> "Entry":
     assert assignment.data is not None
     return Entry(
         version=assignment.version,
-        model=request.model,
+        model=work.request.model,
         snapshot=snapshot_digest(Path(assignment.data)),
-        metric_set=request.metric_set,
-        request=request.text(),
+        metric_set=work.metric_set,
+        request=work.request.text(),
         began=now(),
+        epsilon=0.0 if work.request.noise is None else work.request.noise.epsilon,
     )
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.privacy.totals import MEASURES
+from components.privacy.totals import MEASURES, PRIVATE_MEASURES
 from components.tasks import TASKS
+from orchestrator.secure import disclosure
 from orchestrator.spec.parties import PartyFile
 
 Statement = Sequence[tuple[str, str]]
@@ -27,16 +28,12 @@ _DOMAIN = {
 
 def statement(parties: PartyFile, task: str, groups: Mapping[str, Any]) -> Statement:
     """Return the statement of an evaluation with these parties and results."""
-    measures, info = MEASURES[task], TASKS[task]
+    measures, info = (MEASURES if parties.owner is None else PRIVATE_MEASURES)[task], TASKS[task]
     receiver = parties.receiver
     withheld = [f"all of {group} users" for group in measures.groups if group not in groups]
     withheld += [f"{name} of {group} users" for group, found in groups.items() for name in found["withheld"]]
-    with_two = (
-        f" With two parties, {receiver} can subtract its own numbers: it learns the other's sums."
-        if len([party for party in parties.parties.values() if party.data]) == 2
-        and parties.parties[receiver].data
-        else ""
-    )
+    noisy = ", with noise" if parties.noise else ""
+    told = "" if parties.noise else ", and which measures may be opened"
     said = [
         (
             "Attack model",
@@ -46,35 +43,27 @@ def statement(parties: PartyFile, task: str, groups: Mapping[str, Any]) -> State
         ),
         (
             "Public to all parties",
-            f"The model, the task ({task}), the part ({parties.part}), the list of measures, the names of the "
-            f"parties, how many users each party has in each group ({', '.join(measures.groups)}), and which "
-            "measures stand on enough users. The dealer learns the shapes of what is computed, and nothing else.",
+            f"{_OPEN_PART if parties.owner else 'The model'}, the task ({task}), the part ({parties.part}), the list "
+            "of measures, the names of the parties, and how many users "
+            f"{'and examples ' if parties.owner else ''}each party has in each group "
+            f"({', '.join(measures.groups)}){noisy}{told}. The dealer learns the shapes of what is computed, and "
+            "nothing else.",
         ),
         (
             f"Opened to {receiver}, and to nobody else",
-            "For each group and measure: how many users it stands on, the sum of scores in millionths with their "
-            "number, and the counts, each over all parties together. All of them are whole numbers and stand in the "
-            f"result under `opened`; metrics are divided from them in the clear.{with_two}",
+            disclosure.opened(parties, groups),
         ),
-        (
-            "Minimum cohort",
-            f"{parties.minimum_cohort} users of the parties other than {receiver}, for each group, checked by every "
-            "party, and for each measure, checked by the receiver before the sums are opened. "
-            + (f"Withheld: {', '.join(withheld)}." if withheld else "Nothing had to be withheld."),
-        ),
-        (
-            "Once",
-            "Each party's ledger allows one evaluation for a version, a data snapshot and a metric set, and then "
-            "only its exact repetition: the same parties, receiver and cohort, and unchanged data at all of them, "
-            "which opens the same sums again. To that end each party showed the others a keyed digest of its data, "
-            "which tells whether they have changed. Evaluations on snapshots that differ by a few users can still be "
-            "subtracted: parties that change their data between evaluations should wait until many users have "
-            "changed. No noise is added; sums are exact.",
-        ),
+        ("Minimum cohort", disclosure.cohort(parties, withheld)),
+        disclosure.repetition(parties),
+        *_kept_by(parties.owner),
         (
             "Never leaves a party",
-            f"Events, profiles, ids, and the scores of any one {info.unit}. Each party evaluates its own users with "
-            "the open model, in the clear, in its own process; only whole numbers enter the protocol, as random "
+            "Events, profiles, ids, which items are asked about, and what is predicted of any one user. Each party "
+            "reads its own users with the open encoder, in the clear, in its own process; their vectors enter the "
+            "protocol as random shares, and all scores and comparisons are computed on shares."
+            if parties.owner
+            else f"Events, profiles, ids, and the scores of any one {info.unit}. Each party evaluates its own users "
+            "with the open model, in the clear, in its own process; only whole numbers enter the protocol, as random "
             "shares.",
         ),
         ("Transport", _transport(parties)),
@@ -84,9 +73,11 @@ def statement(parties: PartyFile, task: str, groups: Mapping[str, Any]) -> State
             "CrypTen 0.4.1, which is research code and says so, with these local changes: AES-256-CTR under keys "
             "of the operating system and of key exchanges in place of its random generators; a dealer of our own in "
             "place of its providers; shares of zero by pairs of parties; whole numbers without fixed-point rounding; "
-            "openings to one receiver only.",
+            "products and signs computed by code of our own from its triples; sums opened to one receiver only.",
         ),
     ]
+    if parties.noise is not None:
+        said.insert(3, ("Noise", disclosure.hidden_by_noise(parties)))
     if parties.insecure_simulation:
         warning = (
             "`insecure_simulation` is on: nothing in this evaluation was protected. Use made-up data only."
@@ -97,6 +88,28 @@ def statement(parties: PartyFile, task: str, groups: Mapping[str, Any]) -> State
         )
         said.insert(0, ("NOT SECURE", warning))
     return said
+
+
+_OPEN_PART = (
+    "The encoder of the model, that is all that turns a user's events and profile into vectors and queries, the "
+    "catalogue with how often each item was met and liked in training, the vector by which an event carries an item "
+    "(a mix of the vectors of its modalities) and the attention on each modality"
+)
+
+
+def _kept_by(owner: str | None) -> Statement:
+    """Say what stays with the owner of a private model; nothing of a public one."""
+    if owner is None:
+        return ()
+    return (
+        (
+            f"Kept by {owner}",
+            "The vectors of the items' modalities, which users' queries are multiplied with, and the head. They "
+            "enter the protocol as random shares. The open encoder was trained together with them, and the opened "
+            "numbers depend on them: neither is nothing, and whoever opened many numbers of chosen users could fit "
+            "a model to them.",
+        ),
+    )
 
 
 def _transport(parties: PartyFile) -> str:
@@ -121,9 +134,19 @@ def _transport(parties: PartyFile) -> str:
     )
 
 
+_COMPUTES = "its users' scores; its share of the sums"
+
+
+def _model_of(party: str, parties: PartyFile) -> str:
+    """Name what a party has of the model."""
+    if parties.owner is None:
+        return "the open model"
+    return "the whole model" if party == parties.owner else "the open encoder"
+
+
 def roles(parties: PartyFile) -> list[dict[str, str]]:
     """Say who holds what, computes what and learns what: a row a role."""
-    sizes = "how many users the others have in each group"
+    sizes = "how many users the others have in each group" + (", with noise" if parties.noise else "")
     rows = []
     for name, party in parties.parties.items():
         receives = name == parties.receiver
@@ -131,8 +154,8 @@ def roles(parties: PartyFile) -> list[dict[str, str]]:
             {
                 "who": name,
                 "role": ("party, receiver" if receives else "party") if party.data else "receiver",
-                "holds": "its users' events, the open model" if party.data else "the open model",
-                "computes": "its users' scores; its share of the sums",
+                "holds": ", ".join(["its users' events"] * bool(party.data) + [_model_of(name, parties)]),
+                "computes": "its share of scores and sums" if parties.owner else _COMPUTES,
                 "learns": f"{sizes}; the opened sums" if receives else sizes,
             }
         )

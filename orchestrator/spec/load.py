@@ -11,6 +11,7 @@ from pydantic import ValidationError, create_model
 
 from components.tasks import TASKS
 from orchestrator.spec.fields import as_field
+from orchestrator.spec.gates import party_file_errors, place_party_file
 from orchestrator.spec.messages import explain
 from orchestrator.spec.overrides import apply_overrides
 from orchestrator.spec.problems import SpecError, SpecErrors, suggest
@@ -22,20 +23,33 @@ from orchestrator.spec.variations import Variations, clashes
 __all__ = ["SpecError", "SpecErrors", "check_sweep", "load_sweep", "shipped", "sweep_from_values"]
 
 
-def load_sweep(path: Path, overrides: Sequence[str] = ()) -> SweepSpec:
+def load_sweep(path: Path, overrides: Sequence[str] = (), parties: bool = False) -> SweepSpec:
     """Read and check a sweep file, with `overrides` (`key=value`) written over it.
 
     A path such as `sweeps/quickstart.yaml` that does not exist here names a sweep that ships with the distribution.
-    Relative paths in a file are relative to the current folder. Raises SpecErrors with everything that is wrong.
+    Relative paths in a file are relative to the current folder; that of its party file is relative to the sweep
+    file. With `parties` the party file is checked as well. Raises SpecErrors with everything that is wrong.
     """
-    node, errors = parse_file(path if path.exists() else shipped(path))
-    return check_sweep(node, [*errors, *apply_overrides(node, overrides)])
+    file = path if path.exists() else shipped(path)
+    node, errors = parse_file(file)
+    errors = [*errors, *apply_overrides(node, overrides)]
+    place_party_file(node, file.parent)
+    beside = party_file_errors(node.plain(), node) if parties else []
+    try:
+        spec = check_sweep(node, errors)
+    except SpecErrors as wrong:
+        raise SpecErrors([*wrong.errors, *_elsewhere(beside, wrong.errors)]) from None
+    if beside:
+        raise SpecErrors(beside)
+    return spec
 
 
 def sweep_from_values(values: Mapping[str, Any], overrides: Sequence[str] = ()) -> SweepSpec:
     """Check the plain values of a sweep; raises SpecErrors with everything that is wrong."""
     node = from_plain(values, Position("sweep"))
-    return check_sweep(node, apply_overrides(node, overrides))
+    errors = apply_overrides(node, overrides)
+    place_party_file(node, Path())
+    return check_sweep(node, errors)
 
 
 def check_sweep(node: Node, errors: Sequence[SpecError] = ()) -> SweepSpec:

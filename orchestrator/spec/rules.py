@@ -5,6 +5,7 @@ from typing import Any
 
 from components.tasks import TaskInfo
 from orchestrator.spec.fields import Location
+from orchestrator.spec.gates import check_gates
 from orchestrator.spec.problems import SpecError, show, suggest
 from orchestrator.spec.source import Node
 from orchestrator.spec.sweep import BASELINE
@@ -16,9 +17,7 @@ def check_names(values: Mapping[str, Any], info: TaskInfo, node: Node) -> Iterat
     for index in range(len(_list(values, "controls"))):
         yield from _unknown(node, ("controls", index), info.controls, f"control of {info.name}", values)
     yield from _unknown(node, ("objective", "metric"), info.metrics, f"metric of {info.name}", values)
-    for index in range(len(_list(section(values, "promote"), "gates"))):
-        place = ("promote", "gates", index, "metric")
-        yield from _unknown(node, place, info.metrics, f"metric of {info.name}", values)
+    yield from check_gates(values, info, node)
     yield from _unknown(node, ("compare", "unit"), (info.unit,), f"unit of {info.name}", values)
     yield from _wrong_direction(values, info, node)
     if isinstance(values.get("ablations"), Mapping):

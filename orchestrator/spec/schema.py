@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from components.privacy.totals import MEASURES, metric_names
 from components.tasks import TASKS, TaskInfo
+from orchestrator.spec.gates import PARTIES
 from orchestrator.spec.sweep import spec_class
 
 DERIVED = {"seeds", "objective", "ablations", "compare"}
@@ -42,6 +44,12 @@ def _of_task(info: TaskInfo, schema: dict[str, Any]) -> dict[str, Any]:
     }
     settings.pop("training.seed")
     metric = {"properties": {"metric": {"enum": list(info.metrics)}}}
+    theirs = metric_names(MEASURES[info.name]) if info.name in MEASURES else ()
+    gate = {
+        "if": {"properties": {"over": {"const": PARTIES}}, "required": ["over"]},
+        "then": {"properties": {"metric": {"enum": list(theirs)}}},
+        "else": metric,
+    }
     grid = {path: {"type": "array", "minItems": 1, "items": each} for path, each in settings.items()}
     return {
         "if": {"properties": {"task": {"const": info.name}}},
@@ -56,7 +64,7 @@ def _of_task(info: TaskInfo, schema: dict[str, Any]) -> dict[str, Any]:
                 "controls": {"items": {"enum": list(info.controls)}},
                 "objective": metric,
                 "compare": {"properties": {"unit": {"const": info.unit}}},
-                "promote": {"properties": {"gates": {"items": metric}}},
+                "promote": {"properties": {"gates": {"items": gate}}},
             }
         },
     }

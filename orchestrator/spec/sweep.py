@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from itertools import product
 from math import prod
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, ValidationError, create_model, model_validator
@@ -87,11 +88,20 @@ class Tracking(Settings):
     """Whether runs are mirrored at all; without a key they are written for a later `wandb sync`."""
 
 
+class SecureEvaluationSettings(Settings):
+    """The winner is evaluated once over users whom several parties hold, by secure multi-party computation."""
+
+    parties: Path
+    """The party file; a relative path counts from the sweep file, in a `--set` from the current folder."""
+
+
 class Gate(Settings):
     """A condition on validation results that must hold before the winner is promoted; at least one bound."""
 
     metric: str
-    """One of the task's metrics, as the mean over the task's main group."""
+    """A metric over the task's main group: one of the task's, or with `over: parties` one that the parties add up."""
+    over: Literal["data", "parties"] = "data"
+    """`data`: the sweep's own validation part. `parties`: what `secure_evaluation` found of the winner."""
     min: float | None = None
     """The value must be at least this."""
     max: float | None = None
@@ -103,6 +113,12 @@ class Gate(Settings):
 
     @model_validator(mode="after")
     def _has_a_bound(self) -> "Gate":
+        for key in ("min_difference", "max_p_value") if self.over == "parties" else ():
+            if getattr(self, key) is not None:
+                raise ValueError(
+                    f"`{key}` compares with the baseline, which the parties never see: with `over: parties` give "
+                    "`min` or `max`, or remove `over`"
+                )
         if self.min is None and self.max is None and self.min_difference is None and self.max_p_value is None:
             raise ValueError("the gate has no bound: give `min`, `max`, `min_difference` or `max_p_value`")
         if self.min is not None and self.max is not None and self.min > self.max:
@@ -153,6 +169,8 @@ class SweepSpec(Settings):
     """Limits that the sweep may not pass."""
     tracking: Tracking = Tracking()
     """The mirror in Weights & Biases."""
+    secure_evaluation: SecureEvaluationSettings | None = None
+    """Evaluates the winner over several parties' users when the sweep is done; no part of any trial."""
     promote: PromoteSettings = PromoteSettings()
     """What must hold before the winner is promoted."""
 

@@ -54,6 +54,11 @@ class WordEncoder(nn.Module):
         self.spelling = nn.Linear(CHARACTER_FILTERS, size)
         self.dropout = nn.Dropout(dropout)
 
+    def start_from(self, number_K: Tensor, vector_KE: Tensor) -> None:
+        """Give the words of these numbers vectors, scaled as a whole to the deviation that others start with."""
+        with torch.no_grad():
+            self.word.weight[number_K] = vector_KE / vector_KE.std()
+
     def forward(self, word_W: Tensor, character_WC: Tensor) -> Tensor:
         """Encode word forms: (W, E)."""
         spelling = F.relu(self.filters(self.character(character_WC).transpose(1, 2))).amax(dim=2)

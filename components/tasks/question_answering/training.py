@@ -1,10 +1,13 @@
 """Loss, optimiser and batches of the question answering model."""
 
+import torch
 from torch import Tensor
 
 from components.averaging import AveragedTraining
 from components.config import QuestionAnsweringSettings, TrialConfig
 from components.data.questions import Questions
+from components.data.word_vectors import WordVectors
+from components.errors import AdaptuneError
 from components.tasks.question_answering.batches import Batch, Library, TrainingBatches
 from components.tasks.question_answering.model import QuestionAnsweringModel, choice_loss, place_loss
 from components.tasks.question_answering.vocabulary import Vocabulary
@@ -27,6 +30,10 @@ class QuestionAnsweringTraining(AveragedTraining[QuestionAnsweringModel]):
         library = Library.of(data, vocabulary)
         batches = TrainingBatches(library, training.batch_size, settings.users_per_question, training.seed)
         super().__init__(config, QuestionAnsweringModel(settings, vocabulary), batches)
+        if data.word_vectors is not None:
+            number, vector = known_vectors(vocabulary, data.word_vectors, settings.embedding)
+            for model in (self.model, self.trained):
+                model.read.words.start_from(number, vector)
         self.vocabulary = vocabulary
         self.library = library
 
@@ -46,3 +53,19 @@ class QuestionAnsweringTraining(AveragedTraining[QuestionAnsweringModel]):
             loss = loss + CHOICE_WEIGHT * choice
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(wanted_BU))
         return loss
+
+
+def known_vectors(vocabulary: Vocabulary, given: WordVectors, size: int) -> tuple[Tensor, Tensor]:
+    """Return the numbers [K] of the vocabulary's words that have vectors, and the vectors [K, size].
+
+    Raises `AdaptuneError` where these are of another size.
+    """
+    found = given.vector_WE.shape[1]
+    if found != size:
+        raise AdaptuneError(
+            f"`data.word_vectors` has {found} numbers a word, and `model.embedding` is {size}: set it to {found}"
+        )
+    row = {word: place for place, word in enumerate(given.words)}
+    number = [number for number, word in enumerate(vocabulary.words, start=1) if word in row]
+    rows = [row[word] for word in vocabulary.words if word in row]
+    return torch.tensor(number), torch.from_numpy(given.vector_WE[rows].copy())

@@ -136,19 +136,16 @@ def predict(
     """
     logits = np.zeros(len(examples.row))
     top = np.full((len(data.user_ids), CUTOFF), -1, np.int64)
-    stretches = _whole(data, examples, reader) if cut == FULL_HISTORY else _cut(data, examples, reader, cut)
+    stretches = (
+        whole_histories(data, examples, reader) if cut == FULL_HISTORY else _cut(data, examples, reader, cut)
+    )
     table = model.items()
     device = table.content_IC.device
-    for batch in _batches(stretches):
+    for batch in in_batches(stretches):
         history = gather_history(data, stretch_rows(batch.start, batch.length))
         profile = torch.from_numpy(data.profile[batch.reader].astype(np.int64)).to(device)
         source = model.encode(table, History(*(field.to(device) for field in history)))
-        questions = batch.last - batch.first
-        step = np.arange(int(questions.max()))
-        asked = step < questions[:, None]
-        index = batch.first[:, None] + np.minimum(step, questions[:, None] - 1)
-        before = torch.from_numpy(np.minimum(examples.before[index], batch.length[:, None])).to(device)
-        item = torch.from_numpy(data.content[examples.row[index]].astype(np.int64)).to(device)
+        before, item, index, asked = questions(data, examples, batch, device)
         reading = model.read(source, profile, before)
         answer = model.like_logits(table, source, reading, item, before).expand(item.shape)
         logits[index[asked]] = answer.cpu().numpy()[asked]
@@ -156,13 +153,25 @@ def predict(
         ranked = np.flatnonzero(batch.ranked >= 0)
         if len(ranked):
             users = batch.user[ranked]
-            top[users] = _top_items(
-                model, table, source, batch, ranked, profile[ranked], _met(data, examples, users)
+            top[users] = top_items(
+                model, table, source, batch, ranked, profile[ranked], met_before(data, examples, users)
             )
     return logits, top
 
 
-def _top_items(
+def questions(
+    data: Interactions, examples: Examples, batch: Stretch, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, Indices, NDArray[np.bool_]]:
+    """Return what stretches are asked: events before and item (B, Q), numbers of the examples, and which count."""
+    count = batch.last - batch.first
+    step = np.arange(int(count.max()))
+    index = batch.first[:, None] + np.minimum(step, count[:, None] - 1)
+    before = torch.from_numpy(np.minimum(examples.before[index], batch.length[:, None])).to(device)
+    item = torch.from_numpy(data.content[examples.row[index]].astype(np.int64)).to(device)
+    return before, item, index, step < count[:, None]
+
+
+def top_items(
     model: RecommendationModel,
     table: ItemTable,
     source: Encoded | State,
@@ -171,25 +180,33 @@ def _top_items(
     profile_BF: torch.Tensor,
     met: list[NDArray[np.int32]],
 ) -> Indices:
-    state: State = {}
-    if isinstance(source, Encoded):
-        assert model.core is not None
-        before, users = (
-            torch.from_numpy(field).to(profile_BF.device) for field in (batch.ranked[ranked], ranked)
-        )
-        state = model.core.state_at(source, before, users)
+    """Return the best items of the stretches `ranked` for these profiles, [R, 10], without those `met`."""
+    state = state_before(model, source, batch.ranked[ranked], ranked)
     item = rank(model, table, state, profile_BF, met, CUTOFF).item_BK.cpu().numpy()
     return np.pad(item, ((0, 0), (0, CUTOFF - item.shape[1])), constant_values=-1)
 
 
-def _met(data: Interactions, examples: Examples, users: Indices) -> list[NDArray[np.int32]]:
+def state_before(
+    model: RecommendationModel, source: Encoded | State, before: Indices, place: Indices
+) -> State:
+    """Return the states after `before` events of the encoded histories at these places; empty without histories."""
+    if not isinstance(source, Encoded):
+        return {}
+    assert model.core is not None
+    device = source.hidden_BTLH.device
+    return model.core.state_at(
+        source, torch.from_numpy(before).to(device), torch.from_numpy(place).to(device)
+    )
+
+
+def met_before(data: Interactions, examples: Examples, users: Indices) -> list[NDArray[np.int32]]:
     """The items that each user had met before the part began; they are not recommended again."""
     start = data.user_offsets[users]
     stop = start + examples.part_start[users]
     return [data.content[first:last] for first, last in zip(start, stop, strict=True)]
 
 
-def _whole(data: Interactions, examples: Examples, reader: Indices) -> Stretch:
+def whole_histories(data: Interactions, examples: Examples, reader: Indices) -> Stretch:
     """One stretch a user: everything that the reader did, as far as the user's last example looks back."""
     user = np.flatnonzero(examples.part_start >= 0)
     first = np.searchsorted(examples.user, user)
@@ -213,7 +230,7 @@ def _cut(data: Interactions, examples: Examples, reader: Indices, cut: int) -> S
     return Stretch(start, length, reader[user], user, first, last, ranked)
 
 
-def _batches(stretches: Stretch) -> Iterator[Stretch]:
+def in_batches(stretches: Stretch) -> Iterator[Stretch]:
     """Put stretches of similar size together, about `BATCH_EVENTS` padded events and questions at a time."""
     size = stretches.length + stretches.last - stretches.first
     order = np.argsort(size, kind="stable")[::-1]

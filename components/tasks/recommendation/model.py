@@ -40,6 +40,23 @@ class Reading(NamedTuple):
     user_BQH: Tensor
 
 
+class Signals(NamedTuple):
+    """What histories tell of Q likes, (B, Q, …); None for what the model does not look at."""
+
+    trend_BQX: Tensor | None = None
+    taste_BQX: Tensor | None = None
+    context_BQH: Tensor | None = None
+
+
+class Evidence(NamedTuple):
+    """What is known of Q likes before the user's vector, and with it the profile, has its say."""
+
+    base_BQ: Tensor
+    """Log-odds so far."""
+    context_BQH: Tensor | None
+    """What attention finds about the items; None without attention."""
+
+
 class RecommendationModel(nn.Module):
     """Predicts whether a user likes an item, and which items the user turns to next."""
 
@@ -155,23 +172,63 @@ class RecommendationModel(nn.Module):
 
         `base_BQ` replaces the items' like rates (as log-odds) where training leaves the example's own vote out.
         """
+        evidence = self.evidence(
+            table, source, None if reading is None else reading.summary, item_BQ, before_BQ, base_BQ
+        )
+        return self.like_logits_given(table, evidence, reading, item_BQ)
+
+    def evidence(
+        self,
+        table: ItemTable,
+        source: Encoded | State,
+        summary: State | None,
+        item_BQ: Tensor,
+        before_BQ: Tensor | None = None,
+        base_BQ: Tensor | None = None,
+    ) -> Evidence:
+        """Collect what does not depend on the profile; `summary` is None without a core. See `like_logits`."""
         base = self.base_I[item_BQ] if base_BQ is None else base_BQ
+        found = self.signals(table, source, summary, item_BQ, before_BQ)
+        if found.trend_BQX is not None:
+            base = base + self.like_trend(found.trend_BQX)[..., 0]
+        if found.taste_BQX is not None:
+            base = base + self.like_taste(found.taste_BQX)[..., 0]
+        if found.context_BQH is not None:
+            base = base + self.like_context(found.context_BQH)[..., 0]
+        return Evidence(base, found.context_BQH)
+
+    def signals(
+        self,
+        table: ItemTable,
+        source: Encoded | State,
+        summary: State | None,
+        item_BQ: Tensor,
+        before_BQ: Tensor | None = None,
+    ) -> Signals:
+        """Read off histories what tells of Q likes, without any weight of the head."""
+        if summary is None or self.core is None:
+            return Signals()
+        trend = taste = context = None
+        if self.core.feedback:
+            trend = self.core.trend(summary)
+        if self.core.feedback and self.core.facets:
+            taste = self.core.taste(summary, F.embedding(item_BQ, self.facet_IG))
+        if self.core.attention is not None:
+            context = self.core.attend(source, F.embedding(item_BQ, table.content_IC), before_BQ)
+        return Signals(trend, taste, context)
+
+    def like_logits_given(
+        self, table: ItemTable, evidence: Evidence, reading: Reading | None, item_BQ: Tensor
+    ) -> Tensor:
+        """Log-odds that users like items, (B, Q), given the evidence; of the reading, the user's vector counts."""
         fused = self._fuse(table, reading, item_BQ)
-        query = self.like_constant.weight
+        query = self.liked(reading)
         hidden = self.head_item(fused)
         if reading is not None and self.core is not None:
-            query = query + self.like_query(reading.user_BQH)
             hidden = hidden + self.head_user(reading.user_BQH)
-            if self.core.feedback:
-                base = base + self.like_trend(self.core.trend(reading.summary))[..., 0]
-            if self.core.feedback and self.core.facets:
-                taste = self.core.taste(reading.summary, F.embedding(item_BQ, self.facet_IG))
-                base = base + self.like_taste(taste)[..., 0]
-            if self.core.attention is not None:
-                context = self.core.attend(source, F.embedding(item_BQ, table.content_IC), before_BQ)
-                base = base + self.like_context(context)[..., 0]
-                hidden = hidden + self.head_context(context)
-        return base + (query * fused).sum(-1) + self.head_out(F.relu(hidden))[..., 0]
+            if evidence.context_BQH is not None:
+                hidden = hidden + self.head_context(evidence.context_BQH)
+        return evidence.base_BQ + (query * fused).sum(-1) + self.head_out(F.relu(hidden))[..., 0]
 
     def ranking_logits(self, table: ItemTable, reading: Reading | None, item_N: Tensor | None) -> Tensor:
         """Score items `item_N` (None: the whole catalogue) at each moment: (B, Q, N), or (1, 1, N) without users."""
@@ -200,6 +257,22 @@ class RecommendationModel(nn.Module):
             scores = scores + (habits * F.embedding(item_BQ, self.items.follow_IS)).sum(-1)
         return scores + self.popularity_I[item_BQ] * (1 + self.popularity_scale.weight)
 
+    def liked(self, reading: Reading | None) -> Tensor:
+        """Return the query that likes are told by, (B, Q, E), or (E,) without users."""
+        query = self.like_constant.weight
+        return query if reading is None else query + self.like_query(reading.user_BQH)
+
+    def wanted(self, reading: Reading | None) -> Tensor:
+        """Return the query that items are ranked by, (B, Q, E), or (1, 1, E) without users."""
+        query = self.ranking_constant.weight.view(1, 1, -1)
+        return query if reading is None else query + self.ranking_query(reading.user_BQH)
+
+    def ranking_base(self, reading: Reading | None) -> Tensor:
+        """Return what of `ranking_logits` does not depend on the items' vectors: (B, Q, I), or (I,) without users."""
+        base = self.popularity_I * (1 + self.popularity_scale.weight)
+        habits = self._habits_query(reading)
+        return base if habits is None else base + habits @ self.items.follow_IS.T
+
     def _habits_query(self, reading: Reading | None) -> Tensor | None:
         """What the user's recent items lead to, to be compared with what each item follows: (B, Q, S)."""
         if reading is None or self.core is None or not self.core.history:
@@ -208,19 +281,21 @@ class RecommendationModel(nn.Module):
 
     def _ranking_factors(self, reading: Reading | None) -> tuple[Tensor, Tensor]:
         """User factors: (B, Q, M * E) of the scores' numerator and (B, Q, M) of its denominator."""
-        query = self.ranking_constant.weight.view(1, 1, -1)
-        if reading is not None:
-            query = query + self.ranking_query(reading.user_BQH)
+        query = self.wanted(reading)
         attention, gate = self._steer(reading)
         left = (attention * gate)[..., None] * query[..., None, :]
         return left.flatten(-2), attention.expand(*query.shape[:2], -1)
 
     def _fuse(self, table: ItemTable, reading: Reading | None, item_BQ: Tensor) -> Tensor:
         vectors = F.embedding(item_BQ, table.modality_IME.flatten(1)).unflatten(-1, (MODALITIES, -1))
+        weight = self.modality_weights(table, reading, item_BQ)
+        return torch.einsum("bqm,bqme->bqe", weight, vectors)
+
+    def modality_weights(self, table: ItemTable, reading: Reading | None, item_BQ: Tensor) -> Tensor:
+        """Return how much each modality of an item counts for the user, (B, Q, M): attention times gates."""
         user_attention, gate = self._steer(reading)
         attention = F.embedding(item_BQ, table.attention_IM) * user_attention
-        weight = attention * gate / attention.sum(-1, keepdim=True)
-        return torch.einsum("bqm,bqme->bqe", weight, vectors)
+        return attention * gate / attention.sum(-1, keepdim=True)
 
     def _steer(self, reading: Reading | None) -> tuple[Tensor, Tensor]:
         """Return the user's factor of the attention over modalities, exp(bias), and the gates: (B, Q, M) each."""

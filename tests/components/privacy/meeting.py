@@ -1,5 +1,6 @@
 """A meeting of parties in one process, in the clear: what the steps of an evaluation need of a session."""
 
+import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,8 @@ class Table:
         self._lock = threading.Lock()
         self._barrier = threading.Barrier(parties, timeout=20)
         self._given: dict[int, Any] = {}
+        self.swaps: list[queue.Queue[np.ndarray]] = [queue.Queue() for _ in range(parties)]
+        self.swapped: list[tuple[int, int]] = []
 
     def exchange(self, rank: int, what: Any) -> list[Any]:
         with self._lock:
@@ -59,3 +62,41 @@ class Chair:
             return None
         self.table.opened.append(total)
         return total
+
+    def exchange(self, numbers: np.ndarray, other: int) -> np.ndarray:
+        """Meet one other party only: the rest does not wait."""
+        self.table.swapped.append((min(self.rank, other), max(self.rank, other)))
+        self.table.swaps[self.rank].put(numbers)
+        return self.table.swaps[other].get(timeout=20)
+
+    def look_up(self, choice: np.ndarray | None = None, table: np.ndarray | None = None) -> np.ndarray | None:
+        found = self._looked_up(choice, table)
+        if self.rank != self.table.receiver:
+            return None
+        self.table.opened.append(found)
+        return found
+
+    def sufficient(self, standing: np.ndarray, least: int, barring: np.ndarray) -> np.ndarray:
+        total = np.sum(self.table.exchange(self.rank, standing), axis=0)
+        users, cells = total[:, : len(barring)], total[:, len(barring) :]
+        barred = ((cells > 0) & (cells < least)) @ barring.T > 0
+        return (users >= least) & ~barred
+
+    def sufficient_columns(
+        self,
+        standing: np.ndarray,
+        least: int,
+        barring: np.ndarray,
+        choice: np.ndarray | None = None,
+        table: np.ndarray | None = None,
+    ) -> np.ndarray:
+        found = self._looked_up(choice, table).reshape(len(standing), -1)
+        own = standing.copy()
+        own[:, len(barring) :] += found if self.rank == 0 else 0
+        return self.sufficient(own, least, barring)
+
+    def _looked_up(self, choice: np.ndarray | None, table: np.ndarray | None) -> np.ndarray:
+        brought = self.table.exchange(self.rank, (choice, table))
+        (chosen,) = [each[0] for each in brought if each[0] is not None]
+        (numbers,) = [each[1] for each in brought if each[1] is not None]
+        return numbers[np.arange(len(chosen)), chosen].sum(axis=0)

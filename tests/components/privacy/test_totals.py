@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.metrics.bleu import WIDTH
-from components.privacy.totals import MEASURES, Implausible, Tally, metrics_of, packed, unpacked
+from components.privacy.totals import (
+    BANDS,
+    MEASURES,
+    Implausible,
+    Tally,
+    metric_names,
+    metrics_of,
+    packed,
+    unpacked,
+)
 from components.tasks import TASKS
 
 RECOMMENDATION = MEASURES["recommendation"]
@@ -45,6 +54,15 @@ def test_what_is_packed_is_unpacked_and_who_has_no_users_adds_zeros():
     assert found["seen"]["first_hit"].tolist() == [1, 1] + [0] * 9
 
 
+@pytest.mark.parametrize("task", MEASURES)
+def test_the_metrics_that_gates_may_name_are_those_that_follow_from_the_sums(task):
+    """Eleven users with a score each, so that every sum and every rank is there."""
+    measures = MEASURES[task]
+    opened = {name: np.array([int(low * 11e6), 11]) for name, (low, _) in measures.scores.items()}
+    opened |= {name: np.ones(count.numbers, np.int64) for name, count in measures.counts.items()}
+    assert metric_names(measures) == tuple(metrics_of(measures, opened))
+
+
 def test_pooled_metrics_of_a_case_worked_out_by_hand():
     """Of 10 examples 4 are likes; 5 are predicted, 3 of them rightly."""
     found = metrics_of(RECOMMENDATION, {"confusion": np.array([3, 5, 4, 10])})
@@ -56,7 +74,9 @@ def test_pooled_metrics_of_a_case_worked_out_by_hand():
 def test_hit_rates_of_a_case_worked_out_by_hand():
     """Five users: first hits at ranks 1, 1, 4 and 10, and one without."""
     histogram = np.array([2, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1])
-    found = metrics_of(RECOMMENDATION, {"first_hit": histogram})
+    bands = np.add.reduceat(histogram, BANDS)
+    assert bands.tolist() == [2, 1, 1, 1]
+    found = metrics_of(RECOMMENDATION, {"first_hit": histogram, "first_hit_bands": bands})
     assert found == pytest.approx(
         {"hit_rate@1": 0.4, "hit_rate@5": 0.6, "hit_rate@10": 0.8, "mrr@10": (2 + 1 / 4 + 1 / 10) / 5}
     )
@@ -75,6 +95,7 @@ def test_hit_rates_of_a_case_worked_out_by_hand():
         ("confusion", [1, 11, 4, 10]),
         ("confusion", [0, 6, 6, 10]),
         ("first_hit", [-1] + [1] * 10),
+        ("first_hit_bands", [1, 1, -1, 3]),
     ],
 )
 def test_impossible_sums_are_refused(name, numbers):

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from orchestrator.cli.run import print_outcome
 from orchestrator.running.driver import Outcome
+from orchestrator.secure.winner import Judged
 
 ENDED = Outcome(
     sweep="captions",
@@ -36,3 +37,26 @@ def test_what_the_data_could_not_use_is_said():
         == "left out of the data: missing pictures (2), pictures in no list (1,000)"
     )
     assert counted.to_json()["left_out"] == {"missing pictures": 2, "pictures in no list": 1000}
+
+
+def test_how_the_winner_stands_over_parties_is_the_last_line():
+    said = printed(replace(ENDED, judged=Judged("failed", cause="north: refused"))).splitlines()[-1]
+    assert said == (
+        "secure evaluation: failed; the sweep's results stand, and the next `run` or `promote` tries again: "
+        "north: refused"
+    )
+    result = {
+        "task": "recommendation", "part": "validation", "parties": ["north", "south"], "created": "today",
+        "kept": "a.json", "insecure_simulation": True,
+        "groups": {"unseen": {"users": 3, "metrics": {}}, "seen": {"users": 50, "metrics": {"auc": 0.75}}},
+    }  # fmt: skip
+    assert printed(replace(ENDED, judged=Judged("known", result))).splitlines()[-1] == (
+        "evaluated on today: NOT SECURE (`insecure_simulation`), over 50 seen users of north, south, "
+        "validation part: auc 0.7500; kept: a.json"
+    )
+
+
+def test_a_failed_evaluation_is_a_failure_of_the_run_and_one_that_waits_is_none():
+    assert not ENDED.failures_told and replace(ENDED, failed=1).failures_told
+    assert replace(ENDED, judged=Judged("failed", cause="x")).failures_told
+    assert not replace(ENDED, judged=Judged("by hand", cause="x")).failures_told

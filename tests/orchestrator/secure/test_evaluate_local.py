@@ -14,7 +14,12 @@ from components.metrics import rows as row_tools
 from components.privacy.tallies import tallies_of
 from components.privacy.totals import MEASURES
 from components.tasks import TASKS
-from orchestrator.secure.register import Register
+from orchestrator.records.workspace import Workspace
+from orchestrator.release.registry import Registry
+from orchestrator.secure.evaluate import assign, find_model
+from orchestrator.secure.register import AlreadyEvaluated, Register
+from orchestrator.secure.seats import take_seat
+from orchestrator.spec.parties import load_parties
 from tests.orchestrator.secure.conftest import PARTIES, Divided
 from tests.orchestrator.sweeping import Call, Json, adaptune, end, start
 
@@ -111,6 +116,26 @@ def test_an_evaluation_is_repeated_as_it_was_and_not_with_changed_data(evaluated
     assert call.code == 2
     assert "the data of party-3 have changed since" in call.err
     assert len(divided.results()) == 2
+
+
+def test_with_noise_it_is_evaluated_again_while_every_partys_budget_lasts(evaluated, tmp_path):
+    """The ledgers hold an exact evaluation already, which does not count."""
+    divided = evaluated[0].copy(tmp_path)
+    noise = {"noise": "{epsilon: 1.5, contributions: 10}", "minimum_cohort": 1}
+    call = evaluate(divided, **noise)
+    if call.code:  # so few users that noise may leave too few of them
+        assert "too few users together" in call.err and "epsilon is spent" in call.err
+    else:
+        said = {part["about"]: part["text"] for part in call.document["statement"]}
+        assert "epsilon 1.5" in said["Noise"] and "ledger" in said["Budget"] and "Once" not in said
+        assert call.document["noise"]["added_by"] == list(PARTIES)
+        for found in call.document["groups"].values():
+            assert set(found["margins"]) <= set(found["metrics"]) and not found["holders"]
+    assert [entry.epsilon for entry in Register(divided.folder / "party-2").entries()] == [0, 1.5]
+    model = find_model(divided.version, Registry(Workspace(divided.home).registry))
+    again = assign(model, load_parties(divided.party_file(**noise)))[1]
+    with pytest.raises(AlreadyEvaluated, match=r"an epsilon of 1.5, and 0.5 of this party's 2 is left"):
+        take_seat(again, lambda: pytest.fail("it came to a meeting"))
 
 
 def test_a_cohort_that_is_too_small_opens_nothing_and_enters_nothing(divided):

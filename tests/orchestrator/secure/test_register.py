@@ -1,5 +1,6 @@
 """A party's own ledger: each (version, snapshot, metric set) once, and again only as it was."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from components.errors import AdaptuneError, DataError
 from components.privacy.evaluation import Request, evaluate
 from components.privacy.totals import MEASURES, Tally
-from orchestrator.secure.register import FILE, KEY, AlreadyEvaluated, Entry, Register
+from orchestrator.secure.register import FILE, KEY, AlreadyEvaluated, Entry, Register, seals_of
 from tests.components.privacy.meeting import Table
 
 SEALS = {"a": "1", "b": "2", "c": "3"}
@@ -77,21 +78,19 @@ def test_a_party_refuses_to_repeat_once_another_ones_data_have_changed(tmp_path)
         def step(chair):
             register = registers[chair.rank]
 
-            def permit(seals):
-                entry = replace(
-                    ENTRY, snapshot=snapshots[chair.rank], request=request.text(), seals=dict(seals)
-                )
-                register.finish(register.begin(entry))
+            seals = seals_of(chair, request.parties, register.seal(snapshots[chair.rank]))
 
+            def permit():
+                entry = replace(ENTRY, snapshot=snapshots[chair.rank], request=request.text(), seals=seals)
+                register.finish(register.begin(entry))
                 if "changed" in snapshots and chair.rank == 2:
                     raise AdaptuneError("leaves, as the others do")
 
             n = 3 + chair.rank
             scores = {name: np.full(n, lowest) for name, (lowest, _) in measures.scores.items()}
-            counts = {name: np.zeros((n, width), int) for name, width in measures.counts.items()}
+            counts = {name: np.zeros((n, count.numbers), int) for name, count in measures.counts.items()}
             tally = Tally(np.arange(n), scores, counts)
-            seal = register.seal(snapshots[chair.rank])
-            return evaluate(chair, chair.rank, request, {"seen": tally}, permit, seal=seal)
+            return evaluate(chair, chair.rank, request, {"seen": tally}, permit)
 
         table = Table(3)
         return table.together(step), [numbers.tolist() for numbers in table.opened]
@@ -108,3 +107,49 @@ def test_a_damaged_ledger_allows_nothing(tmp_path):
     (tmp_path / FILE).write_text("[{]")
     with pytest.raises(DataError, match="nothing is evaluated without it"):
         Register(tmp_path).begin(ENTRY)
+
+
+def noisy(epsilon, **changes):
+    return replace(ENTRY, epsilon=epsilon, **changes)
+
+
+def test_with_noise_it_is_evaluated_again_until_the_budget_is_spent(tmp_path):
+    """Epsilons of one snapshot add up, whatever the model and metrics, and whether or not they were finished."""
+    register = Register(tmp_path)
+    register.begin(ENTRY)
+    register.finish(ENTRY)
+    for number, entry in enumerate([noisy(0.5), noisy(0.5), noisy(0.7, model="other", metric_set="others")]):
+        register.begin(entry, budget=2.0)
+        if number:
+            register.finish(entry)
+    assert register.spent("snapshot") == pytest.approx(1.7)
+    with pytest.raises(AlreadyEvaluated, match=r"spend an epsilon of 0.4, and 0.3 of this party's 2 is left"):
+        register.begin(noisy(0.4), budget=2.0)
+    register.begin(noisy(0.3), budget=2.0)
+    register.begin(noisy(2.0, snapshot="another"), budget=2.0)
+    assert len(register.entries()) == 6
+
+
+def test_a_party_without_a_budget_has_nothing_to_spend(tmp_path):
+    with pytest.raises(AlreadyEvaluated, match="0 of this party's 0 is left"):
+        Register(tmp_path).check(noisy(0.1))
+
+
+def test_the_exact_evaluation_is_allowed_once_whatever_was_evaluated_with_noise(tmp_path):
+    register = Register(tmp_path)
+    register.begin(noisy(1.0), budget=2.0)
+    register.finish(noisy(1.0))
+    register.begin(ENTRY)
+    register.finish(ENTRY)
+    with pytest.raises(AlreadyEvaluated, match="or with `noise`"):
+        register.begin(replace(ENTRY, request="another"))
+
+
+def test_ledgers_from_before_there_was_noise_are_read(tmp_path):
+    register = Register(tmp_path)
+    register.begin(ENTRY)
+    text = (tmp_path / FILE).read_text()
+    known = json.loads(text)
+    del known[0]["epsilon"]
+    (tmp_path / FILE).write_text(json.dumps(known))
+    assert register.entries() == [ENTRY]

@@ -56,13 +56,26 @@ def test_folders_count_from_the_file_and_defaults_are_careful(folder):
         (GOOD.replace("data: south", "data: south, node: b"), 3, 24, "goes with `run: ray`"),
         (GOOD + "rendezvous: 10.0.0.1:29500\n", 5, 1, "goes with `run: remote`"),
         (GOOD + "run: remote\nrendezvous: here\n", 6, 13, "expected `host:port`"),
-        (GOOD + "model: private\n", 5, 8, "'public'"),
+        (GOOD + "model: secret\n", 5, 8, "expected 'public' or 'private', got 'secret'"),
+        (GOOD + "model: private\n", 5, 8, "needs `owner`"),
+        (GOOD + "model: private\nowner: nroth\n", 6, 8, "did you mean 'north'?"),
+        (GOOD + "owner: south\n", 5, 1, "goes with `model: private`"),
+        (
+            GOOD + "model: private\nowner: north\nnoise: {epsilon: 1}\n",
+            7,
+            1,
+            "does not go with `model: private`",
+        ),
         (GOOD + "dealer: {resource: x}\n", 5, 10, "goes with `run: ray`"),
         (GOOD.replace("  south: {data: south}\n", ""), 1, 1, "1 parties; expected 2 to 16"),
         (GOOD.replace("south: {data: south}", "dealer: {data: south}"), 3, 3, "a party cannot deal"),
         (GOOD.replace("South", "south").replace("  south:", "  South:"), 3, 3, "expected a name"),
         (GOOD.replace("{data: south}", "{}"), 1, 1, "nobody but the receiver has `data`"),
         ("receiver: north\n", 1, 1, "the key 'parties' is missing"),
+        (GOOD + "noise: {epsilon: 0}\n", 5, 18, "above 0"),
+        (GOOD + "noise: {epsilon: 1, contributions: 0}\n", 5, 36, "from 1 to 100,000"),
+        (GOOD + "noise: {contributions: 5}\n", 5, 1, "the key 'noise.epsilon' is missing"),
+        (GOOD + "noise: {epsilon: 3}\n", 5, 18, "more than `privacy_budget` of north (2)"),
     ],
 )
 def test_broken_party_files(folder, text, line, column, message):
@@ -124,3 +137,14 @@ def test_public_keys_are_for_all_seats_or_for_none(folder, text, line, message):
     assert any(error.line == line and message in error.message for error in refusal.value.errors), [
         str(error) for error in refusal.value.errors
     ]
+
+
+def test_a_party_holds_noise_against_its_own_budget_alone(folder):
+    """The others' budgets in its file are not theirs: each reads its own file."""
+    text = (
+        GOOD.replace("data: north", "data: north, privacy_budget: 3") + "noise: {epsilon: 3}\nrun: remote\n"
+    )
+    parties = load_parties(write(folder, text), reads=["north"])
+    assert parties.noise is not None and (parties.noise.epsilon, parties.noise.contributions) == (3, 20)
+    with pytest.raises(SpecErrors, match="`privacy_budget` of south"):
+        load_parties(write(folder, text), reads=["south"])

@@ -6,6 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.data import store
+from components.data.questions import open_questions
+from components.data.word_vectors import WordVectors
+from components.errors import AdaptuneError
 from components.metrics.rows import macro
 from components.personalization.events import Encoded
 from components.tasks.question_answering import task as question_answering
@@ -13,7 +17,12 @@ from components.tasks.question_answering.batches import TrainingBatches
 from components.tasks.question_answering.evaluation import predict, rows_of
 from components.tasks.question_answering.training import QuestionAnsweringTraining
 from components.tasks.question_answering.vocabulary import Vocabulary
-from tests.components.tasks.question_answering.fixtures import tiny_config, tiny_data
+from tests.components.tasks.question_answering.fixtures import (
+    tiny_config,
+    tiny_data,
+    tiny_settings,
+    write_squad,
+)
 from tests.components.tasks.quick import train_quickly
 
 
@@ -205,3 +214,25 @@ def test_a_model_evaluates_other_data_than_it_was_trained_on(data, personal):
     same = dataclasses.replace(data)
     one, two = (question_answering.evaluate(personal, of, "validation", slices=False) for of in (same, data))
     assert defined(macro(one, "unseen")) == defined(macro(two, "unseen"))
+
+
+def test_the_reader_starts_from_word_vectors_and_says_so_where_they_do_not_fit(tmp_path):
+    root = write_squad(tmp_path / "squad")
+    (tmp_path / "vectors.txt").write_text("Bridge " + "2 " * 15 + "-2\nzebra " + "1 " * 16 + "\n")
+    chosen = tiny_settings(root, word_vectors=tmp_path / "vectors.txt")
+    data = open_questions(store.prepare(chosen, tmp_path / "prepared", form="questions"))
+    module = question_answering.build(tiny_config(root), data)
+    number = module.vocabulary.lexicon(["bridge"]).word_W[0]
+    for model in (module.model, module.trained):
+        started = model.read.words.word.weight[number]
+        assert torch.equal(
+            started, torch.tensor([2.0] * 15 + [-2.0]) / torch.tensor([2.0] * 15 + [-2.0]).std()
+        )
+    without = question_answering.build(tiny_config(root), dataclasses.replace(data, word_vectors=None))
+    others = torch.arange(len(module.vocabulary.words) + 1) != number
+    assert torch.equal(
+        without.model.read.words.word.weight[others], module.model.read.words.word.weight[others]
+    )
+    wide = dataclasses.replace(data, word_vectors=WordVectors(["bridge"], np.ones((1, 3), np.float32)))
+    with pytest.raises(AdaptuneError, match=r"3 numbers a word.*set it to 3"):
+        question_answering.build(tiny_config(root), wide)
