@@ -2,7 +2,8 @@
 
 This stands in place of CrypTen's TTP provider. The dealer shares a stream with each party, so that of all its numbers
 only party 0's share of each result is sent. Party 0 asks by a row of numbers, never by a pickled object or the name
-of a function, and nothing but these four requests exists.
+of a function, and nothing but these requests exists: four kinds of
+randomness, whether the dealer is there, and stop.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,10 @@ from components.privacy.streams import Stream
 if TYPE_CHECKING:
     from components.privacy.wire import Wire
 
-STOP, PRODUCT, MATRIX_PRODUCT, AND, BIT = range(5)
+STOP, PRODUCT, MATRIX_PRODUCT, AND, BIT, PRESENCE = range(6)
+
+THERE = torch.ones(1, dtype=torch.int64)
+"""What the dealer answers when it is asked whether it is there."""
 
 _DIMENSIONS = 4
 _HEADER = 1 + 2 * (1 + _DIMENSIONS)
@@ -31,10 +35,26 @@ def serve_requests(wire: "Wire") -> None:
     parties = wire.seat.parties
     streams = [wire.streams[rank] for rank in range(parties)]
     while True:
-        request = wire.receive(torch.empty(_HEADER, dtype=torch.int64), 0).tolist()
+        request = wire.receive(torch.empty(_HEADER, dtype=torch.int64), 0, patient=True).tolist()
         if request[0] == STOP:
             return
+        if request[0] == PRESENCE:
+            wire.send(THERE, 0)
+            continue
         wire.send(_first_share(request[0], _size(request[1:6]), _size(request[6:11]), streams), 0)
+
+
+def confirm_presence(wire: "Wire") -> None:
+    """At party 0, return when the dealer has answered; raises the named cause where it does not."""
+    if wire.seat.rank == 0:
+        wire.send(torch.tensor([PRESENCE] + [0] * (_HEADER - 1)), wire.seat.parties)
+        wire.receive(torch.empty_like(THERE), wire.seat.parties)
+
+
+def dismiss_dealer(wire: "Wire") -> None:
+    """Let the dealer go; party 0 alone says so."""
+    if wire.seat.rank == 0:
+        wire.send(torch.tensor([STOP] + [0] * (_HEADER - 1)), wire.seat.parties)
 
 
 def _first_share(kind: int, left: list[int], right: list[int], streams: Sequence[Stream]) -> torch.Tensor:
@@ -117,11 +137,6 @@ class Dealt:
         """Return a random bit shared by sum, and the same bit shared by exclusive or."""
         bit = self._stream.bits(size, 1)
         return self._arithmetic(self._drawn_or_asked(BIT, size, (), size, 64), precision=0), self._binary(bit)
-
-    def stop(self) -> None:
-        """Let the dealer go; party 0 alone says so."""
-        if self._wire.seat.rank == 0:
-            self._wire.send(torch.tensor([STOP] + [0] * (_HEADER - 1)), self._dealer)
 
     def _drawn_or_asked(
         self, kind: int, left: Sequence[int], right: Sequence[int], size: Sequence[int], bits: int

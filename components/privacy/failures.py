@@ -47,10 +47,15 @@ class SeatTaken(ProtocolError):
     """Two processes claim the same rank."""
 
 
+class NotWhoTheySay(ProtocolError):
+    """A seat did not sign with the key that the party file lists for it."""
+
+
 class Withdrawn(ProtocolError):
     """A party left because of an error of its own, which stays with it."""
 
 
 FAILURES: dict[str, type[ProtocolError]] = {
-    kind.__name__: kind for kind in (PartyLost, Stalled, Disagreement, OutOfBounds, SeatTaken, Withdrawn)
+    kind.__name__: kind
+    for kind in (PartyLost, Stalled, Disagreement, OutOfBounds, SeatTaken, NotWhoTheySay, Withdrawn)
 }

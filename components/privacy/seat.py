@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 
 from components.privacy.columns import ColumnScorer, LookUp
 from components.privacy.comparing import sufficient
-from components.privacy.dealing import Dealt, serve_requests
+from components.privacy.crypten_setup import load_crypten
+from components.privacy.dealing import confirm_presence, dismiss_dealer, serve_requests
 from components.privacy.failures import (
     Disagreement,
+    NotWhoTheySay,
     OutOfBounds,
     PartyLost,
     ProtocolError,
@@ -32,13 +34,14 @@ from components.privacy.failures import (
     Withdrawn,
 )
 from components.privacy.hardening import harden, leave_insecure
+from components.privacy.identity import Identity
 from components.privacy.scoring import Confusion, Head, Scorer
 from components.privacy.watching import seat_name
 from components.privacy.wire import PROTOCOL, Traffic, Wire, communicate_through
 
 __all__ = [
-    "PROTOCOL", "Confusion", "Disagreement", "OutOfBounds", "PartyLost", "ProtocolError", "Seat", "SeatTaken",
-    "Session", "Stalled", "Traffic", "Withdrawn", "deal", "join",
+    "PROTOCOL", "Confusion", "Disagreement", "Identity", "NotWhoTheySay", "OutOfBounds", "PartyLost",
+    "ProtocolError", "Seat", "SeatTaken", "Session", "Stalled", "Traffic", "Withdrawn", "deal", "join", "load",
 ]  # fmt: skip
 
 LARGEST = 2**56
@@ -67,6 +70,8 @@ class Seat:
     """Seconds without progress after which everything ends."""
     insecure_simulation: bool = False
     """Run CrypTen as it comes, with triples that rank 0 knows and guessable generators. Never for real data."""
+    identity: Identity | None = None
+    """What this seat proves itself with, where the others demand it."""
 
     def __post_init__(self) -> None:
         """Refuse seats that cannot exist."""
@@ -90,12 +95,7 @@ def _guarded(
     @wraps(operation)
     def guarded(self: "Session", *args: P.args, **kwargs: P.kwargs) -> R:
         self._check()
-        try:
-            return operation(self, *args, **kwargs)
-        except ProtocolError:
-            raise
-        except RuntimeError as error:  # what gloo raises when a connection ends or an exchange times out
-            raise self._wire.watch.diagnose(error) from error
+        return operation(self, *args, **kwargs)
 
     return guarded
 
@@ -191,6 +191,7 @@ class Session:
     def _answer(self, share: torch.Tensor, least: int, barring: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Compare shared numbers of users and open the answers to all parties."""
         answers = sufficient(Scorer(self._wire, self._zero), share, least, torch.from_numpy(barring))
+        confirm_presence(self._wire)
         self._check()
         opened = self._wire.all_reduce(answers + self._zero(tuple(answers.shape)))
         assert isinstance(opened, torch.Tensor)
@@ -289,8 +290,9 @@ class Session:
         return self._open(program(self._wire, self._zero).reshape(-1))
 
     def _open(self, share: torch.Tensor) -> NDArray[np.int64] | None:
-        """Open the sum of all shares to the receiver, after all have shown that they are at the same step."""
+        """Open the sum of all shares to the receiver, after all have shown that they are there, at the same step."""
         self._opened += 1
+        confirm_presence(self._wire)
         self._compare(
             np.array([self._opened, len(share)], dtype=np.int64),
             "the number or length of what is to be opened",
@@ -310,6 +312,12 @@ class Session:
                     rank,
                 )
 
+    def _finish(self) -> None:
+        """Leave together with the others: nobody goes while another one still needs it."""
+        self._check()
+        self._compare(np.zeros(1, dtype=np.int64), "having finished")
+        dismiss_dealer(self._wire)
+
     def _check(self) -> None:
         if self._wire.watch.cause is not None:
             raise self._wire.watch.cause
@@ -319,35 +327,27 @@ class Session:
         return seat_name(self._seat.rank, self._seat.parties).capitalize()
 
 
+def load() -> None:
+    """Load all that a party needs; it takes seconds, so do it before the others wait."""
+    load_crypten()
+    torch.broadcast_shapes((1,), (1,))  # imports 500 modules at its first call
+
+
 @contextmanager
 def join(seat: Seat) -> Iterator[Session]:
     """Take a party's seat; returns when all parties and the dealer are there. One seat a process."""
     if seat.rank == seat.parties:
         raise ProtocolError(f"Rank {seat.rank} is the dealer's, who calls `deal`.")
+    load_crypten()
+    torch.broadcast_shapes(
+        (1,), (1,)
+    )  # imports 500 modules at its first call, for which the others would wait
     wire = Wire(seat)
-    provider = _prepare(wire)
-    failed = True
-    try:
+    with _seated(wire):
+        _prepare(wire)
         session = Session(wire)
         yield session
-        session._check()
-        session._compare(np.zeros(1, dtype=np.int64), "having finished")
-        if provider is not None:
-            provider.stop()
-        failed = False
-    except ProtocolError as failure:
-        wire.watch.report(failure)
-        raise
-    except (
-        BaseException
-    ):  # any other reason to leave, an interrupt included, concerns the others only as a fact
-        name = seat_name(seat.rank, seat.parties).capitalize()
-        wire.watch.report(
-            Withdrawn(f"{name} left because of an error of its own; see its messages.", seat.rank)
-        )
-        raise
-    finally:
-        wire.close(failed)
+        session._finish()
 
 
 def deal(seat: Seat) -> Traffic:
@@ -355,24 +355,33 @@ def deal(seat: Seat) -> Traffic:
     if seat.rank != seat.parties:
         raise ProtocolError(f"The dealer's rank is {seat.parties}, the number of parties, not {seat.rank}.")
     wire = Wire(seat)
+    with _seated(wire):
+        serve_requests(wire)
+    return wire.traffic
+
+
+@contextmanager
+def _seated(wire: Wire) -> Iterator[None]:
+    """Leave the seat in the end, and tell the others why where it is before the end."""
     failed = True
     try:
-        if not seat.insecure_simulation:
-            serve_requests(wire)
+        yield
         failed = False
     except ProtocolError as failure:
         wire.watch.report(failure)
         raise
-    except RuntimeError as error:  # what gloo raises when a connection ends or an exchange times out
-        raise wire.watch.diagnose(error) from error
+    except (
+        BaseException
+    ):  # any other reason to leave, an interrupt included, concerns the others only as a fact
+        name = seat_name(wire.seat.rank, wire.seat.parties).capitalize()
+        wire.watch.report(
+            Withdrawn(f"{name} left because of an error of its own; see its messages.", wire.seat.rank)
+        )
+        raise
     finally:
         wire.close(failed)
-    return wire.traffic
 
 
-def _prepare(wire: Wire) -> Dealt | None:
+def _prepare(wire: Wire) -> None:
     communicate_through(wire)
-    if wire.seat.insecure_simulation:
-        leave_insecure(wire)
-        return None
-    return harden(wire)
+    (leave_insecure if wire.seat.insecure_simulation else harden)(wire)

@@ -1,11 +1,23 @@
 """The commands that evaluate a model over users whom several parties hold."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from orchestrator.cli.output import DEFAULT_HOME, HomeOption, JsonOption, SetOption, emit, err
+from components.errors import AdaptuneError
+from components.privacy.failures import ProtocolError
+from orchestrator.cli.output import (
+    BAD_INPUT,
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    SetOption,
+    complain,
+    emit,
+    err,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,7 +65,9 @@ def evaluate(
 
 
 def party(
-    parties: PartiesOption,
+    parties: Annotated[
+        Path | None, typer.Option("--parties", help="The party file, the same at all seats.")
+    ] = None,
     version: Annotated[
         str | None,
         typer.Argument(
@@ -71,10 +85,26 @@ def party(
     ] = "party",
     rank: Annotated[int | None, typer.Option(min=0, help="Which party of the file, from 0.")] = None,
     name: Annotated[str | None, typer.Option(help="Which party of the file, by its name.")] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="The seat's private key, where the party file lists public keys."),
+    ] = None,
+    new_key: Annotated[
+        Path | None,
+        typer.Option(help="Only write a new private key to this file, and print its public key."),
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
     """Take one seat of an evaluation on this host; the others are started by hand on theirs."""
+    if new_key is not None:
+        _make_key(new_key, as_json)
+        return
+    if parties is None:
+        raise AdaptuneError("expected `--parties FILE`, the party file, or `--new-key FILE`")
+    os.environ.setdefault(
+        "TORCH_CPP_LOG_LEVEL", "ERROR"
+    )  # torch prints a page for each connection that is lost
     from orchestrator.records.workspace import Workspace
     from orchestrator.release.registry import Registry
     from orchestrator.secure.evaluate import find_model
@@ -83,8 +113,14 @@ def party(
 
     workspace = Workspace(home)
     model = None if version is None else find_model(version, Registry(workspace.registry))
-    with LiveSeats(err()) as live:
-        result = take_remote_seat(model, parties, role, rank, name, rendezvous, workspace, live.say)
+    try:
+        with LiveSeats(err()) as live:
+            result = take_remote_seat(model, parties, role, rank, name, rendezvous, workspace, live.say, key)
+    except ProtocolError as failure:
+        from components.privacy.waiting import end_process
+
+        complain(str(failure))
+        end_process(BAD_INPUT)
     emit(result, as_json, lambda console: _print_seat(console, result))
 
 
@@ -151,6 +187,13 @@ def export(
             f"{out}: {version}, {'encoder' if encoder else 'model'} {document['model']}", markup=False
         ),
     )
+
+
+def _make_key(path: Path, as_json: bool) -> None:
+    from components.privacy.identity import make_key
+
+    public = make_key(path)
+    emit({"key": path, "public_key": public}, as_json, lambda console: console.print(public, markup=False))
 
 
 def _print_seat(console: "Console", result: dict[str, Any]) -> None:

@@ -3,14 +3,12 @@
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console, Group
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.running.display import Display
 from orchestrator.running.jobs import Job, Progress, TrainJob
 from orchestrator.spec.sweep import Objective
 
@@ -30,12 +28,12 @@ class _Line:
     seconds: float = field(default=0.0)
 
 
-class LiveTable:
+class LiveTable(Display):
     """Shows running and recent jobs, the best value so far and the time left; plain lines without a terminal."""
 
     def __init__(self, console: Console, objective: Objective, sweep: str) -> None:
         """Show on `console`, which should be standard error."""
-        self._console = console
+        super().__init__(console)
         self._objective = objective
         self._sweep = sweep
         self._started = time.perf_counter()
@@ -49,29 +47,13 @@ class LiveTable:
         self._ended = 0
         self._failed = 0
         self._best: tuple[float, str] | None = None
-        self._live = (
-            Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
-        )
-
-    def __enter__(self) -> Self:
-        """Begin to show."""
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Clear the table; the result is printed by whoever asked for it."""
-        if self._live is not None:
-            self._live.stop()
 
     def planned(self, epochs: int, seconds_per_epoch: float | None) -> None:
         """Note how much training lies ahead."""
         self._epochs = epochs
         self._seconds_per_epoch = seconds_per_epoch
         if epochs:
-            self._console.print(
+            self.console.print(
                 f"{self._sweep}: {epochs} epochs of training ahead; starting Ray …", markup=False
             )
 
@@ -109,17 +91,18 @@ class LiveTable:
         if failure:
             self._failed += 1
             last = failure.strip().splitlines()[-1]
-            self._console.print(Text.assemble(("failed ", "bold red"), f"{line.job.label}: {last}"))
+            self.console.print(Text.assemble(("failed ", "bold red"), f"{line.job.label}: {last}"))
 
     def tick(self) -> None:
         """Redraw, now and then."""
         now = time.perf_counter()
-        if self._live is not None and now - self._shown >= REFRESH_SECONDS:
-            self._shown = now
-            self._live.update(self._render(now), refresh=True)
-        elif self._live is None and now - self._shown >= PLAIN_SECONDS:
-            self._shown = now
-            self._console.print(self._summary(now))
+        if now - self._shown < (REFRESH_SECONDS if self.redraws else PLAIN_SECONDS):
+            return
+        self._shown = now
+        if self.redraws:
+            self.show(self._render(now))
+        else:
+            self.console.print(self._summary(now))
 
     def _summary(self, now: float) -> Text:
         parts = [f"{self._sweep}: {self._ended} jobs done, {len(self._running)} running"]

@@ -96,10 +96,12 @@ def repetition(parties: PartyFile) -> tuple[str, str]:
         )
     return (
         "Once",
-        "Each party's ledger allows one exact evaluation for a version, a data snapshot and a metric set. "
-        "Evaluations on snapshots that differ by a few users, and of other versions over other parties, can still be "
-        "subtracted: a party that changes its data between evaluations should wait until many users have changed. No "
-        "noise was added; sums are exact.",
+        "Each party's ledger allows one exact evaluation for a version, a data snapshot and a metric set, and then "
+        "only its exact repetition: the same parties, receiver and cohort, and unchanged data at all of them, which "
+        "opens the same sums again. To that end each party showed the others a keyed digest of its data, which tells "
+        "whether they have changed. Evaluations on snapshots that differ by a few users, and of other versions over "
+        "other parties, can still be subtracted: a party that changes its data between evaluations should wait until "
+        "many users have changed. No noise was added; sums are exact.",
     )
 
 

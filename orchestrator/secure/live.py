@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.running.display import Display
 from orchestrator.secure.seats import Say
 
 if TYPE_CHECKING:
@@ -23,40 +23,25 @@ def shown_seats(console: "Console") -> Callable[[], AbstractContextManager[Say]]
     return show
 
 
-class LiveSeats:
+class LiveSeats(Display):
     """Shows who has joined, how far each is, rounds, bytes and time."""
 
     def __init__(self, console: "Console") -> None:
         """Write to `console`."""
-        self._console = console
+        super().__init__(console)
         self._seats: dict[str, dict[str, Any]] = {}
-        self._live: Any = None
-
-    def __enter__(self) -> "LiveSeats":
-        if self._console.is_terminal:
-            from rich.live import Live
-
-            self._live = Live(console=self._console, transient=True, auto_refresh=False)
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
 
     def say(self, event: dict[str, Any]) -> None:
         """Show one event of one seat."""
         known = self._seats.setdefault(event["seat"], {})
         known.update(event)
-        if self._live is not None:
-            self._live.update(self._table(), refresh=True)
+        if self.redraws:
+            self.show(self._table())
             return
         more = f", {event['users']} users" if "users" in event else ""
         more += f" (process {event['pid']})" if "pid" in event else ""
         more += f"; {_traffic(event['traffic'])}" if "traffic" in event else ""
-        self._console.print(f"{event['seat']}: {event['did']}{more}", markup=False)
+        self.console.print(f"{event['seat']}: {event['did']}{more}", markup=False)
 
     def _table(self) -> "Table":
         from rich.table import Table

@@ -1,6 +1,7 @@
 """An evaluation on one machine: a process for each party and one for the dealer, which only the protocol connects."""
 
 import json
+import os
 import queue
 import signal
 import socket
@@ -51,6 +52,7 @@ class _Process:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
+            env={"TORCH_CPP_LOG_LEVEL": "ERROR", **os.environ},  # else a page for each lost connection
         )
         self.pid = self._process.pid
         self._write(json.dumps(assignment.to_json()))

@@ -1,24 +1,43 @@
 """A party's own ledger of what was evaluated on its data: a JSON file in its folder that only it writes.
 
-Sums over the same users from two evaluations can be subtracted, so a (version, data snapshot, metric set) is
-evaluated once. An evaluation that broke off may be repeated, but only as it was: the same parties, the same receiver.
-With noise it may be evaluated again, whatever the version and metrics, while the party's budget for the snapshot
-lasts: epsilons add up (basic composition), those of evaluations that broke off included.
+Sums over different sets of users can be subtracted, so a (version, data snapshot, metric set) is evaluated once, and
+afterwards only repeated exactly as it was: the same parties, receiver and cohort, and the same data at all of them.
+That opens the same exact sums to the same receiver again, of which it learns nothing new, whether or not the first
+time broke off. With noise it may be evaluated again, whatever the version and metrics, while the party's budget for
+the snapshot lasts: epsilons add up (basic composition), those of evaluations that broke off included.
+
+No party sees another one's data. Each shows a seal, HMAC-SHA256 of its snapshot under a key that never leaves its
+folder: equal exactly while the data are, and worthless for guessing what they are.
 """
 
 import fcntl
-from collections.abc import Iterator
+import hmac
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from components.errors import AdaptuneError, DataError
 from orchestrator.records.workspace import read_json, write_json
 
 FILE = "evaluations.json"
 LOCK = ".evaluations.lock"
+KEY = ".evaluations.key"
+KEY_BYTES = 32
+SEAL_BYTES = 32
+
+
+class Announcing(Protocol):
+    """What the exchange of seals needs of `components.privacy.seat.Session`."""
+
+    def announce(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Tell every party these numbers, [n], and return everybody's, [parties, n]."""
 
 
 class AlreadyEvaluated(AdaptuneError):
@@ -43,6 +62,8 @@ class Entry:
     """`begun` before anything is added up; `finished` after the last sum was opened."""
     epsilon: float = 0.0
     """What it spends of the party's budget; 0 where sums are exact."""
+    seals: Mapping[str, str] = field(default_factory=dict)
+    """What each party showed of its data, by name."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -74,7 +95,10 @@ class Register:
         return sum(known.epsilon for known in self.entries() if known.snapshot == snapshot)
 
     def check(self, entry: Entry, budget: float = 0.0) -> None:
-        """Raise `AlreadyEvaluated` where `entry` may not be evaluated (again); `budget` is for those with noise."""
+        """Raise `AlreadyEvaluated` where `entry` may not be evaluated (again); `budget` is for those with noise.
+
+        Its seals count once they are known.
+        """
         if entry.epsilon:
             left = max(0.0, budget - self.spent(entry.snapshot))
             if entry.epsilon > left + 1e-9:
@@ -86,26 +110,36 @@ class Register:
         for known in self.entries():
             if known.key != entry.key or known.epsilon:
                 continue
-            if known.state == "finished":
-                raise AlreadyEvaluated(
-                    f"{self.path}: {entry.version} was evaluated on this data with these metrics on {known.began}; "
-                    "the same sums are opened once, because sums of different sets of parties can be subtracted; "
-                    "again only with `noise`"
-                )
+            before = (
+                f"{self.path}: {entry.version} was evaluated on this data with these metrics on {known.began}"
+            )
+            why = "Sums over different users can be subtracted, so it may be repeated only as it was, or with `noise`"
             if known.request != entry.request:
+                raise AlreadyEvaluated(f"{before}, with other parties, another receiver or cohort. {why}")
+            changed = [name for name, seal in entry.seals.items() if known.seals.get(name) != seal]
+            if changed:
                 raise AlreadyEvaluated(
-                    f"{self.path}: an evaluation of {entry.version} on this data broke off on {known.began}; it may "
-                    "be repeated only as it was, with the same parties, receiver and cohort"
+                    f"{before}; the data of {', '.join(changed)} have changed since. {why}"
                 )
 
-    def begin(self, entry: Entry, budget: float = 0.0) -> None:
-        """Enter an evaluation before anything is opened; raises what `check` does."""
+    def begin(self, entry: Entry, budget: float = 0.0) -> Entry:
+        """Enter an evaluation before anything is opened, and return it; raises what `check` does."""
         with self._locked():
             self.check(entry, budget)
-            others = [
-                known for known in self.entries() if known.epsilon or entry.epsilon or known.key != entry.key
-            ]
-            self._write([*others, entry])
+            self._write([*self.entries(), entry])
+        return entry
+
+    def seal(self, snapshot: str) -> bytes:
+        """Return what this party shows of its data, SEAL_BYTES long."""
+        path = self.path.parent / KEY
+        with self._locked():
+            if not path.exists():
+                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+                    file.write(os.urandom(KEY_BYTES))
+            key = path.read_bytes()
+        if len(key) != KEY_BYTES:
+            raise DataError(path, "damaged: restore it; without it no earlier evaluation can be repeated")
+        return hmac.digest(key, snapshot.encode(), "sha256")
 
     def finish(self, entry: Entry) -> None:
         """Mark an evaluation that has begun as finished."""
@@ -121,6 +155,12 @@ class Register:
         with (self.path.parent / LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def seals_of(session: Announcing, parties: Sequence[str], seal: bytes) -> dict[str, str]:
+    """Show the others this party's seal of its data; return everybody's, by name."""
+    shown = session.announce(np.frombuffer(seal, np.int64))
+    return {name: row.tobytes().hex() for name, row in zip(parties, shown, strict=True)}
 
 
 def now() -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from components.errors import AdaptuneError
 from orchestrator.records.workspace import Workspace
 from orchestrator.secure.evaluate import Evaluated, assign, dealer_of, keep, result_of
+from orchestrator.secure.identification import identity_of
 from orchestrator.secure.seats import Say, take_seat
 from orchestrator.spec.parties import ADDRESS, DEALER, PartyFile, load_parties
 from orchestrator.spec.problems import suggest
@@ -20,8 +21,11 @@ def take_remote_seat(
     rendezvous: str | None,
     workspace: Workspace,
     say: Say,
+    key: Path | None = None,
 ) -> dict[str, Any]:
     """Take the seat of one party, by rank or name, or of the dealer; the receiver keeps and returns the result.
+
+    `key` is the seat's private key, where the party file lists public ones.
 
     Only the party's own data folder is looked at, so every host can have the same file. Raises AdaptuneError where
     the file has no such seat, or the evaluation is refused or breaks off.
@@ -46,7 +50,7 @@ def take_remote_seat(
         )
     else:
         assignment = next(each for each in assign(model, parties) if each.name == chosen)
-    outcome = take_seat(assignment, lambda: where, say)
+    outcome = take_seat(assignment, lambda: where, say, identity_of(parties, chosen, key))
     if outcome.groups is None or model is None:
         return {"seat": chosen, "traffic": outcome.traffic, "seconds": outcome.seconds}
     return keep(result_of(model, parties, [outcome]), workspace)

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +18,7 @@ from components.data.column_folders import check_folder
 from components.errors import AdaptuneError
 
 if TYPE_CHECKING:
+    from components.privacy.identity import Identity
     from components.privacy.seat import Seat
     from orchestrator.secure.register import Entry
     from orchestrator.secure.work import Work
@@ -92,9 +93,15 @@ class Outcome:
         return asdict(self)
 
 
-def take_seat(assignment: Assignment, ready: Ready, say: Say = lambda event: None) -> Outcome:
+def take_seat(
+    assignment: Assignment,
+    ready: Ready,
+    say: Say = lambda event: None,
+    identity: "Identity | None" = None,
+) -> Outcome:
     """Take a seat in this process, which must not have had one before, and compute to the end.
 
+    With an `identity` the seat proves who it is, and demands the same of the others.
     Raises AdaptuneError with the named cause where this party refuses, or where others do, are lost or stall.
     """
     from components.privacy.seat import Seat, deal
@@ -113,6 +120,7 @@ def take_seat(assignment: Assignment, ready: Ready, say: Say = lambda event: Non
             receiver=assignment.receiver,
             timeout=assignment.timeout,
             insecure_simulation=assignment.insecure_simulation,
+            identity=identity,
         )
 
     groups = holds = None
@@ -130,22 +138,22 @@ def _take_part(
     assignment: Assignment, seat: Callable[[], "Seat"], did: Callable[..., None]
 ) -> tuple[dict[str, Any] | None, dict[str, str] | None, dict[str, Any]]:
     """Evaluate with the others; return results (at the receiver), who holds which columns, and traffic."""
-    from components.privacy.seat import join
-    from orchestrator.secure.register import Register
+    from components.privacy.seat import join, load
+    from orchestrator.secure.register import SEAL_BYTES, Register, seals_of
     from orchestrator.secure.work import work_of
 
     register = entry = None
+    entered: list[Entry] = []
+    seal = bytes(SEAL_BYTES)
     with work_of(assignment) as work:
         if assignment.data is not None:
             register, entry = Register(Path(assignment.data)), entry_of(assignment, work)
             register.check(entry, assignment.privacy_budget)
+            seal = register.seal(entry.snapshot)
         users = work.alone()
         if assignment.data is not None:
             did("has evaluated its own users", **({} if users is None else {"users": users}))
-
-        def permit() -> None:
-            if register is not None and entry is not None:
-                register.begin(entry, assignment.privacy_budget)
+        load()
 
         with join(seat()) as session:
             did("has joined")
@@ -153,10 +161,17 @@ def _take_part(
             def reached(what: str) -> None:
                 did(what, traffic=asdict(session.traffic))
 
+            seals = seals_of(session, assignment.parties, seal)
+
+            def permit() -> None:
+                if register is not None and entry is not None:
+                    sealed = replace(entry, seals=seals)
+                    entered.append(register.begin(sealed, assignment.privacy_budget))
+
             found = work.together(session, permit, reached)
             traffic = asdict(session.traffic)
-    if register is not None and entry is not None:
-        register.finish(entry)
+    if register is not None and entered:
+        register.finish(entered[0])
     groups = None if found is None else {name: group.to_json() for name, group in found.items()}
     return groups, work.holds, traffic
 
@@ -210,7 +225,9 @@ def main() -> None:
         outcome = take_seat(assignment, _told_where, write)
     except AdaptuneError as error:
         write({"error": str(error), "kind": type(error).__name__})
-        sys.exit(2)
+        from components.privacy.waiting import end_process
+
+        end_process(2)
     write({"outcome": outcome.to_json()})
 
 

@@ -116,11 +116,21 @@ def _transport(parties: PartyFile) -> str:
     how = f"{_TRANSPORT[parties.run]}, TCP. Gloo has no encryption of its own"
     if parties.run == "local":
         return f"{how}; nothing leaves the machine."
-    return (
+    tunnel = "Tunnel all connections (WireGuard): docs/secure-evaluation.md shows how."
+    masked = (
         f"{how}. Each pair of seats agrees on fresh keys (X25519), so whoever only reads the lines sees masked "
-        "numbers, and what is public to all parties; but nobody proves who they are, and whoever can alter the "
-        "traffic can sit in between and unmask. Tunnel all connections (WireGuard): docs/secure-evaluation.md "
-        "shows how."
+        "numbers, and what is public to all parties"
+    )
+    if parties.public_keys:
+        return (
+            f"{masked}. Each seat signed that exchange with the key that the party file lists for it (Ed25519), and "
+            "all others checked it: nobody took a seat or the keys of one. Single messages are not signed: whoever "
+            "can alter the traffic cannot unmask numbers, but can change them, and those announced in the clear, "
+            f"which decide whether a cohort is large enough. {tunnel}"
+        )
+    return (
+        f"{masked}; but nobody proves who they are (the party file lists no public keys), and whoever can alter the "
+        f"traffic can sit in between and unmask. {tunnel}"
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +17,8 @@ from orchestrator.spec.problems import SpecError, SpecErrors, suggest
 from orchestrator.spec.source import Node, parse_file
 
 NAME = r"^[a-z0-9][a-z0-9._-]*$"
+PUBLIC_KEY = re.compile(r"[A-Za-z0-9+/]{43}=")
+"""32 bytes in base64."""
 ADDRESS = re.compile(r"[^\s:]+:[0-9]{1,5}")
 DEALER = "dealer"
 MOST_PARTIES = 16
@@ -25,12 +27,14 @@ Name = Annotated[str, Field(pattern=NAME, max_length=64)]
 
 
 class PlaceSettings(Settings):
-    """Where a process runs, with `run: ray`."""
+    """Where a process runs, with `run: ray`, and how it proves who it is, with `run: remote`."""
 
     node: str | None = None
     """`run: ray`: IP address or id of the node that it is pinned to."""
     resource: str | None = None
     """`run: ray`: custom resource of the node that it is pinned to; one unit of it is taken."""
+    public_key: str | None = None
+    """`run: remote`: the key that the others know it by, which `adaptune party --new-key FILE` prints."""
 
 
 class PartySettings(PlaceSettings):
@@ -95,6 +99,12 @@ class PartyFile(Settings):
     def receiver_rank(self) -> int:
         """Rank of who learns the sums."""
         return self.names.index(self.receiver)
+
+    @property
+    def public_keys(self) -> tuple[str, ...]:
+        """Of the parties by rank, and the dealer's; empty where seats need not prove who they are."""
+        keys = (*(party.public_key for party in self.parties.values()), self.dealer.public_key)
+        return tuple(key for key in keys if key is not None)
 
     @property
     def owner_rank(self) -> int | None:
@@ -201,9 +211,10 @@ def _check(parties: PartyFile, node: Node, reads: Sequence[str]) -> Iterator[Spe
             what = "is no prepared data set" if party.data.is_dir() else "does not exist"
             yield wrong(place, f"{party.data} {what}; `adaptune split` makes party folders of a data set")
     places: dict[Location, PlaceSettings] = {
-        ("parties", name): party for name, party in parties.parties.items()
+        **{("parties", name): party for name, party in parties.parties.items()},
+        (DEALER,): parties.dealer,
     }
-    for location, place_of in {**places, (DEALER,): parties.dealer}.items():
+    for location, place_of in places.items():
         for key in ("node", "resource"):
             if getattr(place_of, key) is not None and parties.run != "ray":
                 yield wrong(
@@ -213,6 +224,7 @@ def _check(parties: PartyFile, node: Node, reads: Sequence[str]) -> Iterator[Spe
                 )
         if place_of.node is not None and place_of.resource is not None:
             yield wrong((*location, "resource"), "pinned by `node` already: keep one of them", True)
+    yield from _check_keys(parties, places, wrong)
     if parties.rendezvous is not None and parties.run != "remote":
         yield wrong(
             ("rendezvous",), f"`rendezvous` goes with `run: remote`; with {parties.run} it is found", True
@@ -221,6 +233,27 @@ def _check(parties: PartyFile, node: Node, reads: Sequence[str]) -> Iterator[Spe
         yield wrong(
             ("rendezvous",), f"expected `host:port`, such as 10.0.0.1:29500, got {parties.rendezvous!r}"
         )
+
+
+def _check_keys(
+    parties: PartyFile, places: Mapping[Location, PlaceSettings], wrong: Callable[..., SpecError]
+) -> Iterator[SpecError]:
+    """Check the public keys: for all seats or for none, each another one."""
+    seen: dict[str, str] = {}
+    for location, place in places.items():
+        key, place_of_key = place.public_key, (*location, "public_key")
+        if key is None:
+            if parties.public_keys:
+                message = f"`public_key` of {location[-1]!r} is missing: all parties and the dealer have one, or none"
+                yield wrong(location, message, True)
+        elif parties.run != "remote":
+            yield wrong(place_of_key, f"`public_key` goes with `run: remote`, not {parties.run}", True)
+        elif not PUBLIC_KEY.fullmatch(key):
+            yield wrong(
+                place_of_key, "expected 32 bytes in base64, as `adaptune party --new-key FILE` prints them"
+            )
+        elif (other := seen.setdefault(key, str(location[-1]))) != location[-1]:
+            yield wrong(place_of_key, f"the key of {other!r} stands here again; every seat has its own")
 
 
 def _check_owner(parties: PartyFile, wrong: Callable[..., SpecError]) -> Iterator[SpecError]:

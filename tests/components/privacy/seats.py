@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,13 @@ import json, os, sys, time
 import numpy as np
 from components.privacy.failures import ProtocolError
 from components.privacy.scoring import DotHead, MlpHead
-from components.privacy.seat import Seat, deal, join
+from components.privacy.seat import Seat, deal, join, load
+from components.privacy.waiting import end_process
 rank, parties, rendezvous, receiver, timeout, insecure = json.loads(sys.argv[1])
 seat = Seat(rank, parties, rendezvous, receiver, timeout, insecure)
+load()
+print("LOADED", flush=True)
+sys.stdin.readline()
 def say(**values):
     print("SAYS " + json.dumps(values), flush=True)
 """
@@ -29,6 +34,7 @@ DEALER = "traffic = deal(seat)"
 ENDING = """
 except ProtocolError as error:
     say(failure=type(error).__name__, rank=error.rank, message=str(error))
+    end_process(0)
 """
 
 
@@ -75,10 +81,12 @@ def start(
     insecure: bool = False,
     ranks: list[int] | None = None,
     rendezvous: str | None = None,
+    within: list[list[str]] | None = None,
 ) -> list[Running]:
     """Start one process a program, the last one the dealer's; a program is what a party does in its session.
 
-    A program that takes its seat by itself says so by calling `join` or `deal`; an empty one is not started.
+    `within` names a command for each program that runs it elsewhere. A program that takes its seat by itself says so
+    by calling `join` or `deal`; an empty one is not started.
     """
     rendezvous = rendezvous or free_address()
     parties = len(programs) - 1
@@ -93,19 +101,33 @@ def start(
         arguments = json.dumps([rank, parties, rendezvous, receiver, timeout, insecure])
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         process = subprocess.Popen(
-            [sys.executable, "-c", text, arguments],
+            [*(within[position] if within else ()), sys.executable, "-c", text, arguments],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
             env=environment,
         )
         seats.append(Running(process, {}))
+    for seat in seats:  # on a busy machine, loading may take longer than the seats wait for each other
+        assert seat.process.stdout is not None
+        assert seat.process.stdout.readline() == "LOADED\n", "a seat did not start"
+    for seat in seats:
+        assert seat.process.stdin is not None
+        seat.process.stdin.write("\n")
+        seat.process.stdin.flush()
     return seats
 
 
 def run(programs: list[str], timeout: float = 60, **options: Any) -> list[dict[str, Any]]:
     """Run one process a program to its end and return what each said; see `start`."""
-    return [seat.end(timeout=2 * timeout + 30) for seat in start(programs, timeout, **options)]
+    return ended(start(programs, timeout, **options), 2 * timeout + 30)
+
+
+def ended(seats: list[Running], timeout: float) -> list[dict[str, Any]]:
+    """Wait for all at once: one that has much to say must not wait for its reader while the others wait for it."""
+    with ThreadPoolExecutor(len(seats)) as pool:
+        return list(pool.map(lambda seat: seat.end(timeout), seats))
 
 
 def _indented(text: str) -> str:

@@ -155,7 +155,7 @@ def test_groups_with_too_few_users_of_the_others_are_refused_by_every_party(tall
     permitted = []
     errors = table.together(
         lambda chair: evaluate(
-            chair, chair.rank, asked, tallied[chair.rank], permit=lambda: permitted.append(chair.rank)
+            chair, chair.rank, asked, tallied[chair.rank], permit=lambda seals: permitted.append(chair.rank)
         )
     )
     assert all(isinstance(error, CohortTooSmall) for error in errors)

@@ -88,16 +88,34 @@ def test_each_party_has_entered_it_into_its_own_ledger(evaluated):
         assert [entry.state for entry in Register(divided.folder / party).entries()] == ["finished"]
 
 
-def test_a_party_that_was_evaluated_refuses_a_repetition_and_the_others_are_called_off(evaluated, tmp_path):
+def test_a_party_that_was_evaluated_refuses_another_receiver_and_the_others_are_called_off(
+    evaluated, tmp_path
+):
     """The ledger of one party alone says no."""
     divided = evaluated[0].copy(tmp_path)
     for party in PARTIES[:2]:
         (divided.folder / party / "evaluations.json").unlink()
-    call = evaluate(divided)
+    call = evaluate(divided, receiver="party-2")
     assert call.code == 2
-    assert re.search(r"party-3: .*opened once", call.err)
+    assert re.search(r"party-3: .*repeated only as it was", call.err)
     assert len(divided.results()) == 1
     assert not Register(divided.folder / "party-1").entries()
+
+
+@pytest.mark.slow
+def test_an_evaluation_is_repeated_as_it_was_and_not_with_changed_data(evaluated, tmp_path):
+    divided, result = evaluated[0].copy(tmp_path), evaluated[1]
+    again = evaluate(divided)
+    assert again.code == 0, again.err
+    assert again.document["groups"] == result["groups"]
+    for party in PARTIES:
+        assert len(Register(divided.folder / party).entries()) == 2
+    manifest = divided.folder / "party-3" / "manifest.json"
+    manifest.write_text(manifest.read_text() + "\n")
+    call = evaluate(divided)
+    assert call.code == 2
+    assert "the data of party-3 have changed since" in call.err
+    assert len(divided.results()) == 2
 
 
 def test_with_noise_it_is_evaluated_again_while_every_partys_budget_lasts(evaluated, tmp_path):

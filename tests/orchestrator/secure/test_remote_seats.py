@@ -58,6 +58,50 @@ def test_parties_with_different_models_refuse_each_other(divided: Divided, tmp_p
     assert not list((tmp_path / "evaluations").glob("*.json"))
 
 
+def with_keys(divided: Divided, folder, names=(*PARTIES, "dealer")) -> dict[str, str]:
+    """Make a key for each seat and list them in the party file; returns the public ones."""
+    public = {}
+    for name in names:
+        made = adaptune("party", "--new-key", folder / f"{name}.pem", "--json")
+        assert made.code == 0, made.err
+        public[name] = made.document["public_key"]
+    file = divided.folder / "parties.yaml"
+    text = file.read_text()
+    for name in PARTIES:
+        text = text.replace(f"data: {name}}}", f"data: {name}, public_key: {public[name]}}}")
+    file.write_text(text + f"dealer: {{public_key: {public['dealer']}}}\n")
+    return public
+
+
+@pytest.mark.slow
+def test_seats_with_listed_keys_prove_who_they_are_and_the_result_says_so(divided: Divided, tmp_path):
+    adaptune("export", divided.version, "--out", tmp_path / "model", "--home", divided.home)
+    file = divided.party_file(run="remote")
+    with_keys(divided, tmp_path)
+    common = ("--parties", file, "--rendezvous", free_address(), "--json", "--home", tmp_path)
+    seats = [
+        start("party", tmp_path / "model", "--name", name, "--key", tmp_path / f"{name}.pem", *common)
+        for name in PARTIES
+    ]
+    seats.append(start("party", "--role", "dealer", "--key", tmp_path / "dealer.pem", *common))
+    calls = [end(seat) for seat in seats]
+    assert [call.code for call in calls] == [0] * 4, [call.err for call in calls]
+    said = {part["about"]: part["text"] for part in calls[0].document["statement"]}
+    assert "Ed25519" in said["Transport"] and "nobody proves" not in said["Transport"]
+
+
+def test_a_seat_that_brings_no_key_or_a_wrong_one_is_refused_at_once(divided: Divided, tmp_path):
+    file = divided.party_file(run="remote")
+    seat = ("party", divided.version, "--parties", file, "--name", PARTIES[0], "--rendezvous", "127.0.0.1:1")
+    unlisted = adaptune(*seat, "--home", divided.home, "--key", tmp_path / "any.pem")
+    assert unlisted.code == 2 and "lists no public keys" in unlisted.err
+    public = with_keys(divided, tmp_path)
+    missing = adaptune(*seat, "--home", divided.home)
+    assert missing.code == 2 and "expected `--key FILE`" in missing.err
+    wrong = adaptune(*seat, "--home", divided.home, "--key", tmp_path / f"{PARTIES[1]}.pem")
+    assert wrong.code == 2 and "is not the key of party-1" in wrong.err and public[PARTIES[0]] in wrong.err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -1,5 +1,6 @@
 """Party files: everything that is wrong is said at once, with its place."""
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,46 @@ def test_folders_of_other_hosts_are_not_looked_at(folder):
     text = GOOD.replace("data: south", "data: /elsewhere/south") + "run: remote\n"
     parties = load_parties(write(folder, text), reads=["north"])
     assert parties.parties["south"].data == Path("/elsewhere/south")
+
+
+KEYS = """\
+parties:
+  north: {data: north, public_key: NORTH}
+  south: {data: south, public_key: SOUTH}
+receiver: north
+dealer: {public_key: DEALER}
+run: remote
+"""
+
+
+def keyed(text: str = KEYS) -> str:
+    for name in ("NORTH", "SOUTH", "DEALER"):
+        text = text.replace(name, base64.b64encode(name.encode().ljust(32)).decode())
+    return text
+
+
+def test_public_keys_stand_by_rank_with_the_dealers_last(folder):
+    keys = load_parties(write(folder, keyed())).public_keys
+    assert [base64.b64decode(key).strip() for key in keys] == [b"NORTH", b"SOUTH", b"DEALER"]
+    assert load_parties(write(folder, GOOD)).public_keys == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        (KEYS.replace("dealer: {public_key: DEALER}\n", ""), 1, "`public_key` of 'dealer' is missing"),
+        (KEYS.replace(", public_key: SOUTH", ""), 3, "`public_key` of 'south' is missing"),
+        (KEYS.replace("run: remote", "run: local"), 2, "`public_key` goes with `run: remote`, not local"),
+        (KEYS.replace("SOUTH", "NORTH"), 3, "the key of 'north' stands here again"),
+        (KEYS.replace("SOUTH", "c2hvcnQ="), 3, "expected 32 bytes in base64"),
+    ],
+)
+def test_public_keys_are_for_all_seats_or_for_none(folder, text, line, message):
+    with pytest.raises(SpecErrors) as refusal:
+        load_parties(write(folder, keyed(text)))
+    assert any(error.line == line and message in error.message for error in refusal.value.errors), [
+        str(error) for error in refusal.value.errors
+    ]
 
 
 def test_a_party_holds_noise_against_its_own_budget_alone(folder):
