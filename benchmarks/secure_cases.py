@@ -13,15 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.tallied_cases import holders, make_tallied, plain_tallied, secure_tallied
+from benchmarks.drawing import MARGIN, Floats, Generator, holders
+from benchmarks.recommender_cases import make_recommended, plain_recommended, secure_recommended
+from benchmarks.tallied_cases import make_tallied, plain_tallied, secure_tallied
 from components.privacy.scoring import DotHead, Head, MlpHead
 from components.privacy.seat import Session
-
-MARGIN = 1e-3
-"""How far scores of ordinary cases are from a tie: more than what rounding entries to 2**-17 makes of a score."""
-
-Generator = np.random.Generator
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -300,6 +296,7 @@ KINDS = (
     Kind("private dot product", _make_dot, secure_scored, plain_scored, _near_dot),
     Kind("private MLP", make_scored(draw_mlp_head), secure_scored, plain_scored, near_scored(draw_mlp_head)),
     Kind("private ranking", make_ranked, secure_ranked, plain_ranked, near_ranked),
+    Kind("private recommender", make_recommended, secure_recommended, plain_recommended),
     Kind("columns, looked up", make_looked_up, secure_looked_up, plain_looked_up),
     Kind("columns, summed", in_columns(_make_dot), secure_columns, plain_columns, in_columns(_near_dot)),
 )

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.drawing import MARGIN
 from benchmarks.seats import run_seats
-from benchmarks.secure_cases import KINDS, MARGIN
+from benchmarks.secure_cases import KINDS
 from components.privacy.seat import Session
 
 NEAR = (MARGIN, 1e-4, 1e-5)

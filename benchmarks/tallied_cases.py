@@ -7,20 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.drawing import Generator, holders
 from components.privacy.cohorts import barring, standing
 from components.privacy.evaluation import CohortTooSmall, Request, evaluate
 from components.privacy.seat import Session
 from components.privacy.totals import BANDS, CONFUSION, FIRST_HIT, MEASURES, Tally
 
 COHORT = 3
-
-Generator = np.random.Generator
-
-
-def holders(generator: Generator, parties: int, rows: int) -> NDArray[np.int64]:
-    """Give each of `rows` to a party; any but one may get none."""
-    some = generator.choice(parties, generator.integers(1, parties, endpoint=True), replace=False)
-    return generator.choice(some, rows)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks import secure_exactness
+from benchmarks.drawing import MARGIN
 from benchmarks.seats import run_seats
-from benchmarks.secure_cases import KINDS, MARGIN
+from benchmarks.secure_cases import KINDS
 from benchmarks.secure_exactness import Plan, compare, table
 from orchestrator.running.cluster import ray_cluster
 

@@ -1,6 +1,6 @@
-"""Random private recommenders, and columns of the same users at two parties, with their plain outcomes.
+"""Random private recommenders over random users of several parties: what is opened, and what must be.
 
-N examples, R users who are ranked for, I items, M modalities, E embedding, U users, C combinations, K numbers.
+N examples, R users who are ranked for, I items, M modalities, E embedding, K numbers.
 """
 
 from dataclasses import dataclass, fields
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.secure_cases import MARGIN, Floats, Generator, Kind, holders
+from benchmarks.drawing import MARGIN, Floats, Generator, holders
 from components.privacy.divided_model import Kept, Shape
 from components.privacy.encoded_users import LikeQuestions, RankQuestions
 from components.privacy.private_scoring import RecommendationScorer
@@ -137,88 +137,3 @@ def _draw_ranks(generator: Generator, shape: Shape, rows: int) -> RankQuestions:
 def _where(asked: Asked, rows: NDArray[np.bool_]) -> Asked:
     """Keep some rows of every field."""
     return type(asked)(**{field.name: getattr(asked, field.name)[rows] for field in fields(asked)})
-
-
-@dataclass(frozen=True)
-class LookedUp:
-    """Profiles at one party, and numbers for every profile at another."""
-
-    choice: NDArray[np.int64]
-    """[U]"""
-    table: NDArray[np.int64]
-    """[U, C, K]"""
-    profiles: int
-    logs: int
-
-
-def make_looked_up(generator: Generator, parties: int) -> LookedUp:
-    """Draw up to 60 users and 40 combinations."""
-    users, combinations, numbers = (int(size) for size in generator.integers([0, 1, 1], [61, 41, 8]))
-    profiles, logs = generator.choice(parties, 2, replace=False).tolist()
-    table = generator.integers(-(2**40), 2**40, (users, combinations, numbers))
-    return LookedUp(generator.integers(0, combinations, users), table, profiles, logs)
-
-
-def secure_looked_up(session: Session, rank: int, inputs: LookedUp) -> list[int] | None:
-    """Look the numbers up on shares."""
-    found = session.look_up(
-        choice=inputs.choice if rank == inputs.profiles else None,
-        table=inputs.table if rank == inputs.logs else None,
-    )
-    return None if found is None else found.tolist()
-
-
-def plain_looked_up(inputs: LookedUp) -> list[int]:
-    """Look the numbers up."""
-    return inputs.table[np.arange(len(inputs.choice)), inputs.choice].sum(axis=0).tolist()
-
-
-@dataclass(frozen=True)
-class AddedUp:
-    """Columns of the same examples at all parties, and an open linear head."""
-
-    columns: tuple[Floats, ...]
-    """[N, D] by rank."""
-    weights: tuple[Floats, ...]
-    labels: NDArray[np.int64]
-    labelled: int
-    """Rank of who has the labels."""
-
-    def scores(self) -> Floats:
-        """Return the scores in the clear, [N]."""
-        terms = [columns @ weights for columns, weights in zip(self.columns, self.weights, strict=True)]
-        return np.asarray(sum(terms[1:], terms[0]))
-
-
-def make_added_up(generator: Generator, parties: int) -> AddedUp:
-    """Draw up to 80 examples with up to 8 columns at each party."""
-    rows = int(generator.integers(0, 80))
-    sizes = generator.integers(1, 9, parties)
-    columns = tuple(generator.normal(size=(rows, size)) for size in sizes)
-    weights = tuple(generator.normal(size=size) for size in sizes)
-    labelled = int(generator.integers(parties))
-    drawn = AddedUp(columns, weights, generator.integers(0, 2, rows), labelled)
-    kept = np.abs(drawn.scores()) >= MARGIN
-    return AddedUp(tuple(each[kept] for each in columns), weights, drawn.labels[kept], labelled)
-
-
-def secure_added_up(session: Session, rank: int, inputs: AddedUp) -> list[int] | None:
-    """Compare only the sum of the terms."""
-    labels = inputs.labels if rank == inputs.labelled else None
-    counts = session.score_columns(inputs.columns[rank], inputs.weights[rank], labels)
-    if counts is None:
-        return None
-    return [counts.true_positive, counts.predicted_positive, counts.actual_positive, counts.examples]
-
-
-def plain_added_up(inputs: AddedUp) -> list[int]:
-    """Classify in the clear: true, predicted and actual positives, and examples."""
-    predicted, actual = inputs.scores() >= 0, inputs.labels == 1
-    return [int((predicted & actual).sum()), int(predicted.sum()), int(actual.sum()), len(actual)]
-
-
-FURTHER_KINDS = (
-    Kind("private recommender", make_recommended, secure_recommended, plain_recommended),
-    Kind("columns, looked up", make_looked_up, secure_looked_up, plain_looked_up),
-    Kind("columns, linear head", make_added_up, secure_added_up, plain_added_up),
-)
