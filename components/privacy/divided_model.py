@@ -7,6 +7,7 @@ of items: the attention on each modality, and the vector of an item as an event 
 Dimensions: I items, M modalities, E embedding, H user vector, U head units, L linear inputs.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
-from components.config import RecommendationSettings, TrialConfig
+from components.config import RecommendationSettings
 from components.errors import DataError
-from components.privacy import ENCODER, PRIVATE_TASK
+from components.privacy import ENCODER, PRIVATE_TASK, WHOLE
 from components.tasks.recommendation.catalogue import Catalogue
 from components.tasks.recommendation.items import MODALITIES, ItemTable
 from components.tasks.recommendation.model import HEAD_UNITS, RecommendationModel
@@ -154,15 +155,30 @@ def encoder_of(servable: RecommendationServable) -> dict[str, torch.Tensor]:
     return {**state, CONTENT: table.content_IC.clone(), ATTENTION: table.attention_IM.clone()}
 
 
-def write_encoder(model: Path, out: Path) -> None:
-    """Write the open part of the model in one folder into another one: its numbers, settings and catalogue."""
+def write_encoder(model: Path, out: Path, digest: str) -> None:
+    """Write the open part of the model in one folder into another one: its numbers, settings and catalogue.
+
+    The file also names `digest`, that of the whole model, and a hash of what is kept: whoever agrees on the encoder
+    agrees on all weights, and the owner cannot put in others later.
+    """
     from components.tasks.recommendation.serving import load_servable
 
     servable = load_servable(model)
     numbers = {name: value.contiguous() for name, value in encoder_of(servable).items()}
-    safetensors.torch.save_file(numbers, out / ENCODER)
-    (out / "config.json").write_bytes((model / "config.json").read_bytes())
+    named = {WHOLE: digest, "kept": _hash_of_kept(servable.model)}
+    safetensors.torch.save_file(numbers, out / ENCODER, metadata=named)
+    config = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    told = {"task": config["task"], "model": config["model"]}  # seed and paths are nobody else's concern
+    (out / "config.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
     servable.catalogue.write(out)
+
+
+def _hash_of_kept(model: RecommendationModel) -> str:
+    hasher = hashlib.sha256()
+    for name, parameter in sorted(_kept(model)):
+        hasher.update(f"{name} {list(parameter.shape)}\n".encode())
+        hasher.update(parameter.detach().numpy().tobytes())
+    return hasher.hexdigest()
 
 
 def _kept(model: RecommendationModel) -> Iterator[tuple[str, torch.nn.Parameter]]:
@@ -172,7 +188,9 @@ def _kept(model: RecommendationModel) -> Iterator[tuple[str, torch.nn.Parameter]
 
 
 def _settings(folder: Path) -> RecommendationSettings:
-    config = TrialConfig.model_validate(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    if not isinstance(config.model, RecommendationSettings):
-        raise DataError(folder, f"is of the task {config.task}; only models of {PRIVATE_TASK} can be private")
-    return config.model
+    told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if told["task"] != PRIVATE_TASK:
+        raise DataError(
+            folder, f"is of the task {told['task']}; only models of {PRIVATE_TASK} can be private"
+        )
+    return RecommendationSettings.model_validate(told["model"])

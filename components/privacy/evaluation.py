@@ -245,7 +245,7 @@ def _large_enough(sizes: NDArray[np.int64], groups: tuple[str, ...], request: Re
 
 def _must_fit(opened: Mapping[str, Numbers], users: int, request: Request) -> None:
     """Refuse scores of users that are more than the users who were announced."""
-    measures = MEASURES[request.task]
+    measures = request.measures
     for name, numbers in opened.items():
         if measures.unit == "user" and name in measures.scores and int(numbers[1]) > users:
             raise Implausible(

@@ -49,8 +49,9 @@ def evaluate_private(
         tests = like_tests(users, chosen)
         liked = scorer.liked(users.likes, tests, rows[:, 0].tolist())
         groups = [group for group, name in chosen if name == "next_item"]
-        members = np.array([users.members(group)[users.ranks.user] for group in groups], np.int64)
-        members = members.reshape(len(groups), -1).T
+        members = np.zeros((len(users.ranks.user), len(groups)), np.int64)
+        for column, group in enumerate(groups):
+            members[:, column] = users.members(group)[users.ranks.user]
         ranked = scorer.next_item_ranks(users.ranks, members, rows[:, 1].tolist(), FIRST_HIT - 1)
         shares = assembled(chosen, liked, dict(zip(groups, ranked, strict=True)))
         return shares + torch.from_numpy(known_part(users, chosen))

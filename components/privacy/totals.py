@@ -121,6 +121,8 @@ class Measures:
             "unit": self.unit,
             "scores": {name: list(bounds) for name, bounds in self.scores.items()},
             "counts": {name: asdict(count) for name, count in self.counts.items()},
+            "parts": {name: list(parts) for name, parts in self.parts.items()},
+            "alike": dict(self.alike),
         }
 
 
@@ -243,6 +245,7 @@ _FOLLOW = {
     "confusion": ("pooled_accuracy", "pooled_precision", "pooled_recall", "pooled_f1"),
     "first_hit_bands": tuple(f"hit_rate@{rank}" for rank in BANDS[1:]),
     "first_hit": ("mrr@10",),
+    "next_item": (*(f"next_hit_rate@{rank}" for rank in BANDS[1:]), f"next_ndcg@{CUTOFF}"),
     "bleu": tuple(f"bleu{order}" for order in range(1, LARGEST_ORDER + 1)),
 }
 """Metrics that follow from counts; from another `bleu_STYLE` follows `bleu4_STYLE`."""
@@ -252,6 +255,12 @@ def metric_names(measures: Measures) -> tuple[str, ...]:
     """Return all metrics that `metrics_of` can divide from a task's sums."""
     follow = (_FOLLOW.get(name, (f"bleu4_{name.removeprefix('bleu_')}",)) for name in measures.counts)
     return (*measures.scores, *(name for names in follow for name in names))
+
+
+def metrics_over_parties(task: str) -> tuple[str, ...]:
+    """Return all metrics that parties can add up of a task's models, public or private."""
+    measured = [measures[task] for measures in (MEASURES, PRIVATE_MEASURES) if task in measures]
+    return tuple(dict.fromkeys(name for each in measured for name in metric_names(each)))
 
 
 def label(name: str) -> str:

@@ -160,7 +160,7 @@ def split(
 
 
 def export(
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="A version, such as `recommendation/1`.")],
+    version: ModelArgument,
     out: Annotated[Path, typer.Option("--out", help="New folder for the model's files.")],
     encoder: Annotated[
         bool, typer.Option("--encoder", help="Only what parties get of a model that its owner keeps.")
@@ -171,9 +171,11 @@ def export(
     """Copy a version's model to hand to a party: without the users and events that travel with it for serving."""
     from orchestrator.records.workspace import Workspace
     from orchestrator.release.registry import Registry
+    from orchestrator.secure.evaluate import find_model
     from orchestrator.secure.model_files import export_model, model_digest
 
-    files = export_model(Registry(Workspace(home).registry).version(version), out, encoder)
+    model = find_model(version, Registry(Workspace(home).registry))
+    files = export_model(model.task, model.folder, out, encoder)
     document = {
         "version": version,
         "model": model_digest(out),

@@ -15,7 +15,7 @@ from orchestrator.secure.column_seats import check_task
 from orchestrator.secure.column_statement import column_roles, column_statement
 from orchestrator.secure.disclosure import noise_of
 from orchestrator.secure.kept import asked_of
-from orchestrator.secure.model_files import check_divisible, model_digest
+from orchestrator.secure.model_files import check_divisible, model_digest, whole_digest
 from orchestrator.secure.register import now
 from orchestrator.secure.seats import Assignment, Outcome, Say
 from orchestrator.secure.statement import roles, statement
@@ -119,7 +119,7 @@ def _encoder_for(model: Evaluated, parties: PartyFile) -> Iterator[Path | None]:
 
     check_divisible(model.task)
     with TemporaryDirectory() as folder:
-        write_encoder(model.folder, Path(folder))
+        write_encoder(model.folder, Path(folder), model_digest(model.folder))
         yield Path(folder)
 
 
@@ -153,7 +153,7 @@ def result_of(model: Evaluated, parties: PartyFile, outcomes: Sequence[Outcome])
     return {
         "version": model.name,
         "task": model.task,
-        "model": model_digest(model.folder),
+        "model": whole_digest(model.folder),
         "sweep": model.sweep,
         "part": parties.part,
         "asked": asked_of(parties),

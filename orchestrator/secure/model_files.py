@@ -7,8 +7,8 @@ from pathlib import Path
 
 from components.data.population import EVENTS_FILE, USERS_FILE
 from components.errors import AdaptuneError
-from components.privacy import ENCODER, PRIVATE_TASK
-from orchestrator.release.registry import MANIFEST, REQUIRED, SUFFIXES, Version
+from components.privacy import ENCODER, PRIVATE_TASK, WHOLE
+from orchestrator.release.registry import MANIFEST, REQUIRED, SUFFIXES
 
 PRIVATE = (EVENTS_FILE, USERS_FILE)
 """Users and events of the data set that the model was trained on."""
@@ -44,19 +44,30 @@ def model_digest(folder: Path) -> str:
     return hasher.hexdigest()[:16]
 
 
-def export_model(version: Version, out: Path, encoder: bool = False) -> list[Path]:
-    """Copy a version's model, or of a private one its encoder, into the new folder `out`, to be handed to a party."""
+def whole_digest(folder: Path) -> str:
+    """Return the digest of the whole model, also where the folder holds its encoder only."""
+    if not is_encoder(folder):
+        return model_digest(folder)
+    from safetensors import safe_open
+
+    with safe_open(folder / ENCODER, framework="numpy") as file:
+        told: dict[str, str] = file.metadata() or {}
+    return told.get(WHOLE, model_digest(folder))
+
+
+def export_model(task: str, folder: Path, out: Path, encoder: bool = False) -> list[Path]:
+    """Copy the model in `folder`, or of a private one its encoder, into the new folder `out`, to hand to a party."""
     if out.exists():
         raise AdaptuneError(f"{out} exists already: name another folder")
     if encoder:
         from components.privacy.divided_model import write_encoder
 
-        check_divisible(version.task)
+        check_divisible(task)
         out.mkdir(parents=True)
-        write_encoder(version.folder, out)
+        write_encoder(folder, out, model_digest(folder))
         return model_files(out)
     out.mkdir(parents=True)
-    return [Path(shutil.copyfile(path, out / path.name)) for path in model_files(version.folder)]
+    return [Path(shutil.copyfile(path, out / path.name)) for path in model_files(folder)]
 
 
 def check_divisible(task: str) -> None:

@@ -45,9 +45,10 @@ def statement(parties: PartyFile, task: str, groups: Mapping[str, Any]) -> State
             "Public to all parties",
             f"{_OPEN_PART if parties.owner else 'The model'}, the task ({task}), the part ({parties.part}), the list "
             "of measures, the names of the parties, and how many users "
-            f"{'and examples ' if parties.owner else ''}each party has in each group "
-            f"({', '.join(measures.groups)}){noisy}{told}. The dealer learns the shapes of what is computed, and "
-            "nothing else.",
+            f"each party has in each group ({', '.join(measures.groups)}){noisy}"
+            f"{', how many examples each has in all' if parties.owner else ''}{told}. The dealer learns the shapes "
+            "of what is computed, and nothing else, as long as it does not read the lines between parties, whose "
+            "masks it knows.",
         ),
         (
             f"Opened to {receiver}, and to nobody else",
@@ -92,8 +93,9 @@ def statement(parties: PartyFile, task: str, groups: Mapping[str, Any]) -> State
 
 _OPEN_PART = (
     "The encoder of the model, that is all that turns a user's events and profile into vectors and queries, the "
-    "catalogue with how often each item was met and liked in training, the vector by which an event carries an item "
-    "(a mix of the vectors of its modalities) and the attention on each modality"
+    "catalogue with how often each item was met and liked in training and how it was rated, vectors of which items "
+    "users went from one to another, the vector by which an event carries an item (a mix of the vectors of its "
+    "modalities) and the attention on each modality"
 )
 
 
@@ -105,9 +107,10 @@ def _kept_by(owner: str | None) -> Statement:
         (
             f"Kept by {owner}",
             "The vectors of the items' modalities, which users' queries are multiplied with, and the head. They "
-            "enter the protocol as random shares. The open encoder was trained together with them, and the opened "
-            "numbers depend on them: neither is nothing, and whoever opened many numbers of chosen users could fit "
-            "a model to them.",
+            "enter the protocol as random shares, and a hash of them is part of what all have agreed on. The vectors "
+            "can be estimated from the open encoder, well enough to rank nearly as the model does: what stays hidden "
+            "is the head, the probability of a like. Nobody can inspect what is kept: a model that was crafted to "
+            "ask about few users would not be noticed.",
         ),
     )
 

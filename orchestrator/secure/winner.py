@@ -79,11 +79,16 @@ def evaluate_winner(
     if known is not None:
         return Judged("known", known)
     if parties.run == "remote":
+        handed = f"hand them the files of {model.folder}, then `adaptune party` there"
+        if parties.owner is not None:
+            handed = (
+                f"start that of {parties.owner} with {model.folder}, and hand the others only what `adaptune export "
+                f"{model.folder} --encoder` writes"
+            )
         return Judged(
             "by hand",
-            cause="with `run: remote` each party starts its own seat on its own host: hand them the files of "
-            f"{model.folder}, then `adaptune party` there; the receiver's result belongs into "
-            f"{workspace.evaluations}",
+            cause=f"with `run: remote` each party starts its own seat on its own host: {handed}; the receiver's "
+            f"result belongs into {workspace.evaluations}",
         )
     try:
         with seats() as say:

@@ -58,7 +58,7 @@ def work_of(assignment: "Assignment") -> Iterator[Work]:
     from components.privacy.divided_model import write_encoder
 
     with TemporaryDirectory() as encoder:
-        write_encoder(folder, Path(encoder))
+        write_encoder(folder, Path(encoder), model_digest(folder))
         yield _PrivateWork(assignment, Path(encoder), folder)
 
 

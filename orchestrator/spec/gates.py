@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from components.privacy.totals import MEASURES, metric_names
+from components.privacy import PRIVATE_TASK
+from components.privacy.totals import PRIVATE_MEASURES, metric_names, metrics_over_parties
 from components.tasks import TaskInfo
 from orchestrator.spec.parties import PartyFile, load_parties
 from orchestrator.spec.problems import SpecError, SpecErrors, suggest
@@ -20,7 +21,7 @@ PARTY_FILE = ("secure_evaluation", "parties")
 
 def check_gates(values: Mapping[str, Any], info: TaskInfo, node: Node) -> Iterator[SpecError]:
     """Check that each gate names a metric that is measured where it looks, and that there is a party file."""
-    theirs = metric_names(MEASURES[info.name]) if info.name in MEASURES else ()
+    theirs = metrics_over_parties(info.name)
     for index, gate in _gates(values):
         place, metric = ("promote", "gates", index), gate.get("metric")
         over_parties = gate.get("over") == PARTIES
@@ -88,6 +89,8 @@ def _party_file(values: Mapping[str, Any], node: Node) -> PartyFile | None:
             error if error.line is not None else place.error(f"{error.path}: {error.message}")
             for error in wrong.errors
         ) from None
+    if parties.owner is not None:
+        _check_private(values, node, path)
     over_parties = [index for index, gate in _gates(values) if gate.get("over") == PARTIES]
     if over_parties and parties.part != "validation":
         raise SpecErrors(
@@ -98,6 +101,21 @@ def _party_file(values: Mapping[str, Any], node: Node) -> PartyFile | None:
             for index in over_parties
         )
     return parties
+
+
+def _check_private(values: Mapping[str, Any], node: Node, path: Path) -> None:
+    """Raise SpecErrors where a gate asks for what is not measured of a model that its owner keeps."""
+    known = metric_names(PRIVATE_MEASURES[PRIVATE_TASK])
+    wrong = [
+        node.find(("promote", "gates", index, "metric")).error(
+            f"{gate.get('metric')!r} is not measured with `model: private`, as {path} has it; "
+            f"{suggest(str(gate.get('metric')), known)}"
+        )
+        for index, gate in _gates(values)
+        if gate.get("over") == PARTIES and gate.get("metric") not in known
+    ]
+    if wrong:
+        raise SpecErrors(wrong)
 
 
 def _gates(values: Mapping[str, Any]) -> Iterator[tuple[int, Mapping[str, Any]]]:

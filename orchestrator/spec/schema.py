@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from components.privacy.totals import MEASURES, metric_names
+from components.privacy.totals import metrics_over_parties
 from components.tasks import TASKS, TaskInfo
 from orchestrator.spec.gates import PARTIES
 from orchestrator.spec.sweep import spec_class
@@ -44,7 +44,7 @@ def _of_task(info: TaskInfo, schema: dict[str, Any]) -> dict[str, Any]:
     }
     settings.pop("training.seed")
     metric = {"properties": {"metric": {"enum": list(info.metrics)}}}
-    theirs = metric_names(MEASURES[info.name]) if info.name in MEASURES else ()
+    theirs = metrics_over_parties(info.name)
     gate = {
         "if": {"properties": {"over": {"const": PARTIES}}, "required": ["over"]},
         "then": {"properties": {"metric": {"enum": list(theirs)}}},

@@ -19,6 +19,7 @@ from components.privacy.private_evaluation import known_part, like_tests
 from components.privacy.private_scoring import _check
 from components.tasks.recommendation.evaluation import Examples, predict
 from components.tasks.recommendation.serving import load_servable
+from orchestrator.secure.model_files import model_digest, whole_digest
 from tests.components.privacy.models import Tiny, make_tiny
 from tests.components.privacy.seats import DEALER, run
 
@@ -36,7 +37,7 @@ def tiny(tmp_path_factory) -> Tiny:
 @pytest.fixture(scope="module")
 def encoder_folder(tiny, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("encoder")
-    write_encoder(tiny.model, folder)
+    write_encoder(tiny.model, folder, "digest")
     return folder
 
 
@@ -86,6 +87,28 @@ def test_a_folder_without_an_encoder_or_with_a_foreign_one_is_refused(tiny, enco
     (foreign / "config.json").write_text(json.dumps(config))
     with pytest.raises(DataError, match="not those of the model"):
         load_encoder(foreign)
+
+
+def test_other_weights_of_the_head_make_another_encoder(tiny, encoder_folder, tmp_path):
+    """The digest that parties agree on, and their ledgers remember, stands for all weights."""
+    changed = Path(shutil.copytree(tiny.model, tmp_path / "changed"))
+    weights = safetensors.numpy.load_file(changed / "model.safetensors")
+    weights["head_out.weight"] = weights["head_out.weight"] + 1
+    safetensors.numpy.save_file(weights, changed / "model.safetensors")
+    other = tmp_path / "encoder"
+    other.mkdir()
+    write_encoder(changed, other, "digest")
+    first, second = (safetensors.numpy.load_file(folder / ENCODER) for folder in (encoder_folder, other))
+    assert all((first[name] == second[name]).all() for name in first)
+    assert model_digest(other) != model_digest(encoder_folder)
+    again = tmp_path / "again"
+    again.mkdir()
+    write_encoder(tiny.model, again, "digest")
+    assert model_digest(again) == model_digest(encoder_folder) and whole_digest(again) == "digest"
+
+
+def test_the_open_settings_tell_no_seed_and_no_path(encoder_folder):
+    assert set(json.loads((encoder_folder / "config.json").read_text())) == {"task", "model"}
 
 
 def test_weights_that_could_overflow_are_refused(tiny, encoder_folder):
