@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from components.privacy.divided_model import Kept, Shape
 from components.privacy.encoded_users import LikeQuestions, RankQuestions
 from components.privacy.failures import OutOfBounds
-from components.privacy.scoring import BITS, LARGEST_ENTRY, Scorer, check_capacity, whole
+from components.privacy.scoring import BARRED, BITS, LARGEST_ENTRY, Scorer, check_capacity, whole
 from components.tasks.recommendation.items import MODALITIES
 from components.tasks.recommendation.model import HEAD_UNITS
 
@@ -29,8 +29,6 @@ _COMPARED = 1 << 17
 """Comparisons at a time."""
 _LARGEST_BASE = 256.0
 """What the open part adds to a score is at most this in size."""
-_BARRED = 1 << 60
-"""Taken from the score of an item that does not compete; scores are below half of it in size."""
 
 
 class RecommendationScorer(Scorer):
@@ -109,13 +107,8 @@ class RecommendationScorer(Scorer):
                 score = score + self._product("mul", alike, weight[..., modality].contiguous())
             chosen = np.zeros((len(asked.target[mine]), items), np.int64)
             chosen[np.arange(len(chosen)), asked.target[mine]] = 1
-            barred = (asked.barred[mine] & (chosen == 0)) * np.int64(_BARRED)
-            target = self._product("mul", score, self._given(chosen, count)).sum(1, keepdim=True)
-            above = self._negative(target - score + self._given(barred, count)).sum(1, keepdim=True)
-            reached = self._negative(
-                above.expand(-1, cutoff)
-                - self._constant(above.expand(-1, cutoff), torch.arange(1, cutoff + 1))
-            )
+            barred = (asked.barred[mine] & (chosen == 0)) * np.int64(BARRED)
+            reached = self._places(score, self._given(chosen, count), self._given(barred, count), cutoff)
             group = self._given(members[mine], count)
             shape = (count, cutoff, members.shape[1])
             within += self._product(

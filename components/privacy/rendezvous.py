@@ -71,7 +71,7 @@ def meet(seat: "Seat", worker: Worker) -> Met:
     for rank, hello in enumerate(hellos):
         meeting.compare(hello["settings"], rank)
     if seat.identity is not None:
-        transcript = hashlib.sha256("\n".join(heard).encode()).digest()
+        transcript = hashlib.sha256(json.dumps(heard).encode()).digest()
         meeting.tell("proof", seat.identity.sign(seat.rank, transcript))
         for rank in meeting.others:
             if not seat.identity.verifies(rank, transcript, meeting.hear("proof", rank)):

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 BITS = 16
 LARGEST_ENTRY = 16.0
+BARRED = 1 << 60
+"""Taken from the score of an item that does not compete; scores are below half of it in size."""
 _CAPACITY = 2.0**62
 _CHUNK = 1 << 18
 
@@ -149,7 +151,7 @@ class Scorer:
             )
         chosen = np.zeros((own, count), dtype=np.int64)
         chosen[np.arange(own), targets] = 1
-        barred = (excluded & (chosen == 0)).astype(np.int64) * int(2.0**60)
+        barred = (excluded & (chosen == 0)).astype(np.int64) * BARRED
         catalogue = self._from_owner(
             None if items is None else [(items.T, BITS)], [(dimensions, count)], owner
         )[0]
@@ -161,13 +163,19 @@ class Scorer:
             *(part.split(max(1, _CHUNK // count)) for part in shared), strict=True
         ):
             scores = self._product("matmul", vectors, catalogue)
-            target = self._product("mul", scores, choice).sum(1, keepdim=True)
-            above = self._negative(target - scores + penalty).sum(1, keepdim=True)
-            within = self._negative(
-                above.expand(-1, cutoff) - self._constant(above, torch.arange(1, cutoff + 1))
-            )
-            total += within.sum(0)
+            total += self._places(scores, choice, penalty, cutoff).sum(0)
         return total, sum(rows)
+
+    def _places(
+        self, scores: torch.Tensor, chosen: torch.Tensor, barred: torch.Tensor, cutoff: int
+    ) -> torch.Tensor:
+        """Return shares [n, cutoff] of whether fewer than 1, 2, … items score higher than the chosen one.
+
+        `chosen` [n, K] holds a one in each row, `barred` [n, K] holds `BARRED` where an item does not compete.
+        """
+        target = self._product("mul", scores, chosen).sum(1, keepdim=True)
+        above = self._negative(target - scores + barred).sum(1, keepdim=True).expand(-1, cutoff)
+        return self._negative(above - self._constant(above, torch.arange(1, cutoff + 1)))
 
     def at_least(self, values: torch.Tensor, least: int) -> torch.Tensor:
         """Return shares of 1 where the shared value is at least the public `least`, else of 0."""

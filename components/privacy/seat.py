@@ -338,10 +338,7 @@ def join(seat: Seat) -> Iterator[Session]:
     """Take a party's seat; returns when all parties and the dealer are there. One seat a process."""
     if seat.rank == seat.parties:
         raise ProtocolError(f"Rank {seat.rank} is the dealer's, who calls `deal`.")
-    load_crypten()
-    torch.broadcast_shapes(
-        (1,), (1,)
-    )  # imports 500 modules at its first call, for which the others would wait
+    load()
     wire = Wire(seat)
     with _seated(wire):
         _prepare(wire)

@@ -73,7 +73,7 @@ def column_roles(rows: Sequence[Mapping[str, str]], holds: Mapping[str, str]) ->
                 "computes": "scores for every profile; its share of the look-up"
                 if side == "logs"
                 else "its share of the look-up",
-                "learns": f"which of its users {other[name]} has; sizes of groups{sums}",
+                "learns": f"which of its users {other[name]} has, how many users that one has; sizes of groups{sums}",
             }
         elif row["role"] != "dealer":
             row = {**row, "computes": "its share of the look-up", "learns": f"sizes of groups{sums}"}
