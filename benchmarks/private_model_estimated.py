@@ -61,7 +61,7 @@ def scores(ranks: RankQuestions, vectors_IME: Floats) -> Floats:
 def compare(model: Path, data: Path) -> dict[str, float]:
     """Rank a party's users by the whole model and by the estimate."""
     with tempfile.TemporaryDirectory() as folder:
-        write_encoder(model, Path(folder), "")
+        write_encoder(model, Path(folder), "measured")
         encoder = load_encoder(Path(folder))
     kept = Kept.of(load_servable(model)).items
     size = encoder.model.settings.embedding

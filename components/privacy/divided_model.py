@@ -165,8 +165,10 @@ def write_encoder(model: Path, out: Path, digest: str) -> None:
 
     servable = load_servable(model)
     numbers = {name: value.contiguous() for name, value in encoder_of(servable).items()}
-    named = {WHOLE: digest, "kept": _hash_of_kept(servable.model)}
-    safetensors.torch.save_file(numbers, out / ENCODER, metadata=named)
+    named = (
+        f"{digest} kept {_hash_of_kept(servable.model)}"  # one entry: the file's order of several is random
+    )
+    safetensors.torch.save_file(numbers, out / ENCODER, metadata={WHOLE: named})
     config = json.loads((model / "config.json").read_text(encoding="utf-8"))
     told = {"task": config["task"], "model": config["model"]}  # seed and paths are nobody else's concern
     (out / "config.json").write_text(json.dumps(told, indent=1), encoding="utf-8")

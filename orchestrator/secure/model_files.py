@@ -51,8 +51,8 @@ def whole_digest(folder: Path) -> str:
     from safetensors import safe_open
 
     with safe_open(folder / ENCODER, framework="numpy") as file:
-        told: dict[str, str] = file.metadata() or {}
-    return told.get(WHOLE, model_digest(folder))
+        told: dict[str, str] = file.metadata()
+    return told[WHOLE].split()[0]
 
 
 def export_model(task: str, folder: Path, out: Path, encoder: bool = False) -> list[Path]:

@@ -36,6 +36,7 @@ def test_a_part_that_is_removed_loses_what_was_planted_through_it(part: str, pla
     assert worth >= planted and low > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("population", "part"),
     [

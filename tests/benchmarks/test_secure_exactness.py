@@ -21,7 +21,7 @@ def equal_everywhere(result, cases):
             assert found["examples"] > 0 and 0 <= found["differ"] <= found["examples"], margin
 
 
-@pytest.mark.parametrize("parties", [2, 3])
+@pytest.mark.parametrize("parties", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_opened_counts_equal_the_plain_ones(parties):
     result = run_seats(compare, Plan(5 * len(KINDS), near=100, parties=parties), parties)
     equal_everywhere(result, 5 * len(KINDS))

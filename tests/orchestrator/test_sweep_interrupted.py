@@ -43,6 +43,7 @@ def ends_soon(process: Popen[str]) -> Json:
     return call.document
 
 
+@pytest.mark.slow
 def test_a_stopped_sweep_is_resumed_by_the_same_command(tmp_path: Path) -> None:
     sweep, home = write_sweep(tmp_path, LONG), tmp_path / "home"
     command = ("run", sweep, "--home", home, "--json")

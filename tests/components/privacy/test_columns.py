@@ -17,7 +17,8 @@ for users, combinations, numbers in ((0, 3, 2), (1, 1, 1), (40, 25, 18), (7, 400
 """
 
 
-@pytest.mark.parametrize(("parties", "receiver"), [(2, 0), pytest.param(3, 2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("parties", "receiver"), [(2, 0), (3, 2)])
 def test_a_look_up_sums_what_secret_choices_select(parties, receiver):
     said = run([LOOK_UPS.format()] * parties + [DEALER], receiver=receiver)
     assert said[receiver].get("done"), said
@@ -49,7 +50,8 @@ for case in range({cases}):
 """
 
 
-@pytest.mark.parametrize(("parties", "receiver"), [(2, 1), pytest.param(3, 2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("parties", "receiver"), [(2, 1), (3, 2)])
 def test_of_additive_terms_only_the_sum_is_compared(parties, receiver):
     said = run([ADDITIVE.format(cases=6)] * parties + [DEALER], receiver=receiver)
     assert said[receiver].get("done"), said
@@ -65,6 +67,7 @@ say(opened=None if opened is None else opened.tolist())
 """
 
 
+@pytest.mark.slow
 def test_two_parties_swap_lists_and_all_go_on_with_masks_in_step():
     said = run([SWAP] * 3 + [DEALER])
     assert said[1]["found"] == [[100, 101], [102, 103], [104, 105]] and said[0]["found"] == [[0, -1]]

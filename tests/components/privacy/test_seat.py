@@ -17,7 +17,7 @@ say(opened=None if opened is None else opened.tolist(), rounds=session.traffic.r
 """
 
 
-@pytest.mark.parametrize(("parties", "receiver"), [(2, 0), (3, 2)])
+@pytest.mark.parametrize(("parties", "receiver"), [pytest.param(2, 0, marks=pytest.mark.slow), (3, 2)])
 def test_totals_are_exact_and_opened_to_the_receiver_alone(parties, receiver):
     counts = np.random.default_rng(parties).integers(-(2**56), 2**56, (parties, 5))
     said = run([TOTAL.format(counts=row.tolist()) for row in counts] + [DEALER], receiver=receiver)
@@ -65,7 +65,8 @@ say(done=True)
 """
 
 
-@pytest.mark.parametrize("parties", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("parties", [2, 3])
 def test_private_scores_equal_the_plain_ones_over_random_models_and_splits(parties):
     said = run([CASES.format(cases=8, parties=parties)] * parties + [DEALER])
     assert all(seat.get("done") for seat in said[:parties]), said

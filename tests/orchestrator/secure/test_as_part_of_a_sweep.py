@@ -153,6 +153,7 @@ def test_nobody_is_evaluated_for_a_promotion_that_another_gate_refuses(copied):
     ]
 
 
+@pytest.mark.slow
 def test_a_party_that_refuses_costs_the_sweep_nothing_and_promote_asks_again(copied):
     forget(copied)
     ledger = copied.folder / "party-2" / "evaluations.json"

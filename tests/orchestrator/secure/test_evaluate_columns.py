@@ -161,7 +161,7 @@ def test_a_result_says_who_holds_what_and_the_ledgers_have_it(columns_once: Colu
     for party in ("profiles", "logs"):
         entries = Register(columns_once.folder / party).entries()
         assert [entry.state for entry in entries] == ["finished"]
-        with pytest.raises(AlreadyEvaluated, match="opened once"):
+        with pytest.raises(AlreadyEvaluated, match="only as it was"):
             Register(columns_once.folder / party).check(replace(*entries, request="with another receiver"))
 
 
