@@ -30,7 +30,9 @@ def open_table(path: Path) -> "pa.RecordBatch":
         return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(
-            path, f"this prepared file is unusable ({error}). Delete its folder and run again"
+            path,
+            f"this prepared file is unusable ({error}). If a run has prepared its folder, delete that and run again; "
+            "a party's folder is restored from a copy: it holds the ledger, too",
         ) from error
 
 

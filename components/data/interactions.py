@@ -12,6 +12,7 @@ from components.data import SOURCES, splits
 from components.data.arrow import offsets, open_table, read_manifest, view, write_manifest, write_table
 from components.data.events import Event
 from components.data.source import Recording
+from components.errors import DataError
 
 if TYPE_CHECKING:
     from components.data.population import EventColumns
@@ -115,6 +116,13 @@ def open_interactions(folder: Path) -> Interactions:
     events, users, items = (open_table(folder / f"{name}.arrow") for name in ("events", "users", "items"))
     fields: dict[str, list[str]] = manifest["profile_fields"]
     columns = [view(users, f"profile.{name}") for name in fields]
+    counted = int(view(users, "events").sum())
+    if counted != events.num_rows:
+        raise DataError(
+            folder,
+            f"its users.arrow counts {counted} events and its events.arrow holds {events.num_rows}: the files are of "
+            "different data; restore both from one copy",
+        )
     return Interactions(
         folder=folder,
         digest=manifest["digest"],

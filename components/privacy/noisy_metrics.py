@@ -50,7 +50,22 @@ def noisy_metrics(
             )
     metrics = _divided(measures, nearest)
     moved = tuple(name for name, numbers in opened.items() if (numbers != nearest[name]).any())
-    return NoisyMetrics(metrics, _margins(measures, noise, nearest, metrics, parties), moved)
+    margins = _margins(measures, noise, nearest, metrics, parties)
+    for name in moved:
+        if name in measures.counts and _drowned(measures, noise, name, nearest[name], parties):
+            for metric in metrics_of(measures, {name: nearest[name]}):
+                margins.pop(metric, None)
+    return NoisyMetrics(metrics, margins, moved)
+
+
+def _drowned(measures: Measures, noise: Noise, name: str, numbers: Numbers, parties: int) -> bool:
+    """Whether noise is so large beside a count that what was moved to 0 bends it: redrawing cannot tell how far.
+
+    Numbers below 0 are taken as 0, so noise around none adds some .4 deviations to each; margins hold where all of
+    that is less than a tenth of the count.
+    """
+    deviation = width_of(measures, noise, name) * np.sqrt(2 * parties)
+    return bool(numbers.sum() < 4 * np.sum(np.broadcast_to(deviation, numbers.shape)))
 
 
 def possible(measures: Measures, name: str, numbers: Numbers) -> Numbers:

@@ -182,6 +182,13 @@ def print_outcome(console: "Console", outcome: "Outcome") -> None:
         console.print("stopped before its end; the same command goes on from here")
 
 
+def _off_by(metric: str, margins: dict[str, float] | None) -> str:
+    """Say how far noise may have moved a metric; nothing where there is no noise."""
+    if margins is None:
+        return ""
+    return f" ± {margins[metric]:.4f}" if metric in margins else " ± ?"
+
+
 def _print_judged(console: "Console", judged: "Judged") -> None:
     """Say how the evaluation of the winner over parties stands."""
     if judged.result is not None:
@@ -203,9 +210,8 @@ def over_parties(result: "Mapping[str, Any]") -> str:
         group for group in (*TASKS[result["task"]].groups, *result["groups"]) if group in result["groups"]
     )
     group = result["groups"][name]
-    margins = group.get("margins") or {}
     metrics = ", ".join(
-        f"{metric} {value:.4f}" + (f" ± {margins[metric]:.4f}" if metric in margins else "")
+        f"{metric} {value:.4f}" + _off_by(metric, group.get("margins"))
         for metric, value in group["metrics"].items()
     )
     warning = "NOT SECURE (`insecure_simulation`), " if result["insecure_simulation"] else ""

@@ -15,7 +15,7 @@ from orchestrator.secure.column_seats import check_task
 from orchestrator.secure.column_statement import column_roles, column_statement
 from orchestrator.secure.disclosure import noise_of
 from orchestrator.secure.kept import asked_of
-from orchestrator.secure.model_files import check_divisible, model_digest, whole_digest
+from orchestrator.secure.model_files import check_divisible, model_digest, must_be_whole, whole_digest
 from orchestrator.secure.register import now
 from orchestrator.secure.seats import Assignment, Outcome, Say
 from orchestrator.secure.statement import roles, statement
@@ -118,6 +118,7 @@ def _encoder_for(model: Evaluated, parties: PartyFile) -> Iterator[Path | None]:
     from components.privacy.divided_model import write_encoder
 
     check_divisible(model.task)
+    must_be_whole(model.folder)
     with TemporaryDirectory() as folder:
         write_encoder(model.folder, Path(folder), model_digest(model.folder))
         yield Path(folder)

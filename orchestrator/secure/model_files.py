@@ -59,6 +59,7 @@ def export_model(task: str, folder: Path, out: Path, encoder: bool = False) -> l
     """Copy the model in `folder`, or of a private one its encoder, into the new folder `out`, to hand to a party."""
     if out.exists():
         raise AdaptuneError(f"{out} exists already: name another folder")
+    must_be_whole(folder)
     if encoder:
         from components.privacy.divided_model import write_encoder
 
@@ -68,6 +69,15 @@ def export_model(task: str, folder: Path, out: Path, encoder: bool = False) -> l
         return model_files(out)
     out.mkdir(parents=True)
     return [Path(shutil.copyfile(path, out / path.name)) for path in model_files(folder)]
+
+
+def must_be_whole(folder: Path) -> None:
+    """Raise AdaptuneError where a folder holds no more of a model than its encoder."""
+    if is_encoder(folder):
+        raise AdaptuneError(
+            f"{folder} is an encoder only, and this needs the whole model: name the version, or the folder that "
+            "`adaptune export` has made without `--encoder`"
+        )
 
 
 def check_divisible(task: str) -> None:

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.secure.column_seats import ColumnWork
-from orchestrator.secure.model_files import check_divisible, is_encoder, model_digest
+from orchestrator.secure.model_files import check_divisible, model_digest, must_be_whole
 
 if TYPE_CHECKING:
     from components.privacy.evaluation import GroupResult, Request
@@ -39,12 +39,10 @@ class Work(Protocol):
 @contextmanager
 def work_of(assignment: "Assignment") -> Iterator[Work]:
     """Lay out what a party has to do. Raises AdaptuneError where its model is not what its place asks for."""
-    from components.errors import DataError
-
     assert assignment.model is not None
     folder = Path(assignment.model)
-    if assignment.owner in (None, assignment.rank) and is_encoder(folder):
-        raise DataError(folder, "is an encoder only, and this party needs the whole model")
+    if assignment.owner in (None, assignment.rank):
+        must_be_whole(folder)
     if assignment.divided == "columns":
         yield ColumnWork(assignment, _request(assignment, folder))
         return

@@ -126,7 +126,7 @@ def test_a_damaged_folder_is_refused(tmp_path, name, damage):
     path.unlink()
     if damage == "truncated":
         path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match=r"Delete .* folder and run again"):
+    with pytest.raises(DataError, match=r"(D|d)elete .* and run again"):
         open_interactions(path.parent)
 
 
@@ -162,3 +162,13 @@ def test_digests_need_neither_torch_nor_pandas_nor_arrow():
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert output.stdout.strip() == "[]"
+
+
+def test_files_of_different_data_are_refused(tmp_path):
+    one, other = (
+        store.prepare(SyntheticSettings(source="synthetic", users=users, items=30, events=12), tmp_path)
+        for users in (40, 50)
+    )
+    shutil.copyfile(other / "events.arrow", one / "events.arrow")
+    with pytest.raises(DataError, match="the files are of different data"):
+        open_interactions(one)

@@ -314,3 +314,13 @@ def test_without_noise_sums_are_exact(task):
     assert found.margins is None and not found.moved and found.holders == PARTIES
     for name, numbers in found.opened.items():
         assert numbers == sum(measures.numbers(name, each[group]) for each in held).tolist()
+
+
+def test_a_histogram_that_noise_drowns_has_no_margin():
+    """Whatever five users did, noise of far more is what stands in the numbers."""
+    measures, noise = MEASURES["recommendation"], asked("recommendation", 0.5).noise
+    few = np.array([-300, 500, 250, -100, 40, 700, -20, 10, -400, 90, 30], np.int64)
+    found = noisy_metrics(measures, noise, {"first_hit": few}, 2)
+    assert "mrr@10" in found.metrics and "mrr@10" not in found.margins and found.moved == ("first_hit",)
+    many = np.full(11, 10**6, np.int64)
+    assert "mrr@10" in noisy_metrics(measures, noise, {"first_hit": many}, 2).margins

@@ -15,9 +15,10 @@ def private(divided: Divided) -> Divided:
     return divided
 
 
-def evaluate(divided: Divided, **keys: object):
+def evaluate(divided: Divided, without_users: bool = True, **keys: object):
     file = divided.party_file(model="private", **keys)
-    file.write_text(file.read_text().replace("party-3: {data: party-3}", "party-3: {}"))
+    if without_users:
+        file.write_text(file.read_text().replace("party-3: {data: party-3}", "party-3: {}"))
     return adaptune("evaluate", divided.version, "--parties", file, "--home", divided.home, "--json")
 
 
@@ -47,3 +48,21 @@ def test_what_parties_are_handed_has_no_weights_of_the_head(private: Divided, tm
     )
     assert call.code == 0, call.err
     assert sorted(call.document["files"]) == ["config.json", ENCODER, "items.arrow", "vocabulary.json"]
+    for what in ("export", "evaluate"):
+        again = (
+            ["--encoder", "--out", tmp_path / "again"] if what == "export" else ["--parties", owned(private)]
+        )
+        refused = adaptune(what, tmp_path / "encoder", *again, "--home", private.home)
+        assert refused.code == 2 and "is an encoder only" in refused.err
+    assert not (tmp_path / "again").exists()
+
+
+def owned(divided: Divided):
+    return divided.party_file(model="private", owner="party-3")
+
+
+@pytest.mark.slow
+def test_an_owner_may_have_users_too(private: Divided):
+    call = evaluate(private, without_users=False, owner="party-3")
+    assert call.code == 0, call.err
+    assert "its users' events, the whole model" in {role["holds"] for role in call.document["roles"]}
