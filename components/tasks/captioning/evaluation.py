@@ -8,6 +8,7 @@ Dimensions: N pairs of user and picture, X distinct cases, B pictures, Q cases o
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -29,6 +30,8 @@ PARTS = {"validation": VALIDATION, "test": TEST}
 HISTORY_CUTS = (0, 1, 2, 5, 20)
 BATCH_CASES = 320
 """About so many captions are written at a time."""
+OTHER_PICTURES = 3
+"""For the control, each picture is taken for so many others in turn: with one, chance weighs as much as the model."""
 
 Indices = NDArray[np.int64]
 
@@ -79,32 +82,35 @@ def rows_of(
     if not slices:  # users who have changed their preference have rows in the slices only
         pair = pair[data.drift_at[data.pair_user[pair]] < 0]
     cuts = (FULL_HISTORY, *HISTORY_CUTS) if slices else (FULL_HISTORY,)
-    reader, shown = controlled(data, control)
-    texts = predict(model, library, pair, cuts, reader, shown)
+    reader, pictures = controlled(data, control)
+    takes = [predict(model, library, pair, cuts, reader, shown) for shown in pictures]
     return concat_rows([
-        caption_rows(data, pair, written, cut, slices) for cut, written in zip(cuts, texts, strict=True)
+        caption_rows(data, np.tile(pair, len(takes)), list(chain.from_iterable(written)), cut, slices)
+        for cut, written in zip(cuts, zip(*takes, strict=True), strict=True)
     ])  # fmt: skip
 
 
-def controlled(data: Captions, control: str | None) -> tuple[Indices, Indices]:
-    """Return whose history each user is given, [U], and which picture each picture is taken for, [I]."""
-    reader, shown = np.arange(len(data.user_ids)), np.arange(len(data.image_names))
+def controlled(data: Captions, control: str | None) -> tuple[Indices, list[Indices]]:
+    """Return whose history each user is given, [U], and which picture each one is taken for, [I], in every take."""
+    reader, own = np.arange(len(data.user_ids)), np.arange(len(data.image_names))
     if control == "shuffled-users":
-        reader = data.another_user()
-    elif control == "shuffled-images":
-        shown = another_image(data)
-    else:
-        assert control is None, control
-    return reader, shown
+        return data.another_user(), [own]
+    if control == "shuffled-images":
+        return reader, [another_image(data, turn) for turn in range(OTHER_PICTURES)]
+    assert control is None, control
+    return reader, [own]
 
 
-def another_image(data: Captions) -> Indices:
-    """Take every picture for another one of the same part: a cycle in an order that depends on the data alone."""
+def another_image(data: Captions, turn: int) -> Indices:
+    """Take every picture for another one of the same part: `turn` + 1 further in an order that the data decides.
+
+    A part of fewer pictures than turns repeats them; a part of one picture has no other.
+    """
     shown = np.arange(len(data.image_names))
     generator = np.random.default_rng(derive_seed("shuffled-images", data.digest))
     for part in np.unique(data.part):
         order = generator.permutation(np.flatnonzero(data.part == part))
-        shown[order] = np.roll(order, 1)
+        shown[order] = np.roll(order, 1 + turn % max(1, len(order) - 1))
     return shown
 
 

@@ -12,7 +12,7 @@ from components.tasks.captioning import task as captioning
 from components.tasks.captioning.batches import augmented, taught
 from components.tasks.captioning.beam import IMPOSSIBLE, LENGTH_POWER, beam_search, guided
 from components.tasks.captioning.decoder import Decoder, Layout
-from components.tasks.captioning.evaluation import another_image, cases_of, predict
+from components.tasks.captioning.evaluation import OTHER_PICTURES, another_image, cases_of, predict
 from components.tasks.captioning.image import ConvolutionalEncoder, tag_loss
 from components.tasks.captioning.model import Search, Stream
 from components.tasks.captioning.vocabulary import (
@@ -274,9 +274,12 @@ def test_controls_give_somebody_and_something_else(data):
     assert (data.preference[reader[unseen]] != data.preference[unseen]).any(axis=1).all()
     assert ((data.drift_at[reader] >= 0) == (data.drift_at >= 0)).all()
     assert (reader[~data.unseen] == np.flatnonzero(~data.unseen)).all()
-    shown = another_image(data)
-    assert (shown != np.arange(len(shown))).all() and len(set(shown.tolist())) == len(shown)
-    assert (data.part[shown] == data.part).all()
+    own = np.arange(len(data.image_names))
+    turns = [another_image(data, turn) for turn in range(OTHER_PICTURES)]
+    for turn, shown in enumerate(turns):
+        assert (shown != own).all() and len(set(shown.tolist())) == len(shown)
+        assert (data.part[shown] == data.part).all()
+        assert all((shown != earlier).all() for earlier in turns[:turn])
 
 
 def test_histories_are_cut_to_the_newest_events_and_after_a_change_to_the_first(data):
