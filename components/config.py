@@ -307,6 +307,8 @@ class CaptioningSettings(Settings):
     """Users that a picture is captioned for each time it is seen in training."""
     beam: int = Field(default=3, ge=1, le=64)
     """Beginnings of a caption that are followed up when one is written."""
+    length_penalty: float = Field(default=0.7, ge=0, le=4)
+    """Captions compete by log-probability divided by length to this power: 0 favours short ones, 1 is the mean."""
     guidance: float = Field(default=2.0, ge=1, le=10)
     """How far captions are pushed away from what an unknown user would get without a picture; 1 is not at all."""
     told: bool = False

@@ -17,8 +17,6 @@ from components.tasks.captioning.vocabulary import BEGIN, END, FIRST_WORD, PADDI
 
 IMPOSSIBLE = -1e9
 PLAUSIBLE = 0.05
-LENGTH_POWER = 0.7
-"""Between 0, which prefers short captions, and 1, which compares by the mean of their words."""
 
 
 class Written(NamedTuple):
@@ -38,9 +36,14 @@ class Writer(Protocol):
 
 
 def beam_search(
-    writer: Writer, shape: tuple[int, int], beam: int, most_words: int, device: torch.device
+    writer: Writer,
+    shape: tuple[int, int],
+    beam: int,
+    length_penalty: float,
+    most_words: int,
+    device: torch.device,
 ) -> Written:
-    """Write (B, Q) captions of at most `most_words` words each."""
+    """Write (B, Q) captions of at most `most_words` words each; `length_penalty` is the power of their length."""
     batch, captions = shape
     word = torch.full((batch, captions, beam), BEGIN, device=device)
     parent: Tensor | None = None
@@ -52,7 +55,7 @@ def beam_search(
     best_text = text[:, :, 0].clone()
     for step in range(most_words + 1):
         log_BQKW = writer.step(word, parent)
-        length = float(step + 1) ** LENGTH_POWER
+        length = float(step + 1) ** length_penalty
         ended = (total + log_BQKW[..., END]) / length
         score, which = ended.max(dim=-1)
         better = score > best
@@ -67,7 +70,7 @@ def beam_search(
         text = text.gather(2, parent[..., None].expand(-1, -1, -1, most_words))
         text[..., step] = word
         # No continuation can have a higher total than now, whatever its length.
-        if bool((best >= total[..., 0] / float(most_words + 1) ** LENGTH_POWER).all()):
+        if bool((best >= total[..., 0] / float(most_words + 1) ** length_penalty).all()):
             break
     return Written(best_text, best)
 

@@ -160,7 +160,8 @@ class CaptioningModel(nn.Module):
             streams.append(Stream(self.decoder, self.see.unseen(len(picture.tag_BG)), nobody_BUV))
         search = Search(streams, self.settings.guidance)
         shape = (len(picture.tag_BG), users)
-        return beam_search(search, shape, self.settings.beam, MOST_WORDS, picture.tag_BG.device)
+        beam, length_penalty = self.settings.beam, self.settings.length_penalty
+        return beam_search(search, shape, beam, length_penalty, MOST_WORDS, picture.tag_BG.device)
 
 
 class Search:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from components.metrics.rows import FULL_HISTORY
 from components.tasks.captioning import task as captioning
 from components.tasks.captioning.batches import augmented, taught
-from components.tasks.captioning.beam import IMPOSSIBLE, LENGTH_POWER, beam_search, guided
+from components.tasks.captioning.beam import IMPOSSIBLE, beam_search, guided
 from components.tasks.captioning.decoder import Decoder, Layout
 from components.tasks.captioning.evaluation import OTHER_PICTURES, another_image, cases_of, predict
 from components.tasks.captioning.image import ConvolutionalEncoder, tag_loss
@@ -190,8 +190,8 @@ class Toy:
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10_000))
-def test_a_wide_beam_search_finds_what_exhaustive_search_finds(seed):
+@given(seed=st.integers(0, 10_000), length_penalty=st.sampled_from([0.0, 0.7, 1.0]))
+def test_a_wide_beam_search_finds_what_exhaustive_search_finds(seed, length_penalty):
     words, most = 3, 3
     size = FIRST_WORD + words
     table = 2 * torch.randn(size, size, generator=torch.Generator().manual_seed(seed))
@@ -201,10 +201,10 @@ def test_a_wide_beam_search_finds_what_exhaustive_search_finds(seed):
         for caption in itertools.product(range(FIRST_WORD, size), repeat=length):
             path = [BEGIN, *caption, END]
             total = sum(float(toy.table[one, two]) for one, two in itertools.pairwise(path))
-            score = total / (length + 1) ** LENGTH_POWER
+            score = total / (length + 1) ** length_penalty
             if score > best_score:
                 best, best_score = caption, score
-    written = beam_search(toy, (1, 2), words**most, most, torch.device("cpu"))
+    written = beam_search(toy, (1, 2), words**most, length_penalty, most, torch.device("cpu"))
     for row, score in zip(written.word_BQT[0].tolist(), written.score_BQ[0].tolist(), strict=True):
         assert tuple(number for number in row if number != PADDING) == best
         assert score == pytest.approx(best_score, abs=1e-4)
@@ -262,7 +262,8 @@ def test_users_are_written_for_as_if_each_were_alone(data, module):
             log = search.step(torch.full((2, 3, 1), here), parent)
             parent = torch.zeros(2, 3, 1, dtype=torch.long)
             total += float(log[0, 0, 0, following])
-        assert total / len(path) ** LENGTH_POWER == pytest.approx(float(together.score_BQ[0, 0]), rel=1e-5)
+        compared = total / len(path) ** model.settings.length_penalty
+        assert compared == pytest.approx(float(together.score_BQ[0, 0]), rel=1e-5)
 
 
 # Evaluation
