@@ -239,6 +239,10 @@ class RecommendationSettings(Settings):
     """Weight of the ranking loss beside the like loss."""
     like_weight: float = Field(default=0.3, ge=0)
     """Weight of the log-odds of a like beside the ranking logit when the catalogue is ranked."""
+    transitions: int = Field(default=32, ge=0, le=4096)
+    """Size of the vectors that hold which items came soon after which in training; 0 is without."""
+    co_occurrence: int = Field(default=0, ge=0, le=4096)
+    """Size of the vectors that hold which items speak for which, as EASE weighs them; 0 is without."""
 
 
 LEAST_HEAD = 8

@@ -45,23 +45,31 @@ def ease_recency(data: Interactions, part: int) -> NDArray[np.int64]:
 
 def relevant_items(data: Interactions, part: int) -> list[NDArray[np.int32]]:
     """Return each user's distinct items of a part."""
-    held_out = _item_matrix(data, data.part == part)
+    held_out = item_matrix(data, data.part == part)
     return np.split(held_out.indices, held_out.indptr[1:-1])
 
 
-def _ease(data: Interactions, part: int, decay: float) -> NDArray[np.int64]:
-    interactions = (_item_matrix(data, training_events(data)) > 0).astype(np.float64)
-    frequent = np.argsort(-interactions.sum(axis=0), kind="stable")[:LARGEST_CATALOGUE]
-    known = interactions[:, frequent]
+def ease_weights(count: sparse.csr_array) -> tuple[NDArray[np.int64], Floats]:
+    """Fit EASE to how often users met items, [U, I]: which items it knows, [F], and its weights, [F, F].
+
+    Item i of a user's history adds row i of the weights to the scores (Steck 2019, equation 8).
+    """
+    met = (count > 0).astype(np.float64)
+    frequent = np.argsort(-met.sum(axis=0), kind="stable")[:LARGEST_CATALOGUE]
+    known = met[:, frequent]
     precision = linalg.inv((known.T @ known).toarray() + RIDGE * np.eye(len(frequent)), overwrite_a=True)
     weight = precision / -np.diag(precision)
     np.fill_diagonal(weight, 0)
+    return frequent, weight
 
+
+def _ease(data: Interactions, part: int, decay: float) -> NDArray[np.int64]:
+    frequent, weight = ease_weights(item_matrix(data, training_events(data)))
     history = data.part < part
     counted = np.cumsum(history)
     last_of_user = counted[data.user_offsets[1:] - 1][event_users(data)]
     weight_of_event: Floats = np.power(decay, last_of_user - counted)
-    recency = _item_matrix(data, history, weight_of_event)[:, frequent]
+    recency = item_matrix(data, history, weight_of_event)[:, frequent]
 
     def score(users: NDArray[np.int64]) -> Floats:
         scores = np.full((len(users), len(data.item_ids)), -np.inf)
@@ -71,7 +79,7 @@ def _ease(data: Interactions, part: int, decay: float) -> NDArray[np.int64]:
     return _top_items(data, part, score)
 
 
-def _item_matrix(
+def item_matrix(
     data: Interactions, chosen: NDArray[np.bool_], weight: Floats | None = None
 ) -> sparse.csr_array:
     """Sum the weights (default 1) of the chosen events a user and item, [U, I]."""
@@ -83,7 +91,7 @@ def _item_matrix(
 def _top_items(
     data: Interactions, part: int, score: Callable[[NDArray[np.int64]], Floats]
 ) -> NDArray[np.int64]:
-    had = _item_matrix(data, data.part < part)
+    had = item_matrix(data, data.part < part)
     cutoff = min(CUTOFF, len(data.item_ids))
     lists = []
     for users in _batches(len(data.user_ids)):

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import svds
 
+from components.baselines.ranking import ease_weights, item_matrix
+from components.config import RecommendationSettings
 from components.data.interactions import Interactions
 from components.tasks.recommendation.rates import like_rate_prior
 
@@ -23,7 +25,6 @@ WORD = re.compile(r"\w+")
 LEAST_WORD_COUNT = 2
 """Title words rarer than this say nothing about other items and are left out."""
 MOST_WORDS = 12
-SUCCESSION_SIZE = 32
 REACH = 20
 """How many events back an event counts as a successor."""
 COUNT_PRIOR = 5
@@ -49,8 +50,8 @@ class Catalogue:
     """How many events that expectation is worth."""
     lead: NDArray[np.float32]
     follow: NDArray[np.float32]
-    """[I, S] each: the product of `lead` of one item and `follow` of another says how often users went from the one
-    to the other; see `succession_vectors`."""
+    """[I, S] each: the product of `lead` of one item and `follow` of another says how much having met the one speaks
+    for the other; see `knowledge_vectors`."""
     genres: Sequence[str]
     words: Sequence[str]
     kinds: Sequence[str]
@@ -59,13 +60,13 @@ class Catalogue:
     """Feedback of at least this is a like."""
 
     @classmethod
-    def of(cls, data: Interactions) -> "Catalogue":
+    def of(cls, data: Interactions, settings: RecommendationSettings) -> "Catalogue":
         """Count the training part of the users that training may see, and collect title words."""
         items = len(data.item_ids)
         user = np.repeat(np.arange(len(data.user_ids)), np.diff(data.user_offsets))
         train = (data.part == 0) & ~data.unseen[user]
         content = data.content[train]
-        lead, follow = succession_vectors(data, train)
+        lead, follow = knowledge_vectors(data, train, settings)
         count = np.bincount(content, minlength=items).astype(np.float32)
         likes = np.bincount(content, data.like[train], minlength=items).astype(np.float32)
         seen = Counter(word for title in data.item_titles for word in set(_words(title)))
@@ -111,8 +112,8 @@ class Catalogue:
                 "likes": self.likes,
                 "value_sum": self.value_sum,
                 "prior_rate": self.prior_rate,
-                "lead": pa.FixedSizeListArray.from_arrays(self.lead.ravel(), self.lead.shape[1]),
-                "follow": pa.FixedSizeListArray.from_arrays(self.follow.ravel(), self.follow.shape[1]),
+                "lead": pa.array(list(self.lead), pa.list_(pa.float32())),
+                "follow": pa.array(list(self.follow), pa.list_(pa.float32())),
             }
         )
         with (
@@ -142,7 +143,7 @@ class Catalogue:
             }
             for name in ("lead", "follow"):
                 flat = table[name].combine_chunks().flatten().to_numpy()
-                numbers[name] = flat.reshape(len(table), -1).copy()
+                numbers[name] = flat.reshape(len(table), flat.size // max(1, len(table))).copy()
         vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
         return cls(columns["id"], columns["title"], columns["genres"], **numbers, **vocabulary)
 
@@ -166,20 +167,33 @@ def word_matrix(titles: Sequence[str], words: Sequence[str]) -> NDArray[np.int64
     return matrix
 
 
-def succession_vectors(
-    data: Interactions, train: NDArray[np.bool_]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+Vectors = NDArray[np.float32]
+
+
+def knowledge_vectors(
+    data: Interactions, train: NDArray[np.bool_], settings: RecommendationSettings
+) -> tuple[Vectors, Vectors]:
+    """Factorise what counting knows of pairs of items, transitions and co-occurrence side by side: two matrices [I, S]."""
+    none = np.zeros((len(data.item_ids), 0), np.float32)
+    lead, follow = succession_vectors(data, train, settings.transitions) if settings.transitions else (none, none)
+    if settings.co_occurrence:
+        given, found = co_occurrence_vectors(data, train, settings.co_occurrence)
+        lead, follow = np.hstack([lead, given]), np.hstack([follow, found])
+    return lead, follow
+
+
+def succession_vectors(data: Interactions, train: NDArray[np.bool_], size: int) -> tuple[Vectors, Vectors]:
     """Factorise which items come soon after which: two matrices [I, S].
 
     An event counts for the `REACH` events before its own instant, the d-th of them (from 0) with weight
     1 / sqrt(1 + d); counts n(i, j) are divided by the root of both items' events and the matrix is cut to its
-    largest `SUCCESSION_SIZE` singular values. Rows have length 1 on average over events.
+    largest `size` singular values. Rows have length 1 on average over events.
     """
     items = len(data.item_ids)
     row = np.flatnonzero(train)
     start = np.repeat(data.user_offsets[:-1], np.diff(data.user_offsets))[row]
     count = np.bincount(data.content[row], minlength=items)
-    size = min(SUCCESSION_SIZE, items - 1)
+    size = min(size, items - 1)
     pairs = sparse.csr_matrix((items, items), dtype=np.float64)
     for distance in range(REACH):
         source = start + data.before[row] - 1 - distance
@@ -191,10 +205,34 @@ def succession_vectors(
     if pairs.nnz == 0:
         return np.zeros((items, size), np.float32), np.zeros((items, size), np.float32)
     scale = sparse.diags((count + COUNT_PRIOR) ** -0.5)
-    left, strength, right = svds(scale @ pairs @ scale, k=size, v0=np.ones(items))
+    return _factors(scale @ pairs @ scale, size, count)
+
+
+def co_occurrence_vectors(
+    data: Interactions, train: NDArray[np.bool_], size: int
+) -> tuple[Vectors, Vectors]:
+    """Factorise which items speak for which, whatever their order, as EASE weighs them: two matrices [I, S].
+
+    Its weights (Steck, Embarrassingly Shallow Autoencoders, WWW 2019) are cut to their largest `size` singular values.
+    Rows have length 1 on average over events.
+    """
+    items = len(data.item_ids)
+    frequent, weight = ease_weights(item_matrix(data, train))
+    size = min(size, len(frequent) - 1)
+    lead, follow = np.zeros((items, size), np.float32), np.zeros((items, size), np.float32)
+    count = np.bincount(data.content[train], minlength=items)
+    lead[frequent], follow[frequent] = _factors(weight, size, count[frequent])
+    return lead, follow
+
+
+def _factors(
+    pairs: sparse.spmatrix | NDArray[np.float64], size: int, count: NDArray[np.int64]
+) -> tuple[Vectors, Vectors]:
+    """Cut a matrix to its largest singular values, and share them between two matrices of rows of length 1 on average."""
+    left, strength, right = svds(pairs, k=size, v0=np.ones(pairs.shape[0]))
     lead, follow = left * np.sqrt(strength), right.T * np.sqrt(strength)
 
-    def of_unit_length(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
+    def of_unit_length(vectors: NDArray[np.float64]) -> Vectors:
         length = np.linalg.norm(vectors, axis=1) @ count / max(1, count.sum())
         return np.ascontiguousarray(vectors[:, ::-1] / max(length, 1e-12), np.float32)
 

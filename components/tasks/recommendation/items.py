@@ -43,8 +43,10 @@ class ItemEncoder(nn.Module):
         self.register_buffer("follow_IS", torch.from_numpy(catalogue.follow), persistent=False)
         self.register_buffer("word_IL", torch.from_numpy(catalogue.word_matrix()), persistent=False)
         self.identity = SmallEmbedding(len(catalogue.item_ids), size)
-        self.lead = nn.Linear(catalogue.lead.shape[1], size, bias=False)
-        self.follow = nn.Linear(catalogue.lead.shape[1], size, bias=False)
+        self.counted = catalogue.lead.shape[1] > 0
+        if self.counted:
+            self.lead = nn.Linear(catalogue.lead.shape[1], size, bias=False)
+            self.follow = nn.Linear(catalogue.lead.shape[1], size, bias=False)
         self.genre = nn.Linear(max(1, len(catalogue.genres)), size, bias=False)
         self.word = SmallEmbedding(len(catalogue.words) + 1, size)
         self.attention = NeutralLinear(size, 1)
@@ -56,9 +58,9 @@ class ItemEncoder(nn.Module):
         """Encode the whole catalogue."""
         words = F.embedding_bag(self.word_IL, self.word.weight, mode="mean", padding_idx=0)
         genres = self.genre(self.genre_IG) if self.genre_IG.shape[1] else torch.zeros_like(words)
-        identity = (
-            self.forgetting(self.identity.weight) + self.lead(self.lead_IS) + self.follow(self.follow_IS)
-        )
+        identity = self.forgetting(self.identity.weight)
+        if self.counted:
+            identity = identity + self.lead(self.lead_IS) + self.follow(self.follow_IS)
         modality = self.dropout(torch.stack([identity, genres, words], dim=1))
         attention = (self.attention(modality + self.slots.weight)[..., 0]).clamp(-8, 8).exp()
         content = torch.einsum("im,ime->ie", attention / attention.sum(-1, keepdim=True), modality)

@@ -99,7 +99,7 @@ class RecommendationModel(nn.Module):
             self.like_query = nn.Linear(user_size, size, bias=False)
             self.ranking_query = nn.Linear(user_size, size, bias=False)
             self.head_user = nn.Linear(user_size, HEAD_UNITS, bias=False)
-            if self.core.history:
+            if self.core.history and self.items.counted:
                 self.ranking_habits = SuccessionQuery(catalogue.lead.shape[1], self.core.decays)
             if self.core.feedback:
                 self.like_trend = NeutralLinear(self.core.trend_size, 1, bias=False, gain=TREND_GAIN)
@@ -275,7 +275,7 @@ class RecommendationModel(nn.Module):
 
     def _habits_query(self, reading: Reading | None) -> Tensor | None:
         """What the user's recent items lead to, to be compared with what each item follows: (B, Q, S)."""
-        if reading is None or self.core is None or not self.core.history:
+        if reading is None or self.core is None or not (self.core.history and self.items.counted):
             return None
         return self.ranking_habits(self.core.habits(reading.summary)[..., self.settings.embedding :])
 

@@ -11,7 +11,6 @@ from components.data import store
 from components.data.interactions import Interactions, open_interactions
 from components.data.population import write_population
 from components.tasks.recommendation import evaluation, serving
-from components.tasks.recommendation.catalogue import Catalogue
 from components.tasks.recommendation.serving import RecommendationServable
 from components.tasks.recommendation.training import RecommendationTraining
 
@@ -49,7 +48,7 @@ def trivial(name: str, data: Interactions, part: Literal["validation", "test"]) 
 
 def export(module: RecommendationTraining, data: Interactions, folder: Path) -> None:
     """Write `items.arrow` and `vocabulary.json`."""
-    Catalogue.of(data).write(folder)
+    module.catalogue.write(folder)
 
 
 def export_users(data: Interactions, folder: Path) -> None:

@@ -28,8 +28,10 @@ class RecommendationTraining(AveragedTraining[RecommendationModel]):
         settings, training = config.model, config.training
         assert isinstance(settings, RecommendationSettings), settings
         batches = TrainingBatches(data, training.batch_size, settings.negatives, training.seed)
-        super().__init__(config, RecommendationModel(settings, Catalogue.of(data)), batches)
+        catalogue = Catalogue.of(data, settings)
+        super().__init__(config, RecommendationModel(settings, catalogue), batches)
         self.settings = settings
+        self.catalogue = catalogue
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the like loss plus the weighted ranking loss, both means over the batch's events."""

@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 
+from components.config import RecommendationSettings
 from components.tasks.recommendation.catalogue import Catalogue, succession_vectors
 
 
@@ -25,12 +26,12 @@ def test_only_training_events_of_seen_users_are_counted(log):
     changed = dataclasses.replace(
         log, value=value, like=np.where(hidden, ~log.like, log.like), content=content
     )
-    for one, two in zip(numbers(Catalogue.of(log)), numbers(Catalogue.of(changed)), strict=True):
+    for one, two in zip(numbers(Catalogue.of(log, RecommendationSettings())), numbers(Catalogue.of(changed, RecommendationSettings())), strict=True):
         assert np.array_equal(one, two)
 
 
 def test_counts_are_those_of_the_training_part(log):
-    catalogue, train = Catalogue.of(log), training_rows(log)
+    catalogue, train = Catalogue.of(log, RecommendationSettings()), training_rows(log)
     assert catalogue.count.sum() == train.sum()
     assert catalogue.likes.sum() == log.like[train].sum()
     item = int(log.content[train][0])
@@ -44,7 +45,7 @@ def test_what_follows_what_is_found(log):
     start = np.repeat(np.arange(len(log.user_ids)), np.diff(log.user_offsets))
     content = ((position + start) % items).astype(np.int32)
     ordered = dataclasses.replace(log, content=content, before=position.astype(np.int32))
-    lead, follow = succession_vectors(ordered, training_rows(ordered))
+    lead, follow = succession_vectors(ordered, training_rows(ordered), 32)
     score = lead @ follow.T
     following = np.array([score[item, (item + 1) % items] for item in range(items)])
     preceding = np.array([score[item, (item - 1) % items] for item in range(items)])
@@ -54,7 +55,7 @@ def test_what_follows_what_is_found(log):
 
 
 def test_a_catalogue_comes_back_as_it_was_written(log, tmp_path):
-    catalogue = Catalogue.of(log)
+    catalogue = Catalogue.of(log, RecommendationSettings())
     catalogue.write(tmp_path)
     again = Catalogue.read(tmp_path)
     for field in dataclasses.fields(Catalogue):
@@ -72,6 +73,6 @@ def _plain(value):
 
 def test_rare_words_are_left_out_and_titles_padded(log):
     catalogue = dataclasses.replace(
-        Catalogue.of(log), titles=["One Fish", "two fish!", ""], words=["fish"], item_ids=["a", "b", "c"]
+        Catalogue.of(log, RecommendationSettings()), titles=["One Fish", "two fish!", ""], words=["fish"], item_ids=["a", "b", "c"]
     )
     assert catalogue.word_matrix().tolist() == [[1], [1], [0]]
