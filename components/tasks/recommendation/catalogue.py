@@ -17,6 +17,7 @@ from scipy import sparse
 from scipy.sparse.linalg import svds
 
 from components.data.interactions import Interactions
+from components.data.successions import count_successions
 from components.tasks.recommendation.rates import like_rate_prior
 
 WORD = re.compile(r"\w+")
@@ -176,18 +177,9 @@ def succession_vectors(
     largest `SUCCESSION_SIZE` singular values. Rows have length 1 on average over events.
     """
     items = len(data.item_ids)
-    row = np.flatnonzero(train)
-    start = np.repeat(data.user_offsets[:-1], np.diff(data.user_offsets))[row]
-    count = np.bincount(data.content[row], minlength=items)
+    count = np.bincount(data.content[train], minlength=items)
     size = min(SUCCESSION_SIZE, items - 1)
-    pairs = sparse.csr_matrix((items, items), dtype=np.float64)
-    for distance in range(REACH):
-        source = start + data.before[row] - 1 - distance
-        real = source >= start
-        weight = np.full(int(real.sum()), (1 + distance) ** -0.5)
-        pairs += sparse.csr_matrix(
-            (weight, (data.content[source[real]], data.content[row[real]])), shape=(items, items)
-        )
+    pairs = count_successions(data, train, [(1 + distance) ** -0.5 for distance in range(REACH)])
     if pairs.nnz == 0:
         return np.zeros((items, size), np.float32), np.zeros((items, size), np.float32)
     scale = sparse.diags((count + COUNT_PRIOR) ** -0.5)
