@@ -1,4 +1,4 @@
-"""Rankings of the catalogue without a model: popularity and EASE.
+"""Rankings of the catalogue without a model: popularity, EASE, and which items come soon after which.
 
 Each function returns, for every user, the K best items at the start of one part, best first, [U, K]; items
 that the user had before are left out, and -1 fills a list that runs short. Only training events of seen users
@@ -13,6 +13,7 @@ from scipy import linalg, sparse
 
 from components.baselines.bias import DECAY, event_users, training_events
 from components.data.interactions import Interactions
+from components.data.successions import count_successions
 from components.metrics.ranking import CUTOFF
 
 Floats = NDArray[np.float64]
@@ -23,8 +24,14 @@ RIDGE = 300.0
 LARGEST_CATALOGUE = 10_000
 """EASE inverts a dense item matrix; of a larger catalogue it knows only this many, the most frequent ones."""
 
+WINDOW = 10
+"""How many events an event is near to, on each side; the d-th of them, from 1, with weight 1 / d."""
+
 BATCH = 1024
 """Users scored at a time."""
+
+BATCH_SCORES = 4_000_000
+"""Scores computed at a time at most, which bounds the memory if the catalogue is large."""
 
 
 def popularity(data: Interactions, part: int) -> NDArray[np.int64]:
@@ -41,6 +48,21 @@ def ease(data: Interactions, part: int) -> NDArray[np.int64]:
 def ease_recency(data: Interactions, part: int) -> NDArray[np.int64]:
     """Rank by EASE, an event of the user counting the less the more events came after it."""
     return _ease(data, part, decay=DECAY)
+
+
+def markov(data: Interactions, part: int) -> NDArray[np.int64]:
+    """Rank by how often an item came within the `WINDOW` after one of the user's latest items in training.
+
+    Transition counts of a windowed Markov chain; of the user, the latest `WINDOW` events count, weighted likewise.
+    Events of the same instant have no order and are no transition.
+    """
+    return _near(data, part, _transitions(data))
+
+
+def co_occurrence(data: Interactions, part: int) -> NDArray[np.int64]:
+    """Rank as `markov` does, by how often an item came within the window before or after."""
+    forward = _transitions(data)
+    return _near(data, part, forward + forward.T)
 
 
 def relevant_items(data: Interactions, part: int) -> list[NDArray[np.int32]]:
@@ -66,9 +88,7 @@ def ease_weights(count: sparse.csr_array) -> tuple[NDArray[np.int64], Floats]:
 def _ease(data: Interactions, part: int, decay: float) -> NDArray[np.int64]:
     frequent, weight = ease_weights(item_matrix(data, training_events(data)))
     history = data.part < part
-    counted = np.cumsum(history)
-    last_of_user = counted[data.user_offsets[1:] - 1][event_users(data)]
-    weight_of_event: Floats = np.power(decay, last_of_user - counted)
+    weight_of_event: Floats = np.power(decay, _events_since(data, history))
     recency = item_matrix(data, history, weight_of_event)[:, frequent]
 
     def score(users: NDArray[np.int64]) -> Floats:
@@ -77,6 +97,24 @@ def _ease(data: Interactions, part: int, decay: float) -> NDArray[np.int64]:
         return scores
 
     return _top_items(data, part, score)
+
+
+def _transitions(data: Interactions) -> sparse.csr_array:
+    weights = [1 / distance for distance in range(1, WINDOW + 1)]
+    return sparse.csr_array(count_successions(data, training_events(data), weights))
+
+
+def _near(data: Interactions, part: int, counts: sparse.csr_array) -> NDArray[np.int64]:
+    history = data.part < part
+    since = _events_since(data, history)
+    latest = item_matrix(data, history & (since < WINDOW), 1 / (1 + since))
+    return _top_items(data, part, lambda users: (latest[users] @ counts).toarray())
+
+
+def _events_since(data: Interactions, history: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Count how many of the user's `history` events, the first ones of each user, come after each of them, [E]."""
+    counted = np.cumsum(history)
+    return counted[data.user_offsets[1:] - 1][event_users(data)] - counted
 
 
 def item_matrix(
@@ -94,7 +132,7 @@ def _top_items(
     had = item_matrix(data, data.part < part)
     cutoff = min(CUTOFF, len(data.item_ids))
     lists = []
-    for users in _batches(len(data.user_ids)):
+    for users in _batches(len(data.user_ids), min(BATCH, max(1, BATCH_SCORES // len(data.item_ids)))):
         scores = score(users)
         scores[had[users].nonzero()] = -np.inf
         best = np.argpartition(-scores, cutoff - 1, axis=1)[:, :cutoff]
@@ -105,6 +143,6 @@ def _top_items(
     return np.concatenate(lists)
 
 
-def _batches(users: int) -> Iterator[NDArray[np.int64]]:
-    for start in range(0, users, BATCH):
-        yield np.arange(start, min(start + BATCH, users))
+def _batches(users: int, size: int) -> Iterator[NDArray[np.int64]]:
+    for start in range(0, users, size):
+        yield np.arange(start, min(start + size, users))

@@ -14,6 +14,7 @@ from components.metrics.classification import per_user_classification
 from components.metrics.ranking import ranking_metrics, satisfaction
 from components.metrics.rows import FULL_HISTORY, concat_rows, evaluation_rows
 from components.tasks import TASKS
+from components.tasks.recommendation.lists import ListMetrics
 
 PARTS = {"validation": VALIDATION, "test": TEST}
 
@@ -30,6 +31,8 @@ RANKINGS: dict[str, Callable[[Interactions, int], NDArray[np.int64]]] = {
     "popularity": ranking.popularity,
     "ease": ranking.ease,
     "ease-recency": ranking.ease_recency,
+    "markov": ranking.markov,
+    "co-occurrence": ranking.co_occurrence,
 }
 """Baselines that rank the catalogue; they have only ranking metrics."""
 
@@ -51,6 +54,7 @@ def trivial_rows(name: str, data: Interactions, part: Literal["validation", "tes
     else:
         top = RANKINGS[name](data, PARTS[part])
         metrics = ranking_metrics(top, ranking.relevant_items(data, PARTS[part]))
+        metrics |= ListMetrics.of(data, PARTS[part])(top)
 
     undefined = np.full(users, np.nan)
     metrics = {metric: metrics.get(metric, undefined) for metric in TASKS["recommendation"].metrics}

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from components.metrics.statistics import unit_shares
+
 LARGEST_ORDER = 4
 WIDTH = 2 + 2 * LARGEST_ORDER
 """Statistics of an output: its length, that of the closest reference, and matched and all n-grams of each order."""
@@ -47,14 +49,7 @@ def corpus_bleu(statistics: NDArray[np.integer], order: int = LARGEST_ORDER) -> 
 def unit_bleu(statistics: NDArray[np.integer], order: int = LARGEST_ORDER) -> NDArray[np.float64]:
     """Divide the corpus BLEU among units with these statistics, [U, 10]; the mean of the values, [U], is that BLEU.
 
-    A unit's value is BLEU + (U - 1) (mean of all leave-one-out BLEUs - BLEU without the unit): the jackknife's
-    linearisation (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 11), so that means,
-    bootstraps and paired tests over units work as for any other metric. Single values may lie outside 0 and 1.
+    See `unit_shares`. Single values may lie outside 0 and 1.
     """
-    units = len(statistics)
     total = statistics.sum(axis=0)
-    whole = corpus_bleu(total, order)
-    if units < 2:
-        return np.full(units, whole)
-    without = corpus_bleu(total - statistics, order)
-    return whole + (units - 1) * (without.mean() - without)
+    return unit_shares(float(corpus_bleu(total, order)), corpus_bleu(total - statistics, order))

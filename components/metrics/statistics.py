@@ -90,6 +90,20 @@ def estimate(value_UC: Floats, seed: int, samples: int = SAMPLES, level: float =
     return Estimate(_divide(filled_UC.sum(axis=0), users), low, high, users)
 
 
+def unit_shares(whole: float, without_U: Floats) -> Floats:
+    """Divide a statistic of a set among its units, [U]: the mean of the values is the statistic.
+
+    `without_U` is the statistic of the set without each unit. A unit's value is whole + (U - 1) (mean of `without_U`
+    - its own): the jackknife's linearisation (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter
+    11), so that means, bootstraps and paired tests over units work as for any other metric. Single values may lie
+    outside the statistic's range.
+    """
+    units = len(without_U)
+    if units < 2:
+        return np.full(units, whole)
+    return whole + (units - 1) * (without_U.mean() - without_U)
+
+
 def compare_paired(
     value_UC: Floats, against_UC: Floats, seed: int, samples: int = SAMPLES, level: float = LEVEL
 ) -> PairedTest:

@@ -118,6 +118,32 @@ TASKS: dict[str, TaskInfo] = {
             "satisfaction": Metric(
                 "Satisfaction", "max", "the user's own held-out rating (1 to 5) of what the model puts on top"
             ),
+            "novelty@10": Metric(
+                "Novelty", "max", "how rare the top 10 are in training, in bits (mean self-information)"
+            ),
+            "diversity@10": Metric(
+                "Diversity",
+                "max",
+                "mean distance of two items of the top 10: 1 minus the cosine of their genres",
+            ),
+            "popularity_lift@10": Metric(
+                "Popularity lift",
+                "min",
+                "popularity of the top 10 relative to what the user had before: 0 as popular, 1 twice as popular",
+            ),
+            "coverage@10": Metric(
+                "Coverage", "max", "share of the catalogue that stands in anybody's top 10", percent=True
+            ),
+            "gini@10": Metric(
+                "Exposure Gini",
+                "min",
+                "how unevenly the top 10 of all users show the catalogue: 0 as evenly as can be, 1 all the same list",
+            ),
+            "entropy@10": Metric(
+                "Exposure entropy",
+                "max",
+                "how evenly the top 10 of all users show the catalogue: 1 as evenly as can be, 0 all the same list",
+            ),
         },
         unit="user",
         groups={
@@ -133,6 +159,8 @@ TASKS: dict[str, TaskInfo] = {
             "popularity",
             "ease",
             "ease-recency",
+            "markov",
+            "co-occurrence",
         ),
         sources=("synthetic", "movielens", "table"),
         oracles={"synthetic": ("oracle",)},

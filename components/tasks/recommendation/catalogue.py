@@ -19,6 +19,7 @@ from scipy.sparse.linalg import svds
 from components.baselines.ranking import ease_weights, item_matrix
 from components.config import RecommendationSettings
 from components.data.interactions import Interactions
+from components.data.successions import count_successions
 from components.tasks.recommendation.rates import like_rate_prior
 
 WORD = re.compile(r"\w+")
@@ -175,7 +176,9 @@ def knowledge_vectors(
 ) -> tuple[Vectors, Vectors]:
     """Factorise what counting knows of pairs of items, transitions and co-occurrence side by side: two matrices [I, S]."""
     none = np.zeros((len(data.item_ids), 0), np.float32)
-    lead, follow = succession_vectors(data, train, settings.transitions) if settings.transitions else (none, none)
+    lead, follow = (
+        succession_vectors(data, train, settings.transitions) if settings.transitions else (none, none)
+    )
     if settings.co_occurrence:
         given, found = co_occurrence_vectors(data, train, settings.co_occurrence)
         lead, follow = np.hstack([lead, given]), np.hstack([follow, found])
@@ -190,27 +193,16 @@ def succession_vectors(data: Interactions, train: NDArray[np.bool_], size: int) 
     largest `size` singular values. Rows have length 1 on average over events.
     """
     items = len(data.item_ids)
-    row = np.flatnonzero(train)
-    start = np.repeat(data.user_offsets[:-1], np.diff(data.user_offsets))[row]
-    count = np.bincount(data.content[row], minlength=items)
+    count = np.bincount(data.content[train], minlength=items)
     size = min(size, items - 1)
-    pairs = sparse.csr_matrix((items, items), dtype=np.float64)
-    for distance in range(REACH):
-        source = start + data.before[row] - 1 - distance
-        real = source >= start
-        weight = np.full(int(real.sum()), (1 + distance) ** -0.5)
-        pairs += sparse.csr_matrix(
-            (weight, (data.content[source[real]], data.content[row[real]])), shape=(items, items)
-        )
+    pairs = count_successions(data, train, [(1 + distance) ** -0.5 for distance in range(REACH)])
     if pairs.nnz == 0:
         return np.zeros((items, size), np.float32), np.zeros((items, size), np.float32)
     scale = sparse.diags((count + COUNT_PRIOR) ** -0.5)
     return _factors(scale @ pairs @ scale, size, count)
 
 
-def co_occurrence_vectors(
-    data: Interactions, train: NDArray[np.bool_], size: int
-) -> tuple[Vectors, Vectors]:
+def co_occurrence_vectors(data: Interactions, train: NDArray[np.bool_], size: int) -> tuple[Vectors, Vectors]:
     """Factorise which items speak for which, whatever their order, as EASE weighs them: two matrices [I, S].
 
     Its weights (Steck, Embarrassingly Shallow Autoencoders, WWW 2019) are cut to their largest `size` singular values.

@@ -20,6 +20,7 @@ from components.personalization.events import Encoded, State
 from components.randomness import derive_seed
 from components.tasks.recommendation.batches import History, gather_history, stretch_rows
 from components.tasks.recommendation.items import ItemTable
+from components.tasks.recommendation.lists import ListMetrics
 from components.tasks.recommendation.model import RecommendationModel
 from components.tasks.recommendation.ranking import rank
 
@@ -85,8 +86,9 @@ def rows_of(
     was_training = model.training
     model.eval()
     cuts = (FULL_HISTORY, *HISTORY_CUTS) if slices else (FULL_HISTORY,)
+    list_metrics = ListMetrics.of(data, PARTS[part])
     with torch.inference_mode():
-        tables = [_slice(model, data, examples, reader, cut) for cut in cuts]
+        tables = [_slice(model, data, examples, reader, cut, list_metrics) for cut in cuts]
     model.train(was_training)
     return concat_rows(tables)
 
@@ -105,7 +107,12 @@ def another_user(data: Interactions, present: NDArray[np.bool_]) -> Indices:
 
 
 def _slice(
-    model: RecommendationModel, data: Interactions, examples: Examples, reader: Indices, cut: int
+    model: RecommendationModel,
+    data: Interactions,
+    examples: Examples,
+    reader: Indices,
+    cut: int,
+    list_metrics: ListMetrics,
 ) -> pa.Table:
     logits, top = predict(model, data, examples, reader, cut)
     users = len(data.user_ids)
@@ -117,6 +124,7 @@ def _slice(
     relevant = [np.unique(item[bounds[user] : bounds[user + 1]]) for user in range(users)]
     metrics |= ranking_metrics(top, relevant)
     metrics["satisfaction"] = satisfaction(examples.user, logits, value, users)
+    metrics |= list_metrics(top)
     group = np.where(data.unseen[present], "unseen", "seen")
     return evaluation_rows(
         [data.user_ids[user] for user in present],

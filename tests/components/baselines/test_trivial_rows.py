@@ -149,6 +149,43 @@ def test_ease_solves_its_regression(log, monkeypatch):
     assert chosen == pytest.approx(-np.sort(-scores, axis=1)[:, :10])
 
 
+def near_counts(log):
+    """Count by loops how near two items came in training, from the earlier to the later one, [I, I]."""
+    counts = np.zeros((60, 60))
+    for event in np.flatnonzero(bias.training_events(log)):
+        first = int(log.user_offsets[bias.event_users(log)[event]])
+        earlier = [row for row in range(first, event) if log.timestamp[row] < log.timestamp[event]]
+        for distance, row in enumerate(reversed(earlier[-ranking.WINDOW :]), start=1):
+            counts[log.content[row], log.content[event]] += 1 / distance
+    return counts
+
+
+@pytest.mark.parametrize("name", ["markov", "co-occurrence"])
+def test_what_came_near_by_hand(log, name):
+    counts = near_counts(log)
+    if name == "co-occurrence":
+        counts = counts + counts.T
+    scores = np.zeros((12, 60))
+    for user in range(12):
+        mine = slice(*log.user_offsets[user : user + 2])
+        earlier = log.content[mine][log.part[mine] < TEST]
+        for distance, item in enumerate(earlier[: -ranking.WINDOW - 1 : -1], start=1):
+            scores[user] += counts[item] / distance
+        scores[user, earlier] = -np.inf
+    top = RANKINGS[name](log, TEST)
+    chosen = np.take_along_axis(scores, top, axis=1)
+    assert chosen == pytest.approx(-np.sort(-scores, axis=1)[:, :10])
+    assert len({row.tobytes() for row in top}) > 6
+
+
+@pytest.mark.parametrize("name", ["markov", "co-occurrence"])
+def test_a_large_catalogue_is_ranked_without_a_table_of_all_pairs(name, monkeypatch):
+    log = make_log(users=20, items=60_000, events=20)
+    few = RANKINGS[name](log, TEST)
+    monkeypatch.setattr(ranking, "BATCH_SCORES", 60_000 * 7)
+    assert np.array_equal(RANKINGS[name](log, TEST), few)
+
+
 def test_a_short_catalogue_is_filled_up():
     log = make_log(users=4, items=22, events=20, instants=np.ones(20, int))
     top = ranking.popularity(log, TEST)
@@ -173,6 +210,8 @@ def test_rows_cover_every_metric_and_user(log, name):
     means = macro(rows, "seen")
     assert np.isnan(means["ndcg@10"]) == (name in LIKES)
     assert np.isnan(means["accuracy"]) == np.isnan(means["satisfaction"]) == (name in RANKINGS)
+    for metric in ("novelty@10", "popularity_lift@10", "coverage@10", "gini@10", "entropy@10"):
+        assert np.isnan(means[metric]) == (name in LIKES)
 
 
 def test_trivial_names_are_those_the_task_announces():

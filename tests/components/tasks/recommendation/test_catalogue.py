@@ -26,7 +26,11 @@ def test_only_training_events_of_seen_users_are_counted(log):
     changed = dataclasses.replace(
         log, value=value, like=np.where(hidden, ~log.like, log.like), content=content
     )
-    for one, two in zip(numbers(Catalogue.of(log, RecommendationSettings())), numbers(Catalogue.of(changed, RecommendationSettings())), strict=True):
+    for one, two in zip(
+        numbers(Catalogue.of(log, RecommendationSettings())),
+        numbers(Catalogue.of(changed, RecommendationSettings())),
+        strict=True,
+    ):
         assert np.array_equal(one, two)
 
 
@@ -73,6 +77,9 @@ def _plain(value):
 
 def test_rare_words_are_left_out_and_titles_padded(log):
     catalogue = dataclasses.replace(
-        Catalogue.of(log, RecommendationSettings()), titles=["One Fish", "two fish!", ""], words=["fish"], item_ids=["a", "b", "c"]
+        Catalogue.of(log, RecommendationSettings()),
+        titles=["One Fish", "two fish!", ""],
+        words=["fish"],
+        item_ids=["a", "b", "c"],
     )
     assert catalogue.word_matrix().tolist() == [[1], [1], [0]]

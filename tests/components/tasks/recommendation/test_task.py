@@ -130,6 +130,22 @@ def test_an_example_sees_what_came_before(trained, log):
     assert abs(one[index] - two[index]) > 1e-4
 
 
+def test_lists_are_measured_for_each_group_and_history(trained, log):
+    examples = Examples.of(log, "test")
+    rows = recommendation.evaluate(trained, log, "test")
+    everyone = np.arange(len(log.user_ids))
+    for cut in (-1, 2):
+        with torch.inference_mode():
+            _, top = predict(trained.model, log, examples, everyone, cut)
+        for group, unseen in (("seen", False), ("unseen", True)):
+            shown = top[(log.unseen == unseen) & (examples.part_start >= 0)]
+            means = macro(rows, group, cut)
+            assert means["coverage@10"] == pytest.approx(len(np.unique(shown)) / len(log.item_ids))
+            assert 0 < means["gini@10"] < 1 and 0 < means["entropy@10"] < 1
+            assert means["novelty@10"] > 0 and 0 < means["diversity@10"] < 1
+            assert means["popularity_lift@10"] > -1
+
+
 def test_training_does_not_read_labels_at_or_after_an_instant(trained, log):
     """The like logits of training, from the batches that training itself uses."""
     batch = next(TrainingBatches(log, 16, 8, 0).epoch(0))
