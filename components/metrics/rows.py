@@ -63,6 +63,19 @@ def concat_rows(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables, promote_options="default").combine_chunks()
 
 
+def mean_rows(tables: Sequence[pa.Table]) -> pa.Table:
+    """Average each metric of rows of the same units and slices, in the same order; null where one of them is."""
+    first = tables[0]
+    assert all(table.select(KEYS.names).equals(first.select(KEYS.names)) for table in tables)
+    means = {
+        name: np.mean([metric_values(table, name) for table in tables], axis=0)
+        for name in metric_names(first)
+    }
+    keys = [first[name] for name in KEYS.names]
+    columns = [pa.array(value, from_pandas=True) for value in means.values()]
+    return pa.table([*keys, *columns], schema=row_schema(means)).combine_chunks()
+
+
 def select_slice(rows: pa.Table, group: str, history: int = FULL_HISTORY) -> pa.Table:
     """Keep the rows of one group and history length."""
     chosen = (np.asarray(rows["group"]) == group) & (np.asarray(rows["history"]) == history)

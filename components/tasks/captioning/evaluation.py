@@ -8,7 +8,6 @@ Dimensions: N pairs of user and picture, X distinct cases, B pictures, Q cases o
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -20,7 +19,7 @@ from components.data.captions import Captions
 from components.data.simulation import preference_after
 from components.data.splits import TEST, VALIDATION
 from components.metrics.captions import caption_rows
-from components.metrics.rows import FULL_HISTORY, concat_rows
+from components.metrics.rows import FULL_HISTORY, concat_rows, mean_rows
 from components.randomness import derive_seed
 from components.tasks.captioning.batches import Library
 from components.tasks.captioning.events import History
@@ -83,11 +82,13 @@ def rows_of(
         pair = pair[data.drift_at[data.pair_user[pair]] < 0]
     cuts = (FULL_HISTORY, *HISTORY_CUTS) if slices else (FULL_HISTORY,)
     reader, pictures = controlled(data, control)
-    takes = [predict(model, library, pair, cuts, reader, shown) for shown in pictures]
-    return concat_rows([
-        caption_rows(data, np.tile(pair, len(takes)), list(chain.from_iterable(written)), cut, slices)
-        for cut, written in zip(cuts, zip(*takes, strict=True), strict=True)
-    ])  # fmt: skip
+    takes = []
+    for shown in pictures:
+        texts = predict(model, library, pair, cuts, reader, shown)
+        takes.append(concat_rows([
+            caption_rows(data, pair, written, cut, slices) for cut, written in zip(cuts, texts, strict=True)
+        ]))  # fmt: skip
+    return mean_rows(takes)
 
 
 def controlled(data: Captions, control: str | None) -> tuple[Indices, list[Indices]]:

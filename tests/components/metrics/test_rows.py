@@ -7,6 +7,7 @@ from components.metrics.rows import (
     concat_rows,
     evaluation_rows,
     macro,
+    mean_rows,
     metric_names,
     metric_values,
     micro,
@@ -44,6 +45,16 @@ def test_macro_and_micro_of_a_slice():
     assert macro(rows, "seen", 5)["accuracy"] == 0.5
     assert np.isnan(macro(rows, "seen", 5)["auc"])
     assert np.isnan(macro(rows, "unseen", 20)["accuracy"])
+
+
+def test_repeated_rows_are_averaged_metric_by_metric():
+    one = evaluation_rows(["a", "b"], "seen", -1, [2, 3], {"accuracy": [0.5, 1.0], "auc": [0.2, np.nan]})
+    two = evaluation_rows(["a", "b"], "seen", -1, [2, 3], {"accuracy": [0.0, 1.0], "auc": [0.4, 0.9]})
+    mean = evaluation_rows(["a", "b"], "seen", -1, [2, 3], {"accuracy": [0.25, 1.0], "auc": [0.3, np.nan]})
+    assert mean_rows([one]).equals(one)
+    found = mean_rows([one, two])
+    assert found.schema == mean.schema and found["auc"].null_count == 1
+    assert found.to_pylist() == [pytest.approx(row) for row in mean.to_pylist()]
 
 
 def test_round_trip_through_a_file(tmp_path):
