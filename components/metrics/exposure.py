@@ -34,7 +34,7 @@ def exposure_metrics(top_UK: Counts, items: int) -> dict[str, Floats]:
     total, ranked, information = shown_I.sum(), _ranked(shown_I), _n_log_n(shown_I).sum()
 
     # Without a user's list, each of its items stands in one list less. In ascending order of exposure an item then
-    # moves to the lower end of those that it was level with; the next item of the list, if it was level too, after it.
+    # moves to the lower end of those that it was level with; the list's next item, if it was level too, after it.
     shown_UK = np.sort(np.where(top_UK >= 0, shown_I[top_UK], 0), axis=1)
     place_K = np.arange(shown_UK.shape[1])
     level_UK = np.diff(shown_UK, axis=1, prepend=-1) == 0

@@ -174,7 +174,7 @@ Vectors = NDArray[np.float32]
 def knowledge_vectors(
     data: Interactions, train: NDArray[np.bool_], settings: RecommendationSettings
 ) -> tuple[Vectors, Vectors]:
-    """Factorise what counting knows of pairs of items, transitions and co-occurrence side by side: two matrices [I, S]."""
+    """Factorise what counting knows of pairs of items, transitions beside co-occurrence: two matrices [I, S]."""
     none = np.zeros((len(data.item_ids), 0), np.float32)
     lead, follow = (
         succession_vectors(data, train, settings.transitions) if settings.transitions else (none, none)
@@ -205,8 +205,8 @@ def succession_vectors(data: Interactions, train: NDArray[np.bool_], size: int) 
 def co_occurrence_vectors(data: Interactions, train: NDArray[np.bool_], size: int) -> tuple[Vectors, Vectors]:
     """Factorise which items speak for which, whatever their order, as EASE weighs them: two matrices [I, S].
 
-    Its weights (Steck, Embarrassingly Shallow Autoencoders, WWW 2019) are cut to their largest `size` singular values.
-    Rows have length 1 on average over events.
+    The weights (Steck, Embarrassingly Shallow Autoencoders, WWW 2019) are cut to their largest `size` singular
+    values. Rows have length 1 on average over events.
     """
     items = len(data.item_ids)
     frequent, weight = ease_weights(item_matrix(data, train))
@@ -220,7 +220,7 @@ def co_occurrence_vectors(data: Interactions, train: NDArray[np.bool_], size: in
 def _factors(
     pairs: sparse.spmatrix | NDArray[np.float64], size: int, count: NDArray[np.int64]
 ) -> tuple[Vectors, Vectors]:
-    """Cut a matrix to its largest singular values, and share them between two matrices of rows of length 1 on average."""
+    """Cut a matrix to its largest singular values, shared by two matrices of rows of length 1 on average."""
     left, strength, right = svds(pairs, k=size, v0=np.ones(pairs.shape[0]))
     lead, follow = left * np.sqrt(strength), right.T * np.sqrt(strength)
 

@@ -1,9 +1,11 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
+from components.baselines.ranking import ease_weights, item_matrix
 from components.config import RecommendationSettings
-from components.tasks.recommendation.catalogue import Catalogue, succession_vectors
+from components.tasks.recommendation.catalogue import Catalogue, co_occurrence_vectors, succession_vectors
 
 
 def numbers(catalogue):
@@ -58,8 +60,20 @@ def test_what_follows_what_is_found(log):
     assert (distance >= 1).all() and (distance <= 2).all()
 
 
-def test_a_catalogue_comes_back_as_it_was_written(log, tmp_path):
-    catalogue = Catalogue.of(log, RecommendationSettings())
+def test_what_goes_together_is_weighed_as_by_ease(log):
+    train = training_rows(log)
+    frequent, weight = ease_weights(item_matrix(log, train))
+    lead, follow = co_occurrence_vectors(log, train, len(log.item_ids))
+    score = (lead @ follow.T)[np.ix_(frequent, frequent)]
+    assert np.corrcoef(score.ravel(), weight.ravel())[0, 1] > 0.999, "all but one singular value are kept"
+
+
+@pytest.mark.parametrize("sizes", [(32, 0), (0, 0), (0, 5), (4, 5)])
+def test_a_catalogue_comes_back_as_it_was_written(log, tmp_path, sizes):
+    transitions, co_occurrence = sizes
+    settings = RecommendationSettings(transitions=transitions, co_occurrence=co_occurrence)
+    catalogue = Catalogue.of(log, settings)
+    assert catalogue.lead.shape == catalogue.follow.shape == (len(log.item_ids), sum(sizes))
     catalogue.write(tmp_path)
     again = Catalogue.read(tmp_path)
     for field in dataclasses.fields(Catalogue):

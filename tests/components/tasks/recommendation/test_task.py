@@ -59,6 +59,22 @@ def test_of_a_long_log_a_stretch_is_shown(log, monkeypatch):
 
 
 @pytest.mark.parametrize("core", [{}, {"history": False}, None])
+@pytest.mark.parametrize("knowledge", [{"transitions": 0}, {"co_occurrence": 6}])
+def test_knowledge_of_pairs_of_items_can_be_switched(log, core, knowledge):
+    config = tiny_config(core)
+    config = config.model_copy(update={"model": config.model.model_copy(update=knowledge)})
+    found, usual = names(config, log), names(tiny_config(core), log)
+    if "transitions" in knowledge:
+        assert not any(name.startswith(("items.lead", "items.follow", "ranking_habits")) for name in found)
+    else:
+        assert found["items.lead.weight"][1] == usual["items.lead.weight"][1] + 6
+    module = recommendation.build(config, log)
+    module.log = lambda *args, **keywords: None
+    module.training_step(next(module.batches.epoch(0)), 0).backward()
+    assert np.isfinite(macro(recommendation.evaluate(module, log, "validation"), "seen")["ndcg@10"])
+
+
+@pytest.mark.parametrize("core", [{}, {"history": False}, None])
 def test_data_without_genres_titles_and_profiles_will_do(log, core):
     bare = dataclasses.replace(
         log,
