@@ -243,6 +243,8 @@ class RecommendationSettings(Settings):
     """Size of the vectors that hold which items came soon after which in training; 0 is without."""
     co_occurrence: int = Field(default=0, ge=0, le=4096)
     """Size of the vectors that hold which items speak for which, as EASE weighs them; 0 is without."""
+    counting_weight: float = Field(default=0.0, ge=0)
+    """Weight of what these two say by themselves of the latest events, beside what is learned, when ranking."""
 
 
 LEAST_HEAD = 8

@@ -181,13 +181,14 @@ def _ranks(
         barred[row, met] = True
     first = np.searchsorted(examples.user, users)
     weight = model.modality_weights(encoder.table, reading, every_item)
+    base = model.ranking_base(reading) + model.counted(reading)
     return {
         "user": users,
         "target": data.content[examples.row[first]].astype(np.int64),
         "barred": barred,
         "query": model.wanted(reading).expand(len(ranked), 1, -1)[:, 0].numpy(),
         "weight": weight.numpy(),
-        "base": model.ranking_base(reading).expand(len(ranked), 1, -1)[:, 0].numpy(),
+        "base": base.expand(len(ranked), 1, -1)[:, 0].numpy(),
     }
 
 

@@ -31,6 +31,9 @@ HEAD_UNITS = 64
 TREND_GAIN = 10.0
 """Mean residuals are small, and a residual of .1 is worth .4 in log-odds: the weights have a long way to go."""
 RESIDUALS = 2
+LATEST = 0
+"""Number of the running means that forget fastest."""
+LEAST_DEVIATION = 1e-6
 
 
 class Reading(NamedTuple):
@@ -76,6 +79,9 @@ class RecommendationModel(nn.Module):
         self._register_statistics(catalogue)
         size = settings.embedding
         self.items = ItemEncoder(catalogue, size, settings.dropout)
+        transitions = min(settings.transitions, len(catalogue.item_ids) - 1)
+        sizes = (transitions, catalogue.lead.shape[1] - transitions)
+        self.knowledge = [size for size in sizes if size > 0]
         self.core: PersonalizationCore | None = None
         self.attention_bias: AttentionBias | None = None
         self.fusion_gate: FusionGate | None = None
@@ -272,6 +278,27 @@ class RecommendationModel(nn.Module):
         base = self.popularity_I * (1 + self.popularity_scale.weight)
         habits = self._habits_query(reading)
         return base if habits is None else base + habits @ self.items.follow_IS.T
+
+    def counted(self, reading: Reading | None) -> Tensor:
+        """Weigh what counting alone says of the catalogue after the latest events: (B, Q, I), or (1,) without events.
+
+        What is learned on top of counts knows its training users too well; the counts themselves hardly do.
+        Transitions and co-occurrence are standardised over the catalogue, and count the same.
+        """
+        weight = self.settings.counting_weight
+        if weight == 0 or self._habits_query(reading) is None or reading is None or self.core is None:
+            return self.popularity_I.new_zeros(1)
+        lead_BQS = self.core.habits(reading.summary)[..., LATEST, self.settings.embedding :]
+        total = self.popularity_I.new_zeros(())
+        for lead, follow in zip(
+            lead_BQS.split(self.knowledge, dim=-1),
+            self.items.follow_IS.split(self.knowledge, dim=-1),
+            strict=True,
+        ):
+            score = lead @ follow.T
+            deviation = score - score.mean(-1, keepdim=True)
+            total = total + deviation / (score.std(-1, keepdim=True) + LEAST_DEVIATION)
+        return weight * total
 
     def _habits_query(self, reading: Reading | None) -> Tensor | None:
         """What the user's recent items lead to, to be compared with what each item follows: (B, Q, S)."""

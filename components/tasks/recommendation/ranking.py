@@ -32,10 +32,14 @@ def rank(
     excluded: Sequence[NDArray[np.integer]],
     count: int,
 ) -> Ranking:
-    """Rank the catalogue without each user's `excluded` items: ranking logit + `like_weight` x log-odds of a like."""
+    """Rank the catalogue without each user's `excluded` items.
+
+    By the ranking logit, what counting alone says (`counting_weight`), and `like_weight` x log-odds of a like.
+    """
     users = len(profile_BF)
     reading = model.read(state, profile_BF)
-    logits = model.ranking_logits(table, reading, None)[:, 0].expand(users, -1).clone()
+    logits = model.ranking_logits(table, reading, None) + model.counted(reading)
+    logits = logits[:, 0].expand(users, -1).clone()
     for row, items in enumerate(excluded):
         logits[row, torch.from_numpy(np.asarray(items, np.int64)).to(logits.device)] = float("-inf")
     best, item = logits.topk(min(SHORTLIST, logits.shape[1]))

@@ -74,6 +74,29 @@ def test_knowledge_of_pairs_of_items_can_be_switched(log, core, knowledge):
     assert np.isfinite(macro(recommendation.evaluate(module, log, "validation"), "seen")["ndcg@10"])
 
 
+def test_counting_has_its_say_in_the_ranking_and_in_nothing_else(log):
+    config = tiny_config({})
+    with_counts = {"co_occurrence": 6, "counting_weight": 50.0}
+    tables = {}
+    for weight in (0.0, 50.0):
+        model = config.model.model_copy(update={**with_counts, "counting_weight": weight})
+        module = recommendation.build(config.model_copy(update={"model": model}), log)
+        tables[weight] = macro(recommendation.evaluate(module, log, "validation", slices=False), "seen")
+    assert tables[0.0]["log_loss"] == tables[50.0]["log_loss"]
+    assert tables[50.0]["ndcg@10"] != tables[0.0]["ndcg@10"]
+    model, history = module.model.eval(), next(module.batches.epoch(0)).history
+    encoded = model.encode(model.items(), history)
+    last = torch.full((len(history.item_BT), 1), history.item_BT.shape[1])
+    profile = torch.zeros(len(last), log.profile.shape[1], dtype=torch.long)
+    counted = model.counted(model.read(encoded, profile, last))
+    assert counted.shape == (len(last), 1, len(log.item_ids))
+    assert counted.mean(-1).abs().max() < 1e-3 and counted.std(-1).max() <= 50.0 * len(model.knowledge) + 1e-3
+    for core in ({"history": False}, None):  # without events there is nothing to count
+        model = tiny_config(core).model.model_copy(update=with_counts)
+        module = recommendation.build(tiny_config(core).model_copy(update={"model": model}), log)
+        assert np.isfinite(macro(recommendation.evaluate(module, log, "test"), "seen")["ndcg@10"])
+
+
 @pytest.mark.parametrize("core", [{}, {"history": False}, None])
 def test_data_without_genres_titles_and_profiles_will_do(log, core):
     bare = dataclasses.replace(
