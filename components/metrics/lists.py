@@ -45,8 +45,8 @@ def popularity_lift(top_UK: Indices, events_I: Indices, met_U: Floats) -> Floats
     """Return how much more popular each list is than what its user had met, [U]: 0 as popular, 1 twice as popular.
 
     Popularity is an item's number of events, `met_U` its mean over what each user had met. After the popularity lift
-    of Abdollahpouri et al. (The Connection Between Popularity Bias, Calibration, and Fairness in Recommendation, RecSys
-    2020), for each user instead of a group. NaN for an empty list, and where `met_U` is 0 or NaN.
+    of Abdollahpouri et al. (The Connection Between Popularity Bias, Calibration, and Fairness in Recommendation,
+    RecSys 2020), for each user instead of a group. NaN for an empty list, and where `met_U` is 0 or NaN.
     """
     return _divide(_list_mean(top_UK, events_I), np.where(met_U > 0, met_U, 0)) - 1
 

@@ -122,7 +122,9 @@ TASKS: dict[str, TaskInfo] = {
                 "Novelty", "max", "how rare the top 10 are in training, in bits (mean self-information)"
             ),
             "diversity@10": Metric(
-                "Diversity", "max", "mean distance of two items of the top 10: 1 minus the cosine of their genres"
+                "Diversity",
+                "max",
+                "mean distance of two items of the top 10: 1 minus the cosine of their genres",
             ),
             "popularity_lift@10": Metric(
                 "Popularity lift",
@@ -141,6 +143,11 @@ TASKS: dict[str, TaskInfo] = {
                 "Exposure entropy",
                 "max",
                 "how evenly the top 10 of all users show the catalogue: 1 as evenly as can be, 0 all the same list",
+            ),
+            "auc_cold": Metric(
+                "AUC, cold items",
+                "max",
+                "chance that a held-out item that training never saw is ranked above another one that it never saw",
             ),
         },
         unit="user",
