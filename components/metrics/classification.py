@@ -48,21 +48,16 @@ def per_user_classification(
         "precision": np.where(likes > 0, hits / np.maximum(calls, 1), np.nan),
         "recall": _ratio(hits, likes),
         "f1": np.where(likes > 0, 2 * hits / np.maximum(likes + calls, 1), np.nan),
-        "auc": _auc(user, score, like, users),
+        "auc": per_user_auc(user, score, like, users),
         "log_loss": _ratio(_per_user(user, loss, users), examples),
     }
 
 
-def _per_user(user: NDArray[np.integer], weight: NDArray[np.generic], users: int) -> Floats:
-    return np.bincount(user, weights=weight, minlength=users).astype(np.float64)
+def per_user_auc(user: NDArray[np.integer], score: Floats, like: NDArray[np.bool_], users: int) -> Floats:
+    """Return the area under the ROC curve of each user, [users]: Mann-Whitney by mean ranks; a tie counts one half.
 
-
-def _ratio(numerator: Floats, denominator: Floats) -> Floats:
-    return np.divide(numerator, denominator, out=np.full(len(denominator), np.nan), where=denominator > 0)
-
-
-def _auc(user: NDArray[np.integer], score: Floats, like: NDArray[np.bool_], users: int) -> Floats:
-    """Area under the ROC curve of each user: Mann-Whitney by mean ranks, so that a tie counts one half."""
+    `user`, `score`, `like` are [N]; NaN for users without a like or without a dislike.
+    """
     if len(user) == 0:
         return np.full(users, np.nan)
     order = np.lexsort((score, user))
@@ -77,3 +72,11 @@ def _auc(user: NDArray[np.integer], score: Floats, like: NDArray[np.bool_], user
     first_of_user = np.cumsum(count) - count
     wins = _per_user(user, (rank - first_of_user[user]) * like, users)
     return _ratio(wins - likes * (likes - 1) / 2, likes * (count - likes))
+
+
+def _per_user(user: NDArray[np.integer], weight: NDArray[np.generic], users: int) -> Floats:
+    return np.bincount(user, weights=weight, minlength=users).astype(np.float64)
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    return np.divide(numerator, denominator, out=np.full(len(denominator), np.nan), where=denominator > 0)

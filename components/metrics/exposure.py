@@ -22,7 +22,7 @@ Measure = Callable[[Counts], float]
 
 
 def exposure_metrics(top_UK: Counts, items: int) -> dict[str, Floats]:
-    """Divide the coverage, the corrected Gini index and the corrected entropy of a set of lists among its users, [U].
+    """Divide the coverage and the corrected Gini index and entropy of a set of lists among its users, [U].
 
     The mean over users is the measure of the set: `coverage@10` the share of items that stand in any list, `gini@10`
     from 0 (most even) to 1 (everybody is shown the same), `entropy@10` from 0 (everybody is shown the same) to 1
@@ -34,7 +34,7 @@ def exposure_metrics(top_UK: Counts, items: int) -> dict[str, Floats]:
     total, ranked, information = shown_I.sum(), _ranked(shown_I), _n_log_n(shown_I).sum()
 
     # Without a user's list, each of its items stands in one list less. In ascending order of exposure an item then
-    # moves to the lower end of those that it was level with; the list's next item, if it was level too, after it.
+    # moves to the lower end of those that it was level with; a further item of the list, if level too, next to it.
     shown_UK = np.sort(np.where(top_UK >= 0, shown_I[top_UK], 0), axis=1)
     place_K = np.arange(shown_UK.shape[1])
     level_UK = np.diff(shown_UK, axis=1, prepend=-1) == 0

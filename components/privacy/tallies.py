@@ -109,7 +109,8 @@ def _captioning(model: Path, folder: Path, part: Part) -> dict[str, Tally]:
     if not len(pair):
         return {}
     library = Library.of(data, servable.vocabulary)
-    (texts,) = predict(servable.model, library, pair, (FULL_HISTORY,), *controlled(data, None))
+    reader, (shown,) = controlled(data, None)
+    (texts,) = predict(servable.model, library, pair, (FULL_HISTORY,), reader, shown)
     user, image = data.pair_user[pair], data.pair_image[pair]
     wanted = data.preference[user, data.kind[image]].astype(np.int64)
     scores = rubric(data, user, image, texts)

@@ -144,6 +144,11 @@ TASKS: dict[str, TaskInfo] = {
                 "max",
                 "how evenly the top 10 of all users show the catalogue: 1 as evenly as can be, 0 all the same list",
             ),
+            "auc_cold": Metric(
+                "AUC, cold items",
+                "max",
+                "chance that a held-out item that training never saw is ranked above another one that it never saw",
+            ),
         },
         unit="user",
         groups={

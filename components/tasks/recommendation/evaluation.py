@@ -12,8 +12,9 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from components.baselines.bias import training_events
 from components.data.interactions import Interactions
-from components.metrics.classification import per_user_classification
+from components.metrics.classification import per_user_auc, per_user_classification
 from components.metrics.ranking import CUTOFF, ranking_metrics, satisfaction
 from components.metrics.rows import FULL_HISTORY, concat_rows, evaluation_rows
 from components.personalization.events import Encoded, State
@@ -125,6 +126,7 @@ def _slice(
     metrics |= ranking_metrics(top, relevant)
     metrics["satisfaction"] = satisfaction(examples.user, logits, value, users)
     metrics |= list_metrics(top)
+    metrics["auc_cold"] = cold_auc(model, data, examples, reader, cut)
     group = np.where(data.unseen[present], "unseen", "seen")
     return evaluation_rows(
         [data.user_ids[user] for user in present],
@@ -144,15 +146,10 @@ def predict(
     """
     logits = np.zeros(len(examples.row))
     top = np.full((len(data.user_ids), CUTOFF), -1, np.int64)
-    stretches = (
-        whole_histories(data, examples, reader) if cut == FULL_HISTORY else _cut(data, examples, reader, cut)
-    )
     table = model.items()
     device = table.content_IC.device
-    for batch in in_batches(stretches):
-        history = gather_history(data, stretch_rows(batch.start, batch.length))
-        profile = torch.from_numpy(data.profile[batch.reader].astype(np.int64)).to(device)
-        source = model.encode(table, History(*(field.to(device) for field in history)))
+    for batch in in_batches(_stretches(data, examples, reader, cut)):
+        source, profile = _encode(model, table, data, batch)
         before, item, index, asked = questions(data, examples, batch, device)
         reading = model.read(source, profile, before)
         answer = model.like_logits(table, source, reading, item, before).expand(item.shape)
@@ -165,6 +162,51 @@ def predict(
                 model, table, source, batch, ranked, profile[ranked], met_before(data, examples, users)
             )
     return logits, top
+
+
+def cold_auc(
+    model: RecommendationModel, data: Interactions, examples: Examples, reader: Indices, cut: int
+) -> NDArray[np.float64]:
+    """Return the chance that a cold item that the user turns to is ranked above another cold item, [U].
+
+    Cold is an item without a training event of a seen user: a model knows its content alone. The cold items that
+    the user has not met are ranked as all items are, at the part's start. NaN for users without an example of a
+    cold item.
+    """
+    items = len(data.item_ids)
+    cold = np.bincount(data.content[training_events(data)], minlength=items) == 0
+    of_cold = cold[data.content[examples.row]]
+    turned_to = examples.user[of_cold] * items + data.content[examples.row[of_cold]]
+    stretches = _stretches(data, examples, reader, cut)
+    chosen = np.isin(stretches.user, examples.user[of_cold]) & (stretches.ranked >= 0)
+    table = model.items()
+    place, score = [np.empty(0, np.int64)], [np.empty(0)]
+    for batch in in_batches(Stretch(*(field[chosen] for field in stretches))):
+        source, profile = _encode(model, table, data, batch)
+        state = state_before(model, source, batch.ranked, np.arange(len(batch.user)))
+        left_BI = np.tile(cold, (len(batch.user), 1))
+        for left_I, met in zip(left_BI, met_before(data, examples, batch.user), strict=True):
+            left_I[met] = False
+        ranking = rank(model, table, state, profile, [np.flatnonzero(~left_I) for left_I in left_BI], items)
+        item_BK, score_BK = ranking.item_BK.cpu().numpy(), ranking.score_BK.cpu().numpy()
+        score_BI = np.full(left_BI.shape, -np.inf)
+        row, column = np.nonzero(item_BK >= 0)
+        score_BI[row, item_BK[row, column]] = score_BK[row, column]
+        row, item = np.nonzero(left_BI)
+        place.append(batch.user[row] * items + item)
+        score.append(score_BI[row, item])
+    where = np.concatenate(place)
+    return per_user_auc(where // items, np.concatenate(score), np.isin(where, turned_to), len(data.user_ids))
+
+
+def _encode(
+    model: RecommendationModel, table: ItemTable, data: Interactions, batch: Stretch
+) -> tuple[Encoded | State, torch.Tensor]:
+    """Encode the histories of some stretches, and look up their readers' profiles."""
+    device = table.content_IC.device
+    history = gather_history(data, stretch_rows(batch.start, batch.length))
+    profile = torch.from_numpy(data.profile[batch.reader].astype(np.int64)).to(device)
+    return model.encode(table, History(*(field.to(device) for field in history))), profile
 
 
 def questions(
@@ -212,6 +254,12 @@ def met_before(data: Interactions, examples: Examples, users: Indices) -> list[N
     start = data.user_offsets[users]
     stop = start + examples.part_start[users]
     return [data.content[first:last] for first, last in zip(start, stop, strict=True)]
+
+
+def _stretches(data: Interactions, examples: Examples, reader: Indices, cut: int) -> Stretch:
+    if cut == FULL_HISTORY:
+        return whole_histories(data, examples, reader)
+    return _cut(data, examples, reader, cut)
 
 
 def whole_histories(data: Interactions, examples: Examples, reader: Indices) -> Stretch:

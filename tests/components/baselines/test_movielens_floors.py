@@ -19,6 +19,8 @@ FLOORS = {
     "popularity": {"ndcg@10": 0.092, "recall@10": 0.096, "hr@10": 0.457},
     "ease": {"ndcg@10": 0.156, "recall@10": 0.158, "hr@10": 0.603},
     "ease-recency": {"ndcg@10": 0.180, "recall@10": 0.186, "hr@10": 0.666},
+    "markov": {"ndcg@10": 0.157, "recall@10": 0.166, "hr@10": 0.655},
+    "co-occurrence": {"ndcg@10": 0.170, "recall@10": 0.174, "hr@10": 0.666},
 }
 """Macro over seen users, test part. Another hash of users and cuts that move to the earlier end of a tie."""
 

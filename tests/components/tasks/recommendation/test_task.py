@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from components.metrics.rows import macro, select_slice
 from components.tasks import TASKS
 from components.tasks.recommendation import batches as recommendation_batches
+from components.tasks.recommendation import evaluation
 from components.tasks.recommendation import task as recommendation
 from components.tasks.recommendation.batches import TrainingBatches
-from components.tasks.recommendation.evaluation import Examples, another_user, predict
+from components.tasks.recommendation.evaluation import Examples, another_user, cold_auc, predict
+from components.tasks.recommendation.ranking import Ranking
 from tests.components.tasks.recommendation.fixtures import tiny_config
 
 SWITCHES = ("history", "attention", "feedback", "profile", "attention_modulation", "fusion_modulation")
@@ -173,6 +175,7 @@ def test_lists_are_measured_for_each_group_and_history(trained, log):
     examples = Examples.of(log, "test")
     rows = recommendation.evaluate(trained, log, "test")
     everyone = np.arange(len(log.user_ids))
+    trained.model.eval()
     for cut in (-1, 2):
         with torch.inference_mode():
             _, top = predict(trained.model, log, examples, everyone, cut)
@@ -183,6 +186,43 @@ def test_lists_are_measured_for_each_group_and_history(trained, log):
             assert 0 < means["gini@10"] < 1 and 0 < means["entropy@10"] < 1
             assert means["novelty@10"] > 0 and 0 < means["diversity@10"] < 1
             assert means["popularity_lift@10"] > -1
+
+
+def with_cold_items(log, first):
+    """The log in which training never meets the items from number `first` on."""
+    owner = np.repeat(np.arange(len(log.user_ids)), np.diff(log.user_offsets))
+    met = (log.part == 0) & ~log.unseen[owner] & (log.content >= first)
+    return dataclasses.replace(log, content=np.where(met, log.content - first, log.content))
+
+
+def test_cold_items_are_ranked_among_each_other(trained, log, monkeypatch):
+    """With a model that prefers higher numbers: the share of the cold items not met that have a lower one."""
+    cold_log = with_cold_items(log, 30)
+    examples, everyone = Examples.of(cold_log, "test"), np.arange(len(log.user_ids))
+
+    def by_number(model, table, state, profile, excluded, count):
+        left = [np.setdiff1d(np.arange(40), items)[::-1] for items in excluded]
+        item = torch.tensor([[*items, *[-1] * (40 - len(items))] for items in left])
+        return Ranking(item, torch.where(item >= 0, item.float(), -torch.inf), torch.zeros(item.shape))
+
+    monkeypatch.setattr(evaluation, "rank", by_number)
+    with torch.inference_mode():
+        found = cold_auc(trained.model, cold_log, examples, everyone, -1)
+    for user in everyone:
+        start = log.user_offsets[user]
+        mine = cold_log.content[start : log.user_offsets[user + 1]]
+        left = set(range(30, 40)) - set(mine[: examples.part_start[user]])
+        wanted = left & set(cold_log.content[examples.row[examples.user == user]])
+        pairs = [float(one > other) for one in wanted for other in left - wanted]
+        assert found[user] == pytest.approx(np.mean(pairs) if pairs else np.nan, nan_ok=True)
+    assert (~np.isnan(found)).sum() > 10
+
+
+def test_cold_items_have_rows_where_there_are_any(trained, log):
+    assert "auc_cold" in macro(recommendation.evaluate(trained, with_cold_items(log, 30), "test"), "seen", 2)
+    for cut, some in ((with_cold_items(log, 30), True), (log, False)):
+        means = macro(recommendation.evaluate(trained, cut, "test", slices=False), "seen")
+        assert np.isfinite(means["auc_cold"]) == some
 
 
 def test_training_does_not_read_labels_at_or_after_an_instant(trained, log):
@@ -224,7 +264,7 @@ def test_rows_have_the_tasks_metrics_and_slices(trained, log):
     assert seen + unseen == len(np.unique(Examples.of(log, "validation").user))
     quick = recommendation.evaluate(trained, log, "validation", slices=False)
     assert set(quick["history"].to_pylist()) == {-1}
-    assert macro(quick, "seen") == macro(rows, "seen")
+    assert macro(quick, "seen") == pytest.approx(macro(rows, "seen"), rel=0, abs=0, nan_ok=True)
 
 
 def test_a_long_cut_equals_the_full_history(trained, log):
