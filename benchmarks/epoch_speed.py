@@ -14,6 +14,7 @@ Adaptune has less than 1.5 times the events a second.
 
 import argparse
 import json
+import logging
 import os
 import statistics
 import sys
@@ -203,6 +204,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     root = os.environ.get("ADAPTUNE_DATA")
     if not root:
         sys.exit("export ADAPTUNE_DATA=/path/to/data first: a folder that holds ml-100k")
@@ -211,6 +213,7 @@ def main() -> None:
         {
             "task": "recommendation",
             "data": {"source": "movielens", "root": str(Path(root) / "ml-100k")},
+            "model": {},
             "training": {"batch_size": options.batch_size},
         }
     )
