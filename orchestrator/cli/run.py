@@ -1,4 +1,4 @@
-"""The commands that plan, run and look after sweeps."""
+"""The commands that plan and run sweeps, and look after trials."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,7 +33,7 @@ INTERRUPTED = 130
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    for command in (plan, run, status, show, cancel, gc):
+    for command in (plan, run, show, cancel, gc):
         app.command()(command)
 
 
@@ -219,120 +219,6 @@ def over_parties(result: "Mapping[str, Any]") -> str:
         f"{warning}over {group['users']} {name} users of {', '.join(result['parties'])}, {result['part']} part: "
         f"{metrics}; kept: {result['kept']}"
     )
-
-
-def status(
-    sweep: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[SWEEP]", help="List this sweep's trials: its file or its name.", show_default=False
-        ),
-    ] = None,
-    home: HomeOption = DEFAULT_HOME,
-    as_json: JsonOption = False,
-) -> None:
-    """List the sweeps of this home folder and how far they are, or the trials of one of them."""
-    workspace, ledger = open_ledger(home)
-    if sweep is None:
-        _status_of_all(ledger, as_json)
-    else:
-        _status_of_one(sweep, ledger, workspace, as_json)
-
-
-def _status_of_one(sweep: str, ledger: "Ledger", workspace: "Workspace", as_json: bool) -> None:
-    from orchestrator.planning.stages import FINAL
-    from orchestrator.records.results import recorded_sweep
-    from orchestrator.secure.kept import shortened
-    from orchestrator.secure.winner import newest_result
-
-    spec = recorded_sweep(sweep, ledger)
-    members = ledger.members(spec.name)
-    rows = ledger.trials(sorted({member.trial_id for member in members}))
-    final = {member.trial_id for member in members if member.phase == FINAL}
-    trials = [
-        {
-            "trial": member.trial_id,
-            "phase": member.phase,
-            "row": member.name,
-            "point": member.point,
-            "seed": member.seed,
-            "state": row.state if (row := rows.get(member.trial_id)) is not None else "waiting",
-            "metrics": (row.metrics if row is not None else None) or {},
-            "chosen": member.trial_id in final,
-        }
-        for member in members
-        if member.phase != FINAL
-    ]
-    found = newest_result(spec, ledger, workspace)
-    document = {
-        "sweep": spec.name,
-        "objective": spec.objective.metric,
-        "trials": trials,
-        "secure_evaluation": shortened(found) if found else None,
-    }
-    emit(document, as_json, lambda console: _print_trials(console, document))
-
-
-def _print_trials(console: "Console", document: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("trial", "row", "point", "seed", "state", document["objective"]):
-        table.add_column(name, justify="right" if name in ("seed", document["objective"]) else "left")
-    for trial in document["trials"]:
-        point = ", ".join(f"{path.rsplit('.', 1)[-1]} {value}" for path, value in trial["point"].items())
-        value = trial["metrics"].get(document["objective"])
-        table.add_row(
-            trial["trial"] + ("*" if trial["chosen"] else ""),
-            trial["row"],
-            point,
-            str(trial["seed"]),
-            trial["state"],
-            "" if value is None else f"{value:.4f}",
-        )
-    console.print(table)
-    console.print("* chosen for the comparison; figures are validation results", style="dim")
-    if document["secure_evaluation"] is not None:
-        console.print(over_parties(document["secure_evaluation"]), markup=False)
-
-
-def _status_of_all(ledger: "Ledger", as_json: bool) -> None:
-    from orchestrator.running.lease import is_alive
-
-    sweeps: list[dict[str, Any]] = []
-    for name in ledger.sweep_names():
-        members = [member for member in ledger.members(name) if member.phase not in ("final", "trivial")]
-        rows = ledger.trials([member.trial_id for member in members])
-        lease = ledger.lease(name)
-        running = lease is not None and is_alive(lease)
-        states: dict[str, int] = {}
-        for row in rows.values():
-            state = "interrupted" if row.state == "running" and not running else row.state
-            states[state] = states.get(state, 0) + 1
-        waiting = len({member.trial_id for member in members}) - len(rows)
-        failed = [row.id for row in rows.values() if row.state in ("failed", "interrupted")]
-        sweeps.append(
-            {"sweep": name, "running": running, "trials": states, "waiting": waiting, "failed_trials": failed}
-        )
-    emit({"sweeps": sweeps}, as_json, lambda console: _print_status(console, sweeps))
-
-
-def _print_status(console: "Console", sweeps: list[dict[str, Any]]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("sweep", "", "finished", "running", "failed", "interrupted", "waiting"):
-        table.add_column(name, justify="left" if name in ("sweep", "") else "right")
-    for line in sweeps:
-        counts = [
-            str(line["trials"].get(state, 0)) for state in ("finished", "running", "failed", "interrupted")
-        ]
-        table.add_row(line["sweep"], "live" if line["running"] else "", *counts, str(line["waiting"]))
-    console.print(table if sweeps else "no sweep has been run in this home folder yet")
-    for line in sweeps:
-        if line["failed_trials"]:
-            some = ", ".join(line["failed_trials"][:4]) + (" …" if line["failed_trials"][4:] else "")
-            console.print(f"{line['sweep']}: not finished: {some}; `adaptune show TRIAL` says why")
 
 
 def show(

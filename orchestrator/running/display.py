@@ -35,3 +35,24 @@ class Display:
     def show(self, what: "RenderableType") -> None:
         """Redraw, in a terminal."""
         self._live.update(what, refresh=True)
+
+
+def bar(done: int, total: int, width: int = 12) -> str:
+    """Draw how much of something is done."""
+    filled = round(width * done / total) if total else width
+    return "━" * filled + "╌" * (width - filled)
+
+
+def clock(seconds: float) -> str:
+    """Write a duration as minutes and seconds, or as hours from an hour on."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def memory() -> str:
+    """Write how much of this machine's memory is in use."""
+    import psutil
+
+    found = psutil.virtual_memory()
+    return f"{(found.total - found.available) / 2**30:.1f} of {found.total / 2**30:.0f} GiB"

@@ -8,7 +8,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.running.display import Display
+from orchestrator.running.display import Display, bar, clock, memory
 from orchestrator.running.jobs import Job, Progress, TrainJob
 from orchestrator.spec.sweep import Objective
 
@@ -112,8 +112,9 @@ class LiveTable(Display):
             parts.append(f"best {self._objective.metric} {self._best[0]:.4f}")
         if self._failed:
             parts.append(f"{self._failed} failed")
+        parts.append(f"memory {memory()}")
         left = self._time_left(now)
-        parts.append(f"{_clock(now - self._started)} gone" + (f", about {_clock(left)} left" if left else ""))
+        parts.append(f"{clock(now - self._started)} gone" + (f", about {clock(left)} left" if left else ""))
         return Text("  ·  ".join(parts))
 
     def _time_left(self, now: float) -> float | None:
@@ -124,8 +125,8 @@ class LiveTable(Display):
 
     def _render(self, now: float) -> Group:
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in ("job", "epoch", f"best {self._objective.metric}", "time", ""):
-            table.add_column(name, justify="left" if name in ("job", "") else "right")
+        for name in ("job", "", "epoch", f"best {self._objective.metric}", "time", "state"):
+            table.add_column(name, justify="left" if name in ("job", "", "state") else "right")
         for line in [*self._recent, *self._running.values()]:
             total = line.job.epochs if isinstance(line.job, TrainJob) else 0
             mark = Text("running", "yellow")
@@ -133,14 +134,10 @@ class LiveTable(Display):
                 mark = Text("failed", "red") if line.failure else Text("done", "green")
             table.add_row(
                 Text(line.job.label),
+                bar(line.epoch, total) if total else "",
                 f"{line.epoch}/{total}" if total else "",
                 f"{line.best:.4f}" if line.best is not None else "",
-                _clock(line.seconds or now - line.started),
+                clock(line.seconds or now - line.started),
                 mark,
             )
         return Group(table, self._summary(now))
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}:{rest:02d}"

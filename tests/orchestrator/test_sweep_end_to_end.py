@@ -109,10 +109,13 @@ def test_ten_thousand_trials_are_planned_by_the_command_in_under_three_seconds(t
 
 def test_status_and_show_tell_of_sweeps_and_trials(finished: Finished) -> None:
     [line] = adaptune("status", "--home", finished.home, "--json").document["sweeps"]
-    assert line == {
-        "sweep": "tiny", "running": False, "trials": {"finished": TRIALS}, "waiting": 0, "failed_trials": []
-    }  # fmt: skip
+    assert (line["sweep"], line["running"], line["trials"]) == ("tiny", False, {"finished": TRIALS})
+    assert line["failed_trials"] == line["working"] == [] and line["epochs_done"] == line["epochs"] > 0
+    assert line["best"] > 0 and line["seconds_left"] is None
     assert "tiny" in adaptune("status", "--home", finished.home).out
+    assert "tiny" in adaptune("status", "--watch", "--home", finished.home).out, "nothing runs: it ends at once"
+    refused = adaptune("status", "--watch", "--json", "--home", finished.home)
+    assert refused.code == 2 and "--json" in refused.err
     trials = adaptune("status", "tiny", "--home", finished.home, "--json").document["trials"]
     assert {trial["state"] for trial in trials} == {"finished"}
     assert finished.call.document["best"]["trial"] in {trial["trial"] for trial in trials if trial["chosen"]}

@@ -1,0 +1,310 @@
+"""What a sweep costs beside the same trainings without Adaptune.
+
+    python -m benchmarks.sweep_overhead [--seconds 5 15 45] [--points 4] [--cores 2] [--json FILE]
+
+The trainings of a sweep (synthetic recommendation; as many points of the model and of the baseline, one seed) are run
+in four ways, each in a process of its own, timed from its start to its end:
+
+- `adaptune`: `adaptune run`.
+- `tune-reused`: a function for Ray Tune, with reused workers.
+- `tune`: the same with Tune's defaults, a new process a trial.
+- `loop`: one Lightning fit after the other.
+
+All train through the same Lightning module and `fit`, evaluate on validation after every epoch and, with slices, at
+the end, save weights and rows, and evaluate the best model and the best baseline on the test part. Adaptune also does
+what the others do not: the control and the trivial rows, the ledger, the mirror for Weights & Biases. The validation
+metrics of every trial must be equal in all four, and no training is shared.
+
+A last comparison has the shape of the paper's grid, epochs in its ratio of 2:5, where Adaptune trains each run once
+and reads it twice; the Tune script trains every point.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.config import TrialConfig
+from components.metrics.rows import macro, write_rows
+from components.tasks import TASKS
+from orchestrator.planning.plan import Planner
+from orchestrator.spec.load import load_sweep
+from orchestrator.sweep import Sweep
+
+TASK = "recommendation"
+GROUP = TASKS[TASK].main_group
+METRIC = "accuracy"
+WAYS = ("adaptune", "tune-reused", "tune", "loop")
+LIMITS = {"tune-reused": 1.05, "loop": 0.6}
+"""Largest share of another way's wall time that Adaptune may take."""
+LOOP_FROM = 15
+"""Seconds of a trial from which on the loop's limit counts: starting Ray takes its time."""
+SHARED_LIMIT = 0.78
+SHORT, LONG = 2, 5
+"""The paper's 20 and 50 epochs, scaled down."""
+
+SWEEP = """
+name: {name}
+task: recommendation
+data: {{source: synthetic, users: {users}, items: 160, events: 40}}
+model:
+  personalization: {{layers: 1, hidden: 64, window: 20}}
+  embedding: 32
+training: {{epochs: {epochs}, batch_size: 32}}
+grid:
+  training.learning_rate: {rates}
+{more}
+seeds: [0]
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A sweep file, and the trials that are to be trained without it."""
+
+    name: str
+    file: Path
+    trials: dict[str, TrialConfig]
+    """By id."""
+    baselines: frozenset[str]
+    """Ids of those that are the baseline."""
+
+    @classmethod
+    def of(cls, name: str, folder: Path, users: int, epochs: int, points: int, grid: str = "") -> "Case":
+        """Write the sweep file with so many learning rates."""
+        rates = json.dumps([round(3e-3 * 0.8**number, 6) for number in range(points)])
+        file = folder / f"{name}.yaml"
+        text = SWEEP.format(name=name, users=users, epochs=epochs, rates=rates, more=grid)
+        file.write_text(text, encoding="utf-8")
+        planner = Planner(load_sweep(file))
+        model, baseline = planner.grid().trials, planner.baseline_grid().trials
+        trials = {trial.id: trial.config for trial in (*model, *baseline)}
+        return cls(name, file, trials, frozenset(trial.id for trial in baseline))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a rival's process is given."""
+        trials = {key: config.model_dump(mode="json") for key, config in self.trials.items()}
+        return {"trials": trials, "baselines": sorted(self.baselines)}
+
+
+# What the rivals do
+
+
+def train(config: TrialConfig, folder: Path, out: Path, report: Callable[[dict[str, float]], None]) -> float:
+    """Train, evaluate on validation and save, as one would by hand; return the best model's criterion."""
+    import safetensors.torch
+
+    from components.training import fit
+
+    task = TASKS[TASK].load()
+    data = task.open_data(folder)
+    module = task.build(config, data)
+    fit(
+        task, module, data, config.training, config.training.epochs,
+        group=GROUP, checkpoint_folder=out / "checkpoint", on_epoch=lambda epoch, _: report(epoch.metrics),
+    )  # fmt: skip
+    rows = task.evaluate(module, data, "validation")
+    write_rows(rows, out / "validation.arrow")
+    safetensors.torch.save_file(module.model.state_dict(), out / "model.safetensors")
+    found = macro(rows, GROUP)
+    (out / "metrics.json").write_text(json.dumps(found), encoding="utf-8")
+    return found[METRIC]
+
+
+def conclude(trials: dict[str, TrialConfig], baselines: Sequence[str], folder: Path, out: Path) -> None:
+    """Evaluate the best model and the best baseline on the test part."""
+    import safetensors.torch
+
+    task = TASKS[TASK].load()
+    data = task.open_data(folder)
+    value = {key: json.loads((out / key / "metrics.json").read_text())[METRIC] for key in trials}
+    for kind in (set(trials) - set(baselines), set(baselines)):
+        best = max(sorted(kind), key=value.__getitem__)
+        module = task.build(trials[best], data)
+        module.model.load_state_dict(safetensors.torch.load_file(out / best / "model.safetensors"))
+        write_rows(task.evaluate(module, data, "test"), out / best / "test.arrow")
+
+
+def rival(way: str, given: Path, out: Path, cores: int) -> None:
+    """Run all trials of a case in this process or under Tune."""
+    case = json.loads(given.read_text(encoding="utf-8"))
+    trials = {key: TrialConfig.model_validate(config) for key, config in case["trials"].items()}
+    config = next(iter(trials.values()))
+    folder = TASKS[TASK].load().prepare(config.data, out / "data")
+    for key in trials:
+        (out / key).mkdir()
+    if way == "loop":
+        for key, config in trials.items():
+            train(config, folder, out / key, report=lambda metrics: None)
+    else:
+        tune_trials(trials, folder, out, cores, reuse=way == "tune-reused")
+    conclude(trials, case["baselines"], folder, out)
+
+
+def tune_trials(trials: dict[str, TrialConfig], folder: Path, out: Path, cores: int, reuse: bool) -> None:
+    """One Tune trial each, one core a trial."""
+    import ray
+    from ray import tune
+
+    def work(config: dict[str, Any]) -> None:
+        key = config["trial"]
+        train(trials[key], folder, out / key, report=lambda metrics: tune.report(metrics))
+
+    ray.init(num_cpus=cores, include_dashboard=False, log_to_driver=False)
+    tuner = tune.Tuner(
+        tune.with_resources(work, {"cpu": 1}),
+        param_space={"trial": tune.grid_search(list(trials))},
+        tune_config=tune.TuneConfig(reuse_actors=reuse),
+        run_config=tune.RunConfig(name="tune", storage_path=str(out / "tune"), verbose=0),
+    )
+    results = tuner.fit()
+    ray.shutdown()
+    if results.num_errors:
+        raise RuntimeError(f"{results.num_errors} trials failed: {results.errors[0]}")
+
+
+# What is measured
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A way's wall time, and what each trial achieved."""
+
+    seconds: float
+    metrics: dict[str, dict[str, float]]
+
+
+def run(way: str, case: Case, cores: int) -> Timed:
+    """Run a case in a process of its own, in an empty folder."""
+    with tempfile.TemporaryDirectory(prefix=f"{case.name}-{way}-") as place:
+        out = Path(place)
+        given = out / "case.json"
+        given.write_text(json.dumps(case.to_json()), encoding="utf-8")
+        if way == "adaptune":
+            code = "from orchestrator.cli.main import main; main()"
+            command = [sys.executable, "-c", code, "run", str(case.file), "--home", str(out)]
+        else:
+            options = ["--way", way, "--given", str(given), "--out", str(out), "--cores", str(cores)]
+            command = [sys.executable, "-m", "benchmarks.sweep_overhead", *options]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
+        started = time.perf_counter()
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        seconds = time.perf_counter() - started
+        if done.returncode:
+            raise RuntimeError(f"{way} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+        return Timed(seconds, _metrics(way, case, out))
+
+
+def _metrics(way: str, case: Case, out: Path) -> dict[str, dict[str, float]]:
+    if way != "adaptune":
+        return {key: json.loads((out / key / "metrics.json").read_text()) for key in case.trials}
+    rows = Sweep.load(case.file, home=out).ledger.trials(list(case.trials))
+    return {key: dict(rows[key].metrics or {}) for key in case.trials}
+
+
+def seconds_of_an_epoch(folder: Path, users: int) -> float:
+    """Time two short trainings in this process, and divide what the longer one takes more."""
+    taken = []
+    for epochs in (1, 5):
+        case = Case.of(f"probe-{epochs}", folder, users, epochs, points=1)
+        config = next(config for key, config in case.trials.items() if key not in case.baselines)
+        data = TASKS[TASK].load().prepare(config.data, folder / "data")
+        out = folder / f"probe-{epochs}"
+        out.mkdir()
+        started = time.perf_counter()
+        train(config, data, out, report=lambda metrics: None)
+        taken.append(time.perf_counter() - started)
+    return (taken[1] - taken[0]) / 4
+
+
+def compare(case: Case, ways: Sequence[str], cores: int) -> dict[str, Any]:
+    """Run a case in several ways, and say what Adaptune takes of the others' time; raise if they differ."""
+    found = {}
+    for way in ways:
+        found[way] = run(way, case, cores)
+        print(f"{case.name}: {way} {found[way].seconds:.1f} s", flush=True)
+    ours = found["adaptune"]
+    for way in ways:
+        different = [key for key in case.trials if not _equal(ours.metrics[key], found[way].metrics[key])]
+        if different:
+            raise RuntimeError(
+                f"{case.name}: {way} has other metrics than adaptune in {', '.join(different)}"
+            )
+    shares = {way: ours.seconds / found[way].seconds for way in ways if way != "adaptune"}
+    return {
+        "case": case.name,
+        "trials": len(case.trials),
+        "seconds": {way: round(timed.seconds, 1) for way, timed in found.items()},
+        "adaptune_share_of": {way: round(share, 3) for way, share in shares.items()},
+    }
+
+
+def _equal(one: dict[str, float], other: dict[str, float]) -> bool:
+    return one.keys() == other.keys() and all(
+        one[name] == other[name] or (one[name] != one[name] and other[name] != other[name]) for name in one
+    )
+
+
+def main() -> None:
+    """Measure all cases, print a line each, and exit with 1 where a limit is missed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--seconds", type=float, nargs="*", default=[5, 15, 45], help="about so long is a trial"
+    )
+    parser.add_argument(
+        "--points", type=int, default=4, help="learning rates, for the model and for the baseline"
+    )
+    parser.add_argument("--users", type=int, default=600)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--no-shared", action="store_true", help="leave out the paper's grid")
+    parser.add_argument("--json", type=Path, help="write the figures here, too")
+    parser.add_argument("--way", choices=WAYS[1:], help=argparse.SUPPRESS)
+    parser.add_argument("--given", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.way:
+        rival(options.way, options.given, options.out, options.cores)
+        return
+    results, missed = [], []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        epoch = seconds_of_an_epoch(folder, options.users)
+        for seconds in options.seconds:
+            epochs = max(1, round(seconds / epoch))
+            case = Case.of(f"trials-of-{seconds:g}-s", folder, options.users, epochs, options.points)
+            result = compare(case, WAYS, options.cores)
+            results.append(result)
+            missed += [
+                f"{case.name}: {result['adaptune_share_of'][way]} of {way}, at most {limit}"
+                for way, limit in LIMITS.items()
+                if result["adaptune_share_of"][way] > limit and (way != "loop" or seconds >= LOOP_FROM)
+            ]
+        if not options.no_shared:
+            grid = f"  training.batch_size: [16, 32]\n  training.epochs: [{SHORT}, {LONG}]\n"
+            users = max(50, round(options.users * 3 / (SHORT * epoch)))
+            case = Case.of("paper-grid", folder, users, LONG, points=2, grid=grid)
+            result = compare(case, ("adaptune", "tune-reused"), options.cores)
+            results.append(result)
+            share = result["adaptune_share_of"]["tune-reused"]
+            if share > SHARED_LIMIT:
+                missed.append(f"paper-grid: {share} of tune-reused, at most {SHARED_LIMIT}")
+    for result in results:
+        print(json.dumps(result))
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    for line in missed:
+        print(f"missed: {line}", file=sys.stderr)
+    sys.exit(bool(missed))
+
+
+if __name__ == "__main__":
+    main()

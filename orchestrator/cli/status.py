@@ -1,0 +1,201 @@
+"""The command that tells how far sweeps are, once or as long as one watches."""
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.cli.output import DEFAULT_HOME, HomeOption, JsonOption, emit, err
+from orchestrator.cli.run import open_ledger, over_parties
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from orchestrator.records.ledger import Ledger
+    from orchestrator.records.progress import Progress
+    from orchestrator.records.workspace import Workspace
+
+WATCH_SECONDS = 2.0
+PLAIN_SECONDS = 10.0
+"""How often `--watch` prints a line where the output is no terminal."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(status)
+
+
+def status(
+    sweep: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SWEEP]", help="List this sweep's trials: its file or its name.", show_default=False
+        ),
+    ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Show the progress of what runs until it has ended; Ctrl-C leaves."),
+    ] = False,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """List the sweeps of this home folder and how far they are, or the trials of one of them."""
+    from components.errors import AdaptuneError
+
+    workspace, ledger = open_ledger(home)
+    if watch and as_json:
+        raise AdaptuneError("--watch is for people and --json for programs: call it without one of the two")
+    if watch:
+        _watch(ledger, workspace, sweep)
+    if sweep is None:
+        sweeps = [progress.to_json() for progress in _all_progress(ledger, workspace, None)]
+        emit({"sweeps": sweeps}, as_json, lambda console: _print_sweeps(console, sweeps))
+    else:
+        _status_of_one(sweep, ledger, workspace, as_json)
+
+
+def _all_progress(ledger: "Ledger", workspace: "Workspace", sweep: str | None) -> "list[Progress]":
+    """Look at every sweep of the home folder, or at one of them."""
+    from orchestrator.records.progress import progress_of
+    from orchestrator.records.results import recorded_sweep
+    from orchestrator.running.lease import is_alive
+
+    found = []
+    for name in ledger.sweep_names() if sweep is None else [sweep]:
+        spec = recorded_sweep(name, ledger)
+        lease = ledger.lease(spec.name)
+        found.append(progress_of(spec, ledger, workspace, lease is not None and is_alive(lease)))
+    return found
+
+
+def _watch(ledger: "Ledger", workspace: "Workspace", sweep: str | None) -> None:
+    """Show what runs on standard error until nothing does, or until Ctrl-C."""
+    from orchestrator.running.display import Display
+
+    said = 0.0
+    try:
+        with Display(err()) as display:
+            while running := [one for one in _all_progress(ledger, workspace, sweep) if one.running]:
+                if display.redraws:
+                    display.show(_live(running))
+                elif time.monotonic() - said > PLAIN_SECONDS or not said:
+                    said = time.monotonic()
+                    for progress in running:
+                        display.console.print(_line(progress), markup=False)
+                time.sleep(WATCH_SECONDS)
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+
+
+def _live(running: "list[Progress]") -> "RenderableType":
+    from rich.console import Group
+    from rich.table import Table
+
+    from orchestrator.running.display import bar
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("sweep", "row", "", "epoch", "objective"):
+        table.add_column(name, justify="right" if name in ("epoch", "objective") else "left")
+    for progress in running:
+        for run in progress.working:
+            value = "" if run.value is None else f"{run.value:.4f}"
+            share = bar(run.epoch, run.epochs)
+            table.add_row(progress.sweep, run.row, share, f"{run.epoch}/{run.epochs}", value)
+    return Group(table, *(_line(progress) for progress in running))
+
+
+def _line(progress: "Progress") -> str:
+    from orchestrator.running.display import clock, memory
+
+    trials = progress.trials
+    parts = [
+        f"{progress.sweep}: {trials.get('finished', 0)} of {sum(trials.values())} trials done",
+        f"epoch {progress.epochs_done} of {progress.epochs}",
+    ]
+    if progress.best is not None:
+        parts.append(f"best {progress.best:.4f}")
+    if progress.failed_trials:
+        parts.append(f"{len(progress.failed_trials)} failed")
+    parts.append(f"memory {memory()}")
+    if progress.seconds_left is not None:
+        parts.append(f"about {clock(progress.seconds_left)} left")
+    return "  ·  ".join(parts)
+
+
+def _status_of_one(sweep: str, ledger: "Ledger", workspace: "Workspace", as_json: bool) -> None:
+    from orchestrator.planning.stages import FINAL
+    from orchestrator.records.progress import state_of
+    from orchestrator.records.results import recorded_sweep
+    from orchestrator.secure.kept import shortened
+    from orchestrator.secure.winner import newest_result
+
+    spec = recorded_sweep(sweep, ledger)
+    [progress] = _all_progress(ledger, workspace, spec.name)
+    members = ledger.members(spec.name)
+    rows = ledger.trials(sorted({member.trial_id for member in members}))
+    final = {member.trial_id for member in members if member.phase == FINAL}
+    trials = [
+        {
+            "trial": member.trial_id,
+            "phase": member.phase,
+            "row": member.name,
+            "point": member.point,
+            "seed": member.seed,
+            "state": "waiting" if row is None else state_of(row, progress.running),
+            "metrics": (row.metrics if row is not None else None) or {},
+            "chosen": member.trial_id in final,
+        }
+        for member in members
+        if member.phase != FINAL
+        for row in [rows.get(member.trial_id)]
+    ]
+    found = newest_result(spec, ledger, workspace)
+    document = {
+        "sweep": spec.name,
+        "objective": spec.objective.metric,
+        "progress": progress.to_json(),
+        "trials": trials,
+        "secure_evaluation": shortened(found) if found else None,
+    }
+    emit(document, as_json, lambda console: _print_trials(console, document))
+
+
+def _print_trials(console: "Console", document: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("trial", "row", "point", "seed", "state", document["objective"]):
+        table.add_column(name, justify="right" if name in ("seed", document["objective"]) else "left")
+    for trial in document["trials"]:
+        point = ", ".join(f"{path.rsplit('.', 1)[-1]} {value}" for path, value in trial["point"].items())
+        value = trial["metrics"].get(document["objective"])
+        table.add_row(
+            trial["trial"] + ("*" if trial["chosen"] else ""),
+            trial["row"],
+            point,
+            str(trial["seed"]),
+            trial["state"],
+            "" if value is None else f"{value:.4f}",
+        )
+    console.print(table)
+    console.print("* chosen for the comparison; figures are validation results", style="dim")
+    if document["secure_evaluation"] is not None:
+        console.print(over_parties(document["secure_evaluation"]), markup=False)
+
+
+def _print_sweeps(console: "Console", sweeps: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("sweep", "", "finished", "running", "failed", "interrupted", "waiting"):
+        table.add_column(name, justify="left" if name in ("sweep", "") else "right")
+    states = ("finished", "running", "failed", "interrupted", "waiting")
+    for line in sweeps:
+        counts = [str(line["trials"].get(state, 0)) for state in states]
+        table.add_row(line["sweep"], "live" if line["running"] else "", *counts)
+    console.print(table if sweeps else "no sweep has been run in this home folder yet")
+    for line in sweeps:
+        if line["failed_trials"]:
+            some = ", ".join(line["failed_trials"][:4]) + (" …" if len(line["failed_trials"]) > 4 else "")
+            console.print(f"{line['sweep']}: not finished: {some}; `adaptune show TRIAL` says why")
