@@ -93,7 +93,9 @@ def progress_of(spec: SweepSpec, ledger: Ledger, workspace: Workspace, alive: bo
         epochs=total,
         best=None if best is None else (best.metrics or {})[spec.objective.metric],
         best_trial=None if best is None else best.id,
-        failed_trials=tuple(row.id for row in rows.values() if state_of(row, alive) in ("failed", "interrupted")),
+        failed_trials=tuple(
+            row.id for row in rows.values() if state_of(row, alive) in ("failed", "interrupted")
+        ),
         seconds_left=(total - done) * fmean(pace) / len(working) if pace and working else None,
     )
 

@@ -113,7 +113,9 @@ def test_status_and_show_tell_of_sweeps_and_trials(finished: Finished) -> None:
     assert line["failed_trials"] == line["working"] == [] and line["epochs_done"] == line["epochs"] > 0
     assert line["best"] > 0 and line["seconds_left"] is None
     assert "tiny" in adaptune("status", "--home", finished.home).out
-    assert "tiny" in adaptune("status", "--watch", "--home", finished.home).out, "nothing runs: it ends at once"
+    assert "tiny" in adaptune("status", "--watch", "--home", finished.home).out, (
+        "nothing runs: it ends at once"
+    )
     refused = adaptune("status", "--watch", "--json", "--home", finished.home)
     assert refused.code == 2 and "--json" in refused.err
     trials = adaptune("status", "tiny", "--home", finished.home, "--json").document["trials"]
