@@ -74,13 +74,13 @@ class SyntheticSettings(Settings):
 
 
 class MovieLensSettings(Settings):
-    """A MovieLens folder as GroupLens publishes it."""
+    """MovieLens as GroupLens publishes it: 100K, 1M, latest, latest-small, 20M, 25M or 32M."""
 
     source: Literal["movielens"]
     root: Path
-    """Folder that holds `u.data`, `u.item` and `u.user`."""
+    """Folder of the unpacked files, or the zip archive as published, or a folder that holds just the archive."""
     like_threshold: float = Field(default=4.0, gt=1, le=5)
-    """A rating (1 to 5) of at least this is a like."""
+    """A rating (up to 5) of at least this is a like."""
 
 
 class TableColumns(Settings):

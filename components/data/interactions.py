@@ -12,6 +12,7 @@ from components.data import SOURCES, splits
 from components.data.arrow import offsets, open_table, read_manifest, view, write_manifest, write_table
 from components.data.events import Event
 from components.data.source import Recording
+from components.data.text import DataFile
 from components.errors import DataError
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def versions(settings: Any) -> Mapping[str, Any]:
     }
 
 
-def files(settings: Any) -> Mapping[str, Path]:
+def files(settings: Any) -> Mapping[str, DataFile]:
     """Name the source's files."""
     return SOURCES[settings.source].files(settings)
 
