@@ -73,7 +73,19 @@ class SyntheticSettings(Settings):
         return self
 
 
-class MovieLensSettings(Settings):
+class LogSettings(Settings):
+    """How a log of real users is divided; a base of its sources' settings."""
+
+    split: Literal["temporal", "leave-one-out"] = "temporal"
+    """`temporal`: the last tenth of each user's events is test, the tenth before it validation; one user in ten is
+    unseen in training. `leave-one-out`, for comparison with published tables: a user's last event is test, the one
+    before it validation, and no user is unseen."""
+    ties: Literal["hashed", "reversed"] = "hashed"
+    """Order of a user's events that share a timestamp: by a hash of user, item and time, or exactly the other way
+    round. What changes with it is an artefact of the order."""
+
+
+class MovieLensSettings(LogSettings):
     """MovieLens as GroupLens publishes it: 100K, 1M, latest, latest-small, 20M, 25M or 32M."""
 
     source: Literal["movielens"]
@@ -96,7 +108,7 @@ class TableColumns(Settings):
     """Column of ratings."""
 
 
-class TableSettings(Settings):
+class TableSettings(LogSettings):
     """A data set of one's own: CSV or Parquet files and a mapping of their columns."""
 
     source: Literal["table"]

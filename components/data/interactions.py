@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from components.config import LogSettings
 from components.data import SOURCES, splits
 from components.data.arrow import offsets, open_table, read_manifest, view, write_manifest, write_table
 from components.data.events import Event
@@ -157,19 +158,24 @@ def write(recording: Recording, settings: Any, digest: str, folder: Path) -> Non
     # Users without events have nothing to train, test or ask about.
     present, user = np.unique(recording.user, return_inverse=True)
     user_ids = [recording.user_ids[index] for index in present]
+    log = settings if isinstance(settings, LogSettings) else LogSettings()
     order = splits.order_events(
-        user, recording.item, recording.value, recording.timestamp, user_ids, recording.item_ids
+        user, recording.item, recording.value, recording.timestamp, user_ids, recording.item_ids, log.ties
     )
     counts = np.bincount(user, minlength=len(user_ids)).astype(np.int64)
     first = offsets(counts)
     timestamp = recording.timestamp[order]
+    if log.split == "leave-one-out":
+        part, unseen = splits.leave_one_out(first), np.zeros(len(user_ids), bool)
+    else:
+        part, unseen = splits.temporal(first, timestamp), splits.unseen_users(user_ids)
     events = {
         "content": recording.item[order].astype(np.int32),
         "value": recording.value[order].astype(np.float32),
         "timestamp": timestamp.astype(np.int64),
         "kind": np.zeros(len(order), np.int8),
         "like": recording.like[order].view(np.int8),
-        "part": splits.temporal(first, timestamp),
+        "part": part,
         "before": splits.count_before(first, timestamp),
     }
     if recording.oracle is not None:
@@ -177,7 +183,7 @@ def write(recording: Recording, settings: Any, digest: str, folder: Path) -> Non
     users: dict[str, Any] = {
         "id": pa.array(user_ids, pa.string()),
         "events": counts,
-        "unseen": splits.unseen_users(user_ids).view(np.int8),
+        "unseen": unseen.view(np.int8),
     }
     for column, name in enumerate(recording.profile_fields):
         users[f"profile.{name}"] = np.ascontiguousarray(recording.profile[present, column], np.int32)
@@ -190,7 +196,7 @@ def write(recording: Recording, settings: Any, digest: str, folder: Path) -> Non
     tables = {"events": pa.table(events), "users": pa.table(users), "items": pa.table(items)}
     for name, table in (tables | dict(recording.truth)).items():
         write_table(folder / f"{name}.arrow", table)
-    manifest = {
+    manifest: dict[str, Any] = {
         "digest": digest,
         "source": settings.source,
         "preparation": VERSION,
@@ -200,4 +206,17 @@ def write(recording: Recording, settings: Any, digest: str, folder: Path) -> Non
         "genres": recording.genres,
         "rows": {name: table.num_rows for name, table in tables.items()},
     }
+    if log.split == "leave-one-out":
+        tied = splits.tied_at_the_end(first, timestamp)
+        manifest["notes"] = [_tie_note(int(np.count_nonzero(tied)), len(user_ids), log.ties)]
     write_manifest(folder, manifest)
+
+
+def _tie_note(tied: int, users: int, ties: str) -> str:
+    """Say how much of a leave-one-out split hangs on the order inside ties."""
+    other = "reversed" if ties == "hashed" else "hashed"
+    return (
+        f"leave-one-out: the last two events of {tied:,} of {users:,} users ({tied / users:.1%}) share a timestamp; "
+        f"which of them is the test event is arbitrary (`data.ties: {ties}`). A run with `data.ties: {other}` shows "
+        "how much that matters"
+    )

@@ -88,9 +88,18 @@ def prepare(settings: DataSettings, root: Path, form: str = "interactions") -> P
 
 def left_out(folder: Path) -> dict[str, int]:
     """Return how much of the source a prepared folder does not use, by reason, as far as its manifest says."""
+    return cast(dict[str, int], _said(folder).get("left_out", {}))
+
+
+def notes(folder: Path) -> tuple[str, ...]:
+    """Return what its preparation has to say of a prepared folder, a sentence each."""
+    return tuple(_said(folder).get("notes", ()))
+
+
+def _said(folder: Path) -> dict[str, Any]:
     manifest = folder / "manifest.json"
     found = json.loads(manifest.read_text(encoding="utf-8")) if manifest.exists() else {}
-    return cast(dict[str, int], found.get("left_out", {}))
+    return cast(dict[str, Any], found)
 
 
 def _load(form: str) -> Form:
