@@ -137,6 +137,18 @@ def test_a_folder_of_another_preparation_is_refused(tmp_path):
         open_interactions(path.parent)
 
 
+@pytest.mark.parametrize("split", ["temporal", "leave-one-out"])
+@pytest.mark.parametrize("batch", [1, 7, 40])
+def test_the_size_of_the_batches_that_are_sorted_changes_nothing(tmp_path, monkeypatch, split, batch):
+    root = write_movielens(tmp_path / "source")
+    source = MovieLensSettings(source="movielens", root=root, split=split)
+    whole = store.prepare(source, tmp_path / "whole")
+    monkeypatch.setattr("components.data.interactions.BATCH_EVENTS", batch)
+    batched = store.prepare(source, tmp_path / "batched")
+    for name in ("events", "users", "items"):
+        assert (batched / f"{name}.arrow").read_bytes() == (whole / f"{name}.arrow").read_bytes(), name
+
+
 def test_users_without_events_are_left_out(tmp_path):
     (tmp_path / "e.csv").write_text("user,item,timestamp,rating\nb,x,1,5\n")
     (tmp_path / "u.csv").write_text("user,team\na,red\nb,blue\n")
