@@ -84,6 +84,9 @@ def _list_files(root: Path) -> tuple[Path, dict[str, DataFile]]:
     if root.is_file():
         return root, _list_archive(root)
     if not root.is_dir():
+        beside = root.with_name(f"{root.name}.zip")
+        if beside.is_file():
+            raise DataError(root, f"no such folder, but there is its archive: set data.root to {beside}")
         expected = "expected a folder or the zip archive, as published"
         raise DataError(root, f"no such file or folder; {expected}. {WHERE}")
     listing: dict[str, DataFile] = {path.name: path for path in root.iterdir() if path.is_file()}

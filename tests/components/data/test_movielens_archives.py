@@ -132,6 +132,23 @@ def test_a_stored_file_whose_content_changed_fails_its_own_checksum(tmp_path):
             read(settings(tmp_path / "ml.zip"))
 
 
+def test_damage_far_inside_a_long_file_is_found_while_it_is_parsed(archive, tmp_path):
+    """The first bytes, which are looked at before, are whole."""
+    rows = "".join(f"{1 + n},{1 + n % 5},4.5,{10**9 + n}\n" for n in range(100_000))
+    path = tmp_path / "ml-25m" / "ratings.csv"
+    path.write_text(f"userId,movieId,rating,timestamp\n{rows}")
+    zip_folder(path.parent, archive)
+    with zipfile.ZipFile(archive) as file:
+        spoil(
+            archive,
+            _first_byte_of(archive, "ml-25m/ratings.csv")
+            + file.getinfo("ml-25m/ratings.csv").compress_size // 2,
+        )
+    assert "ratings.csv" in movielens.files(settings(archive))
+    with pytest.raises(DataError, match=r"ratings\.csv: the archive is damaged here"):
+        movielens.read(settings(archive))
+
+
 def test_an_error_inside_an_archive_has_its_line(archive, tmp_path):
     root = tmp_path / "ml-25m"
     (root / "ratings.csv").write_text((root / "ratings.csv").read_text() + "1,2,7,881250000\n")
@@ -190,6 +207,11 @@ def test_several_folders_or_archives_are_ambiguous(archive, tmp_path):
         file.writestr("other/ratings.dat", "1::1::5::1\n")
     with pytest.raises(DataError, match=r"in several folders \(ml-25m, other\)"):
         store.data_digest(settings(archive))
+
+
+def test_an_archive_in_place_of_the_folder_is_pointed_to(archive):
+    with pytest.raises(DataError, match=r"ml-25m: no such folder, .*: set data\.root to .*/ml-25m\.zip$"):
+        store.data_digest(settings(archive.with_suffix("")))
 
 
 def test_an_encrypted_archive_is_refused(archive):
