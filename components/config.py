@@ -73,14 +73,26 @@ class SyntheticSettings(Settings):
         return self
 
 
-class MovieLensSettings(Settings):
-    """A MovieLens folder as GroupLens publishes it."""
+class LogSettings(Settings):
+    """How a log of real users is divided; a base of its sources' settings."""
+
+    split: Literal["temporal", "leave-one-out"] = "temporal"
+    """`temporal`: the last tenth of each user's events is test, the tenth before it validation; one user in ten is
+    unseen in training. `leave-one-out`, for comparison with published tables: a user's last event is test, the one
+    before it validation, and no user is unseen."""
+    ties: Literal["hashed", "reversed"] = "hashed"
+    """Order of a user's events that share a timestamp: by a hash of user, item and time, or exactly the other way
+    round. What changes with it is an artefact of the order."""
+
+
+class MovieLensSettings(LogSettings):
+    """MovieLens as GroupLens publishes it: 100K, 1M, latest, latest-small, 20M, 25M or 32M."""
 
     source: Literal["movielens"]
     root: Path
-    """Folder that holds `u.data`, `u.item` and `u.user`."""
+    """Folder of the unpacked files, or the zip archive as published, or a folder that holds just the archive."""
     like_threshold: float = Field(default=4.0, gt=1, le=5)
-    """A rating (1 to 5) of at least this is a like."""
+    """A rating (up to 5) of at least this is a like."""
 
 
 class TableColumns(Settings):
@@ -96,7 +108,7 @@ class TableColumns(Settings):
     """Column of ratings."""
 
 
-class TableSettings(Settings):
+class TableSettings(LogSettings):
     """A data set of one's own: CSV or Parquet files and a mapping of their columns."""
 
     source: Literal["table"]

@@ -180,7 +180,8 @@ def _described(definition: Schema) -> str:
 def _table(definition: Schema, definitions: Schema, skip: tuple[str, ...] = ()) -> Iterator[str]:
     yield "| key | may be | default | meaning |\n|---|---|---|---|"
     required = definition.get("required", ())
-    for key, each in definition["properties"].items():
+    given_first = sorted(definition["properties"].items(), key=lambda entry: entry[0] not in required)
+    for key, each in given_first:
         if key in skip:
             continue
         meaning = _one_line(each.get("description") or _referred(each, definitions).get("description", ""))

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from components.config import LogSettings
 from components.data import SOURCES, splits
 from components.data.arrow import offsets, open_table, read_manifest, view, write_manifest, write_table
 from components.data.events import Event
 from components.data.source import Recording
+from components.data.text import DataFile
 from components.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,6 +23,18 @@ VERSION = 1
 """Raised whenever the same recording is prepared differently."""
 
 KINDS = ("rated",)
+BATCH_EVENTS = 1 << 21
+"""Events that are sorted at once."""
+
+_EVENT_COLUMNS = {
+    "content": np.int32,
+    "value": np.float32,
+    "timestamp": np.int64,
+    "kind": np.int8,
+    "like": np.int8,
+    "part": np.int8,
+    "before": np.int32,
+}
 
 
 @dataclass(frozen=True)
@@ -100,7 +114,7 @@ def versions(settings: Any) -> Mapping[str, Any]:
     }
 
 
-def files(settings: Any) -> Mapping[str, Path]:
+def files(settings: Any) -> Mapping[str, DataFile]:
     """Name the source's files."""
     return SOURCES[settings.source].files(settings)
 
@@ -154,29 +168,18 @@ def write(recording: Recording, settings: Any, digest: str, folder: Path) -> Non
     import pyarrow as pa
 
     # Users without events have nothing to train, test or ask about.
-    present, user = np.unique(recording.user, return_inverse=True)
+    found = np.bincount(recording.user, minlength=len(recording.user_ids))
+    present = np.flatnonzero(found)
     user_ids = [recording.user_ids[index] for index in present]
-    order = splits.order_events(
-        user, recording.item, recording.value, recording.timestamp, user_ids, recording.item_ids
-    )
-    counts = np.bincount(user, minlength=len(user_ids)).astype(np.int64)
-    first = offsets(counts)
-    timestamp = recording.timestamp[order]
-    events = {
-        "content": recording.item[order].astype(np.int32),
-        "value": recording.value[order].astype(np.float32),
-        "timestamp": timestamp.astype(np.int64),
-        "kind": np.zeros(len(order), np.int8),
-        "like": recording.like[order].view(np.int8),
-        "part": splits.temporal(first, timestamp),
-        "before": splits.count_before(first, timestamp),
-    }
-    if recording.oracle is not None:
-        events["oracle"] = recording.oracle[order].astype(np.float32)
+    counts = found[present].astype(np.int64)
+    log = settings if isinstance(settings, LogSettings) else LogSettings()
+    leave_one_out = log.split == "leave-one-out"
+    events = _arrange(recording, user_ids, offsets(counts), log)
+    unseen = np.zeros(len(user_ids), bool) if leave_one_out else splits.unseen_users(user_ids)
     users: dict[str, Any] = {
         "id": pa.array(user_ids, pa.string()),
         "events": counts,
-        "unseen": splits.unseen_users(user_ids).view(np.int8),
+        "unseen": unseen.view(np.int8),
     }
     for column, name in enumerate(recording.profile_fields):
         users[f"profile.{name}"] = np.ascontiguousarray(recording.profile[present, column], np.int32)
@@ -189,7 +192,7 @@ def write(recording: Recording, settings: Any, digest: str, folder: Path) -> Non
     tables = {"events": pa.table(events), "users": pa.table(users), "items": pa.table(items)}
     for name, table in (tables | dict(recording.truth)).items():
         write_table(folder / f"{name}.arrow", table)
-    manifest = {
+    manifest: dict[str, Any] = {
         "digest": digest,
         "source": settings.source,
         "preparation": VERSION,
@@ -199,4 +202,68 @@ def write(recording: Recording, settings: Any, digest: str, folder: Path) -> Non
         "genres": recording.genres,
         "rows": {name: table.num_rows for name, table in tables.items()},
     }
+    if leave_one_out:
+        tied = splits.tied_at_the_end(offsets(counts), events["timestamp"])
+        manifest["notes"] = [_tie_note(int(np.count_nonzero(tied)), len(user_ids), log.ties)]
     write_manifest(folder, manifest)
+
+
+def _arrange(
+    recording: Recording, user_ids: list[str], first: NDArray[np.int64], log: LogSettings
+) -> dict[str, NDArray[Any]]:
+    """Sort the events and divide them into parts; those of user u become `first[u]:first[u + 1]`.
+
+    A batch of users at a time, as sorting tens of millions of events at once takes several times their memory.
+    """
+    events: dict[str, NDArray[Any]] = {
+        name: np.zeros(len(recording.user), kind) for name, kind in _EVENT_COLUMNS.items()
+    }
+    if recording.oracle is not None:
+        events["oracle"] = np.zeros(len(recording.user), np.float32)
+    by_user = np.argsort(recording.user, kind="stable")
+    for start, stop in _batches(first):
+        batch = slice(first[start], first[stop])
+        rows, bounds = by_user[batch], first[start : stop + 1] - first[start]
+        rows = rows[
+            splits.order_events(
+                np.repeat(np.arange(stop - start), np.diff(bounds)),
+                recording.item[rows],
+                recording.value[rows],
+                recording.timestamp[rows],
+                user_ids[start:stop],
+                recording.item_ids,
+                log.ties,
+            )
+        ]
+        timestamp = recording.timestamp[rows]
+        events["content"][batch] = recording.item[rows]
+        events["value"][batch] = recording.value[rows]
+        events["timestamp"][batch] = timestamp
+        events["like"][batch] = recording.like[rows]
+        events["before"][batch] = splits.count_before(bounds, timestamp)
+        events["part"][batch] = (
+            splits.temporal(bounds, timestamp) if log.split == "temporal" else splits.leave_one_out(bounds)
+        )
+        if recording.oracle is not None:
+            events["oracle"][batch] = recording.oracle[rows]
+    return events
+
+
+def _batches(first: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Yield ranges of users with about `BATCH_EVENTS` events together, at least one user each."""
+    start, users = 0, len(first) - 1
+    while start < users:
+        upto = int(np.searchsorted(first, first[start] + BATCH_EVENTS, side="right")) - 1
+        stop = min(max(upto, start + 1), users)
+        yield start, stop
+        start = stop
+
+
+def _tie_note(tied: int, users: int, ties: str) -> str:
+    """Say how much of a leave-one-out split hangs on the order inside ties."""
+    other = "reversed" if ties == "hashed" else "hashed"
+    return (
+        f"leave-one-out: the last two events of {tied:,} of {users:,} users ({tied / users:.1%}) share a timestamp; "
+        f"which of them is the test event is arbitrary (`data.ties: {ties}`). A run with `data.ties: {other}` shows "
+        "how much that matters"
+    )

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from components.data.text import DataFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,7 +47,7 @@ class Source(Protocol):
     VERSION: int
     """Raised whenever the same bytes and settings are read differently."""
 
-    def files(self, settings: Any) -> dict[str, Path]:
+    def files(self, settings: Any) -> Mapping[str, DataFile]:
         """Name the files whose bytes decide the recording, by their role; a missing one is a `DataError`."""
 
     def read(self, settings: Any) -> Recording:

@@ -6,6 +6,7 @@ or on Python's own hash. `SPLIT_VERSION` is raised whenever any of them changes.
 
 import hashlib
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,15 +35,18 @@ def order_events(
     timestamp: NDArray[np.int64],
     user_ids: Sequence[str],
     item_ids: Sequence[str],
+    ties: Literal["hashed", "reversed"] = "hashed",
 ) -> NDArray[np.intp]:
-    """Sort by user, time and, inside a tie, a keyed hash of user and item.
+    """Sort by user, time and, inside a tie, a keyed hash of user, item and time, or that order reversed.
 
     The order inside a tie carries no information: whatever order the file had is an artefact that a model
-    could exploit.
+    could exploit. What depends on it is found by reversing it.
     """
     user_hash = keyed_hash("adaptune tie user", user_ids)
     item_hash = keyed_hash("adaptune tie item", item_ids)
     tie = _mix(user_hash[user] ^ _mix(item_hash[item] ^ timestamp.astype(np.uint64)))
+    if ties == "reversed":
+        value, tie = -value, ~tie
     return np.lexsort((value, tie, timestamp, user))
 
 
@@ -85,6 +89,25 @@ def temporal(user_offsets: NDArray[np.int64], timestamp: NDArray[np.int64]) -> N
     positions = np.arange(len(timestamp))
     owner = np.repeat(np.arange(len(first)), last - first)
     return ((positions >= validation[owner]).astype(np.int8) + (positions >= test[owner])).astype(np.int8)
+
+
+def leave_one_out(user_offsets: NDArray[np.int64]) -> NDArray[np.int8]:
+    """Divide each user's events by place: the last is test, the one before it validation, the others training.
+
+    Of two events the first is training, and so is a single one. Among events of one timestamp the order of the log
+    decides, which is that of `order_events`; `tied_at_the_end` tells for how many users that matters.
+    """
+    part = np.full(int(user_offsets[-1]), TRAIN, np.int8)
+    events, end = np.diff(user_offsets), user_offsets[1:]
+    part[end[events >= 2] - 1] = TEST
+    part[end[events >= 3] - 2] = VALIDATION
+    return part
+
+
+def tied_at_the_end(user_offsets: NDArray[np.int64], timestamp: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Mark each user whose last two events share a timestamp."""
+    several, last = np.diff(user_offsets) >= 2, user_offsets[1:] - 1
+    return several & (timestamp[last] == timestamp[np.where(several, last - 1, last)])
 
 
 def _nearest_cut(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from components.config import DataSettings
+from components.data.text import DataFile
 
 FORMS = {
     "interactions": "components.data.interactions",
@@ -32,10 +33,10 @@ class Form(Protocol):
     def versions(self, settings: Any) -> Mapping[str, Any]:
         """Name the versions of all that turns the source into this form; they enter the digest."""
 
-    def files(self, settings: Any) -> Mapping[str, Path]:
+    def files(self, settings: Any) -> Mapping[str, DataFile]:
         """Name the files whose bytes decide the data, by their role; a missing one is a `DataError`.
 
-        A folder of files may stand among them.
+        A folder of files may stand among them, and members of an archive.
         """
 
     def read(self, settings: Any) -> Any:
@@ -48,9 +49,9 @@ class Form(Protocol):
 def data_digest(settings: DataSettings, form: str = "interactions") -> str:
     """Hash what decides the prepared data: source bytes, settings that differ from their defaults, versions.
 
-    Paths do not enter, so the same files elsewhere are the same data. Of a folder among the files, names and sizes
-    enter instead of bytes. A changed default must come with a raised version. Nothing is parsed. Raises `DataError`
-    where a file is missing.
+    Paths do not enter, so the same files elsewhere, or in an archive, are the same data. Of a folder among the files,
+    names and sizes enter instead of bytes. A changed default must come with a raised version. Nothing is parsed.
+    Raises `DataError` where a file is missing or an archive damaged.
     """
     module = _load(form)
     files = module.files(settings)
@@ -87,18 +88,27 @@ def prepare(settings: DataSettings, root: Path, form: str = "interactions") -> P
 
 def left_out(folder: Path) -> dict[str, int]:
     """Return how much of the source a prepared folder does not use, by reason, as far as its manifest says."""
+    return cast(dict[str, int], _said(folder).get("left_out", {}))
+
+
+def notes(folder: Path) -> tuple[str, ...]:
+    """Return what its preparation has to say of a prepared folder, a sentence each."""
+    return tuple(_said(folder).get("notes", ()))
+
+
+def _said(folder: Path) -> dict[str, Any]:
     manifest = folder / "manifest.json"
     found = json.loads(manifest.read_text(encoding="utf-8")) if manifest.exists() else {}
-    return cast(dict[str, int], found.get("left_out", {}))
+    return cast(dict[str, Any], found)
 
 
 def _load(form: str) -> Form:
     return cast(Form, import_module(FORMS[form]))
 
 
-def _hash_file(path: Path) -> str:
+def _hash_file(path: DataFile) -> str:
     """Hash a file's bytes; of a folder of pictures the names and sizes, as its bytes may be gigabytes."""
-    if path.is_dir():
+    if isinstance(path, Path) and path.is_dir():
         listing = sorted((each.name, each.stat().st_size) for each in path.iterdir() if each.is_file())
         return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
     with path.open("rb") as file:

@@ -1,13 +1,27 @@
 """What every reader of text files checks first, and how it locates what is wrong."""
 
-from pathlib import Path
+from collections.abc import Iterator
+from io import BufferedReader
+from typing import Literal, Protocol
 
 from components.errors import DataError
 
-_ARCHIVES = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip archive", b"7z\xbc\xaf": "a 7z archive"}
+ZIP = "a zip archive"
+_ARCHIVES = {b"PK\x03\x04": ZIP, b"\x1f\x8b": "a gzip archive", b"7z\xbc\xaf": "a 7z archive"}
 
 
-def describe_wrong_content(path: Path) -> str | None:
+class DataFile(Protocol):
+    """A file to read: a path, or a member of an archive. As a text it is the place that errors name."""
+
+    @property
+    def name(self) -> str:
+        """The file's name without its folders."""
+
+    def open(self, mode: Literal["rb"], /) -> BufferedReader:
+        """Open the file to read its bytes."""
+
+
+def describe_wrong_content(path: DataFile) -> str | None:
     """Say what a file is if its first bytes show that it holds no data: empty, an archive, a web page."""
     try:
         with path.open("rb") as file:
@@ -26,10 +40,11 @@ def describe_wrong_content(path: Path) -> str | None:
     return None
 
 
-def read_lines(path: Path, encoding: str) -> list[str]:
+def read_lines(path: DataFile, encoding: str) -> list[str]:
     """Read the lines of a file without their ends; a `DataError` if it is not in this encoding."""
     try:
-        lines = path.read_bytes().decode(encoding).split("\n")
+        with path.open("rb") as file:
+            lines = file.read().decode(encoding).split("\n")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         byte = error.object[error.start]
@@ -38,6 +53,18 @@ def read_lines(path: Path, encoding: str) -> list[str]:
     if lines[-1] == "":
         lines.pop()
     return [line.removesuffix("\r") for line in lines]
+
+
+def stream_lines(path: DataFile, encoding: str) -> Iterator[tuple[int, str]]:
+    """Yield number and text of each line that is not blank, for files that are too long for `read_lines`.
+
+    Bytes that are not of the encoding become U+FFFD.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            text = line.decode(encoding, "replace").removesuffix("\n").removesuffix("\r")
+            if text:
+                yield number, text
 
 
 def is_number(text: str) -> bool:

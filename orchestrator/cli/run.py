@@ -174,6 +174,8 @@ def print_outcome(console: "Console", outcome: "Outcome") -> None:
     if outcome.left_out:
         counts = ", ".join(f"{reason} ({count:,})" for reason, count in outcome.left_out.items())
         console.print(f"left out of the data: {counts}", markup=False)
+    for note in outcome.notes:
+        console.print(f"on the data: {note}", markup=False)
     for problem in outcome.mirror_problems:
         console.print(f"not mirrored to Weights & Biases: {problem}")
     if outcome.judged is not None:

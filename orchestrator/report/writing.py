@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from components.data.store import notes
 from components.errors import AdaptuneError
 from orchestrator.judging.comparison import Role
 from orchestrator.planning.plan import ABLATIONS, BASELINE_GRID, GRID
@@ -160,9 +161,15 @@ def _provenance(
         return ", ".join(sorted({str(environment[key]) for environment in environments if environment[key]}))
 
     packages = environments[0]["packages"] if environments else {}
+    digest = ledger.sweep_data(spec.name)
+    said = notes(workspace.data / digest) if digest else ()
     return {
         "Sweep": {"name": spec.name, "task": spec.task, "seeds": ", ".join(map(str, spec.seeds))},
-        "Data": {"source": spec.data.source, "digest": ledger.sweep_data(spec.name)},
+        "Data": {
+            "source": spec.data.source,
+            "digest": digest,
+            **({"notes": "; ".join(said)} if said else {}),
+        },
         "Code": {
             "commit": values_of("commit") or "not a git checkout",
             "digest of the code and torch": ", ".join(sorted({row.validity or "" for row in rows.values()})),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.data.store import left_out, prepare
+from components.data.store import left_out, notes, prepare
 from components.tasks import TASKS
 from orchestrator.planning.identity import validity
 from orchestrator.planning.plan import Planner, make_plan
@@ -46,6 +46,8 @@ class Outcome:
     mirror_problems: tuple[str, ...]
     left_out: dict[str, int]
     """How much of the source the prepared data does not use, by reason."""
+    notes: tuple[str, ...] = ()
+    """What the preparation of the data has to say, a sentence each."""
     judged: "Judged | None" = None
     """How the evaluation of the winner over parties stands, where the sweep file asks for one."""
 
@@ -67,6 +69,7 @@ class Outcome:
             "failures": {name: last_line(cause) for name, cause in self.failures.items()},
             "mirror_problems": list(self.mirror_problems),
             "left_out": dict(self.left_out),
+            "notes": list(self.notes),
             "secure_evaluation": None if self.judged is None else self.judged.to_json(),
         }
 
@@ -124,6 +127,7 @@ def run_sweep(
         failures=failures,
         mirror_problems=tuple(books.mirror_problems),
         left_out=left_out(folder),
+        notes=notes(folder),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from hypothesis import given
@@ -23,12 +24,14 @@ class Log:
         return [slice(a, b) for a, b in zip(self.offsets[:-1], self.offsets[1:], strict=True)]
 
 
-def arrange(rows: Sequence[tuple[int, int, int, float]]) -> Log:
+def arrange(
+    rows: Sequence[tuple[int, int, int, float]], ties: Literal["hashed", "reversed"] = "hashed"
+) -> Log:
     user, item, timestamp, value = (np.array(column) for column in zip(*rows, strict=True))
     present, user = np.unique(user, return_inverse=True)
     ids = [f"u{index}" for index in present]
     items = [f"i{index}" for index in range(10)]
-    order = splits.order_events(user, item, value, timestamp, ids, items)
+    order = splits.order_events(user, item, value, timestamp, ids, items, ties)
     counts = np.bincount(user)
     return Log(np.concatenate([[0], np.cumsum(counts)]), item[order], value[order], timestamp[order])
 
@@ -117,3 +120,39 @@ def test_one_user_in_ten_is_unseen_and_stays_so_when_others_come():
 
 def test_hashes_are_the_same_everywhere():
     assert splits.keyed_hash("key", ["a", "ä"]).tolist() == [14516620412390118871, 4953209328759387846]
+
+
+@given(logs)
+def test_leave_one_out_takes_the_last_event_and_the_one_before(rows):
+    log = arrange(rows)
+    part = splits.leave_one_out(log.offsets)
+    assert part.dtype == np.int8
+    for user in log.users():
+        events = user.stop - user.start
+        ending = {1: [splits.TRAIN], 2: [splits.TRAIN, splits.TEST]}
+        assert part[user][-3:].tolist() == ending.get(
+            events, [splits.TRAIN, splits.VALIDATION, splits.TEST][-events:]
+        )
+        assert (part[user][:-2] == splits.TRAIN).all()
+        assert log.timestamp[user][-1] == log.timestamp[user].max()
+
+
+@given(logs)
+def test_users_whose_last_two_events_are_tied_are_counted(rows):
+    log = arrange(rows)
+    tied = splits.tied_at_the_end(log.offsets, log.timestamp)
+    expected = [
+        user.stop - user.start > 1 and len(set(log.timestamp[user][-2:].tolist())) == 1
+        for user in log.users()
+    ]
+    assert tied.tolist() == expected
+
+
+@given(st.lists(rows, min_size=1, max_size=60, unique_by=lambda row: row[:3]))
+def test_reversed_ties_are_exactly_the_other_order(rows):
+    log, other = arrange(rows), arrange(rows, "reversed")
+    assert np.array_equal(log.timestamp, other.timestamp)
+    for user in log.users():
+        for time in set(log.timestamp[user]):
+            tie = log.timestamp[user] == time
+            assert np.array_equal(log.item[user][tie], other.item[user][tie][::-1])

@@ -137,6 +137,18 @@ def test_a_folder_of_another_preparation_is_refused(tmp_path):
         open_interactions(path.parent)
 
 
+@pytest.mark.parametrize("split", ["temporal", "leave-one-out"])
+@pytest.mark.parametrize("batch", [1, 7, 40])
+def test_the_size_of_the_batches_that_are_sorted_changes_nothing(tmp_path, monkeypatch, split, batch):
+    root = write_movielens(tmp_path / "source")
+    source = MovieLensSettings(source="movielens", root=root, split=split)
+    whole = store.prepare(source, tmp_path / "whole")
+    monkeypatch.setattr("components.data.interactions.BATCH_EVENTS", batch)
+    batched = store.prepare(source, tmp_path / "batched")
+    for name in ("events", "users", "items"):
+        assert (batched / f"{name}.arrow").read_bytes() == (whole / f"{name}.arrow").read_bytes(), name
+
+
 def test_users_without_events_are_left_out(tmp_path):
     (tmp_path / "e.csv").write_text("user,item,timestamp,rating\nb,x,1,5\n")
     (tmp_path / "u.csv").write_text("user,team\na,red\nb,blue\n")
@@ -151,6 +163,34 @@ def test_interactions_travel_between_processes_as_their_folder(tmp_path):
     sent = pickle.dumps(data)
     assert len(sent) < 1000
     assert np.array_equal(pickle.loads(sent).content, data.content)
+
+
+def test_the_split_is_part_of_the_digest_and_its_default_is_not(tmp_path):
+    root = write_movielens(tmp_path)
+    digests = {
+        store.data_digest(MovieLensSettings(source="movielens", root=root, split=split, ties=ties))
+        for split in ("temporal", "leave-one-out")
+        for ties in ("hashed", "reversed")
+    }
+    assert len(digests) == 4
+    assert store.data_digest(movielens(root)) in digests
+
+
+def test_leave_one_out_says_how_many_users_hang_on_the_order_inside_ties(tmp_path):
+    rows = [("a", "x", 1), ("a", "y", 2), ("a", "z", 2), ("b", "x", 1), ("b", "y", 2), ("c", "z", 3)]
+    text = "".join(f"{user},{item},{time},5\n" for user, item, time in rows)
+    (tmp_path / "e.csv").write_text(f"user,item,timestamp,rating\n{text}")
+    last = {}
+    for ties in ("hashed", "reversed"):
+        source = TableSettings(source="table", events=tmp_path / "e.csv", split="leave-one-out", ties=ties)
+        folder = store.prepare(source, tmp_path / "store")
+        (note,) = store.notes(folder)
+        assert note.startswith("leave-one-out: the last two events of 1 of 3 users (33.3%) share a timestamp")
+        data = open_interactions(folder)
+        assert data.part.tolist() == [0, 1, 2, 0, 2, 0] and not data.unseen.any()
+        last[ties] = [data.item_ids[item] for item in data.content[data.part == 2]]
+    assert {last["hashed"][0], last["reversed"][0]} == {"y", "z"} and last["hashed"][1] == last["reversed"][1]
+    assert store.notes(store.prepare(SMALL, tmp_path / "store")) == ()
 
 
 def test_digests_need_neither_torch_nor_pandas_nor_arrow():

@@ -39,6 +39,12 @@ def test_what_the_data_could_not_use_is_said():
     assert counted.to_json()["left_out"] == {"missing pictures": 2, "pictures in no list": 1000}
 
 
+def test_what_the_preparation_has_to_say_is_said():
+    noted = replace(ENDED, notes=("the order [inside] ties decides",))
+    assert printed(noted).splitlines()[1] == "on the data: the order [inside] ties decides"
+    assert noted.to_json()["notes"] == ["the order [inside] ties decides"]
+
+
 def test_how_the_winner_stands_over_parties_is_the_last_line():
     said = printed(replace(ENDED, judged=Judged("failed", cause="north: refused"))).splitlines()[-1]
     assert said == (
