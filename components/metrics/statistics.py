@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from components.errors import AdaptuneError
 
@@ -21,6 +22,12 @@ SAMPLES = 10_000
 
 LEVEL = 0.95
 """Probability that an interval covers the truth."""
+
+POWER = 0.8
+"""Probability with which a difference of the detectable size is seen."""
+
+MINIMUM_USERS = 50
+"""With fewer, intervals of skewed values cover the truth too seldom to judge by; `benchmarks.statistics_checks`."""
 
 CHUNK = 500
 """Samples drawn at a time, if the users are few."""
@@ -48,7 +55,8 @@ class PairedTest:
     """Difference of each column from its counterpart, paired by user; all [C].
 
     `p_value` is two-sided. `effect_size` is Cohen's d_z, the mean over the standard deviation of the users'
-    differences: 0 where no user differs and NaN where all differ by exactly the same.
+    differences: 0 where no user differs and NaN where all differ by exactly the same. `standard_error` is that of
+    the mean difference, NaN for a single user.
     """
 
     difference: Floats
@@ -56,6 +64,7 @@ class PairedTest:
     high: Floats
     p_value: Floats
     effect_size: Floats
+    standard_error: Floats
     users: NDArray[np.int64]
 
 
@@ -110,12 +119,14 @@ def compare_paired(
     """Compare each column with its counterpart over the users that both are defined for."""
     difference_UC = value_UC - against_UC
     found = estimate(difference_UC, seed, samples, level)
+    deviation = _deviation(difference_UC)
     return PairedTest(
         difference=found.mean,
         low=found.low,
         high=found.high,
         p_value=sign_flip_p_value(difference_UC, seed, samples),
-        effect_size=_effect_size(difference_UC),
+        effect_size=_effect_size(difference_UC, deviation),
+        standard_error=_divide(deviation, np.sqrt(found.users)),
         users=found.users,
     )
 
@@ -155,15 +166,35 @@ def holm(p_value: Floats) -> Floats:
     return adjusted
 
 
-def _effect_size(difference_UC: Floats) -> Floats:
+def detectable_difference(
+    standard_error: Floats, users: NDArray[np.int64], alpha: float | Floats, power: float = POWER
+) -> Floats:
+    """Return the smallest true differences that two-sided tests of size `alpha` see with probability `power`.
+
+    The minimum detectable effect of Bloom (Evaluation Review 19, 1995): the standard error times the sum of the
+    quantiles of Student's t at 1 - alpha / 2 and at `power`. NaN where the standard error is 0 or NaN, so that
+    nothing is known of the spread; infinite where not even all signs alike would reach `alpha`.
+    """
+    freedom = np.maximum(users - 1, 1)
+    quantiles = stdtrit(freedom, 1 - alpha / 2) + stdtrit(freedom, power)
+    reachable = np.where(2.0 ** (1.0 - users) > alpha, np.inf, quantiles * standard_error)
+    return np.where(standard_error > 0, reachable, np.nan)
+
+
+def _deviation(difference_UC: Floats) -> Floats:
+    """Return the standard deviation of each column, 0 where it is only rounding; NaN for a single user."""
     defined = ~np.isnan(difference_UC)
     users = defined.sum(axis=0)
     filled = np.where(defined, difference_UC, 0.0)
     mean = _divide(filled.sum(axis=0), users)
     variance = _divide((np.where(defined, filled - mean, 0.0) ** 2).sum(axis=0), users - 1)
     scale = np.abs(filled).max(axis=0, initial=0)
-    same = variance <= (1e-12 * scale) ** 2
-    return np.where(same, np.where(mean == 0, 0.0, np.nan), mean / np.sqrt(np.where(same, 1.0, variance)))
+    return np.where(variance <= (1e-12 * scale) ** 2, 0.0, np.sqrt(variance))
+
+
+def _effect_size(difference_UC: Floats, deviation: Floats) -> Floats:
+    mean = _divide(np.nansum(difference_UC, axis=0), (~np.isnan(difference_UC)).sum(axis=0))
+    return np.where(deviation == 0, np.where(mean == 0, 0.0, np.nan), _divide(mean, deviation))
 
 
 def _divide(numerator: Floats, denominator: NDArray[np.generic]) -> Floats:

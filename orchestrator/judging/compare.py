@@ -3,7 +3,7 @@
 The unit is a user, or what else several predictions share and makes them depend on each other. The numbers of
 a row are means over units (macro), each unit averaged over the seeds first. Intervals are
 bootstrapped by unit; p-values come from paired permutations. A family of Holm's correction is one metric in
-one slice: all rows that are compared with the same reference. A row that lacks a seed is refused, never
+one slice: all rows that are compared with the same reference; the groups of users that share a trait are another one. A row that lacks a seed is refused, never
 averaged.
 """
 
@@ -17,9 +17,19 @@ from numpy.typing import NDArray
 
 from components.errors import AdaptuneError
 from components.metrics.rows import FULL_HISTORY, metric_names, metric_values, micro, select_slice
-from components.metrics.statistics import LEVEL, MissingTrials, average_seeds, compare_paired, estimate, holm
+from components.metrics.statistics import (
+    LEVEL,
+    MissingTrials,
+    average_seeds,
+    compare_paired,
+    detectable_difference,
+    estimate,
+    holm,
+)
+from components.data.traits import Trait
 from components.tasks import TaskInfo
-from orchestrator.judging.comparison import ROLES, Comparison, Difference, Entry, Interval, Row, Slice
+from orchestrator.judging.benefit import benefit_by_trait
+from orchestrator.judging.comparison import ALPHA, ROLES, Comparison, Difference, Entry, GroupBenefit, Interval, Row, Slice
 from orchestrator.spec.problems import suggest
 
 if TYPE_CHECKING:
@@ -42,11 +52,14 @@ def compare_entries(
     random_seed: int = 0,
     source: str = "",
     group: str | None = None,
+    traits: Sequence[Trait] = (),
+    unknown_traits: str = "",
 ) -> Comparison:
     """Compare `entries` with the one named `baseline_name`, over `seeds`.
 
     The result is about `group`, by default the task's main one. With `all_slices` false only the slice of this
-    group with full histories is computed, which is faster. Raises `MissingTrials` naming
+    group with full histories is computed, which is faster. The benefit of personalisation is told apart by the
+    values of `traits`, of tasks whose unit is the user. Raises `MissingTrials` naming
     every row that lacks a seed, and `AdaptuneError` where rows were not evaluated on the same units.
     """
     ordered = sorted(entries, key=lambda entry: ROLES.index(entry.role))
@@ -79,6 +92,8 @@ def compare_entries(
         },
         source=source,
         group=main[0],
+        benefit=_benefit(ordered, task, objective, baseline_name, seeds, main, level, random_seed, traits),
+        unknown_traits=unknown_traits,
     )
 
 
@@ -118,24 +133,12 @@ def _compare_slice(
 ) -> tuple[Row, ...]:
     """Estimate and test all R rows and M metrics of a slice at once, from values [U, R, M]."""
     metrics = list(task.metrics)
-    parts = [
-        {seed: select_slice(table, *chosen) for seed, table in entry.tables.items()} for entry in entries
-    ]
+    parts = [_select(entry, seeds, chosen) for entry in entries]
     here = [index for index, tables in enumerate(parts) if any(len(table) for table in tables.values())]
-    users = list(next(iter(parts[here[0]].values()))["user"].to_pylist())
-    order = {user: place for place, user in enumerate(users)}
-    values = []
-    for index in here:
-        entry = entries[index]
-        by_seed = {
-            seed: _matrix(table, order, metrics, f"row {entry.name!r}, seed {seed}, {chosen[0]}", task.unit)
-            for seed, table in parts[index].items()
-        }
-        values.append(average_seeds(by_seed, _seeds_of(entry, seeds), f"row {entry.name!r}"))
-    value_URM = np.stack(values, axis=1)
+    names = [entries[index].name for index in here]
+    users, value_URM = _values(names, [parts[index] for index in here], metrics, chosen[0], task.unit)
     shape = value_URM.shape[1:]
     found = estimate(value_URM.reshape(len(users), -1), random_seed, level=level)
-    names = [entries[index].name for index in here]
     against = _differences(value_URM, names, baseline_name, 1.0, metrics, level, random_seed)
     model = next((entries[index].name for index in here if entries[index].role == "model"), None)
     minus = _differences(value_URM, names, model, -1.0, metrics, level, random_seed)
@@ -157,6 +160,49 @@ def _compare_slice(
         )
         for row, index in enumerate(here)
     )
+
+
+def _select(entry: Entry, seeds: Sequence[int], chosen: Slice) -> dict[int, pa.Table]:
+    """Return an entry's rows of a slice, of the compared seeds only."""
+    return {seed: select_slice(entry.tables[seed], *chosen) for seed in _seeds_of(entry, seeds)}
+
+
+def _values(
+    names: Sequence[str], parts: Sequence[Mapping[int, pa.Table]], metrics: Sequence[str], group: str, unit: str
+) -> tuple[list[str], Floats]:
+    """Return the units of a slice and what each row scored for them, averaged over its seeds, [U, R, M]."""
+    users = list(next(iter(parts[0].values()))["user"].to_pylist())
+    order = {user: place for place, user in enumerate(users)}
+    values = []
+    for name, tables in zip(names, parts, strict=True):
+        by_seed = {
+            seed: _matrix(table, order, metrics, f"row {name!r}, seed {seed}, {group}", unit)
+            for seed, table in tables.items()
+        }
+        values.append(average_seeds(by_seed, tuple(by_seed), f"row {name!r}"))
+    return users, np.stack(values, axis=1)
+
+
+def _benefit(
+    entries: Sequence[Entry],
+    task: TaskInfo,
+    objective: "Objective",
+    baseline_name: str,
+    seeds: Sequence[int],
+    chosen: Slice,
+    level: float,
+    random_seed: int,
+    traits: Sequence[Trait],
+) -> tuple[GroupBenefit, ...]:
+    """Tell the model's gain over the baseline apart by what is known of users."""
+    model = next((entry for entry in entries if entry.role == "model"), None)
+    baseline = next(entry for entry in entries if entry.name == baseline_name)
+    if not traits or model is None or model is baseline:
+        return ()
+    parts = [_select(entry, seeds, chosen) for entry in (model, baseline)]
+    names = [model.name, baseline.name]
+    users, value_URM = _values(names, parts, [objective.metric], chosen[0], task.unit)
+    return benefit_by_trait(users, value_URM[:, 0, 0], value_URM[:, 1, 0], traits, random_seed, level)
 
 
 def _differences(
@@ -188,10 +234,17 @@ def _differences(
         for array in (paired.difference, paired.low, paired.high, paired.p_value, paired.effect_size)
     )
     adjusted = np.stack([holm(p_value[:, column]) for column in range(columns)], axis=1)
+    family = np.maximum((~np.isnan(p_value)).sum(axis=0), 1)
+    detectable = detectable_difference(
+        paired.standard_error.reshape(p_value.shape), paired.users.reshape(p_value.shape), ALPHA / family
+    )
     for index, row in enumerate(others):
         results[row] = {
             name: Difference(
-                *(float(a[index, column]) for a in (difference, low, high, p_value, adjusted, effect))
+                *(
+                    float(values[index, column])
+                    for values in (difference, low, high, p_value, adjusted, effect, detectable)
+                )
             )
             for column, name in enumerate(metrics)
             if not isnan(difference[index, column])

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from math import isnan
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
@@ -45,7 +45,11 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean difference over units. `p_adjusted` is Holm's; `effect_size` is Cohen's d_z."""
+    """A mean difference over units. `p_adjusted` is Holm's; `effect_size` is Cohen's d_z.
+
+    `detectable` is the smallest true difference that this comparison would show with probability .8, that is with
+    `p_adjusted` below `ALPHA` even if nothing else in the family differs. NaN where all units differ by the same.
+    """
 
     difference: float
     low: float
@@ -53,6 +57,35 @@ class Difference:
     p_value: float
     p_adjusted: float
     effect_size: float
+    detectable: float
+
+
+@dataclass(frozen=True)
+class GroupBenefit:
+    """What the model brings to the users who share something, such as an age band."""
+
+    trait: str
+    """What they share a value of, such as `age`."""
+    value: str
+    users: int
+    model: Interval
+    baseline: Interval
+    difference: Difference
+    """The model minus the baseline; without p-value where `refused`."""
+    refused: str
+    """Why nothing is concluded about the group; empty where something is."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the group as it stands in `compare --json`."""
+        return {
+            "trait": self.trait,
+            "value": self.value,
+            "users": self.users,
+            "model": numbers(self.model),
+            "baseline": numbers(self.baseline),
+            "difference": numbers(self.difference),
+            "refused": self.refused or None,
+        }
 
 
 @dataclass(frozen=True)
@@ -79,9 +112,9 @@ class Row:
             "role": self.role,
             "units": self.units,
             "parameters": self.parameters,
-            "metrics": {name: _numbers(value) for name, value in self.metrics.items()},
-            "against_baseline": {name: _numbers(value) for name, value in self.against_baseline.items()},
-            "model_minus": {name: _numbers(value) for name, value in self.model_minus.items()},
+            "metrics": {name: numbers(value) for name, value in self.metrics.items()},
+            "against_baseline": {name: numbers(value) for name, value in self.against_baseline.items()},
+            "model_minus": {name: numbers(value) for name, value in self.model_minus.items()},
         }
 
 
@@ -103,6 +136,10 @@ class Comparison:
     """Where the data is from, such as `movielens`."""
     group: str = ""
     """The group that `rows` are about, if not the task's main one."""
+    benefit: tuple[GroupBenefit, ...] = ()
+    """The model's objective minus the baseline's by what is known of users; empty where nothing is."""
+    unknown_traits: str = ""
+    """Why nothing could be read of what is known of users."""
 
     @property
     def main(self) -> Slice:
@@ -141,6 +178,7 @@ class Comparison:
             "seeds": list(self.seeds),
             "test_looks": self.test_looks,
             "possible_gain": self.possible_gain(),
+            "benefit": [group.to_json() for group in self.benefit],
             "rows": rows,
         }
 
@@ -198,5 +236,6 @@ def _columns(prefix: str, difference: Difference | None) -> dict[str, float]:
     }
 
 
-def _numbers(value: Interval | Difference) -> dict[str, float | None]:
-    return {key: None if isnan(number) else number for key, number in vars(value).items()}
+def numbers(value: Interval | Difference) -> dict[str, float | None]:
+    """Return an interval or a difference for JSON; an undefined number is null."""
+    return {key: number if isfinite(number) else None for key, number in vars(value).items()}

@@ -1,11 +1,11 @@
 """How numbers are written for a reader: percents and points, intervals, p-values."""
 
 from collections.abc import Mapping
-from math import isnan
+from math import isfinite, isnan
 from typing import Any
 
 from components.tasks import Metric
-from orchestrator.judging.comparison import Difference, Interval
+from orchestrator.judging.comparison import ALPHA, Difference, Interval
 
 MISSING = "–"  # noqa: RUF001 (a dash that stands for no number)
 
@@ -34,6 +34,15 @@ def metric_difference(metric: Metric, value: float) -> str:
 def difference_interval(metric: Metric, difference: Difference) -> str:
     """Write a difference's interval alone, signed: `[+0.3, +2.1]`."""
     return _bracket(metric, difference.low, difference.high, "+")
+
+
+def detectable(metric: Metric, difference: Difference) -> str:
+    """Write the smallest difference that a comparison could have seen, `0.8 points`; empty where it has seen one."""
+    if difference.p_adjusted < ALPHA or isnan(difference.detectable):
+        return ""
+    if not isfinite(difference.detectable):
+        return "none"
+    return metric_difference(metric, difference.detectable).removeprefix("+")
 
 
 def p_value(value: float) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from components.tasks import Metric
 from components.tasks.claims import Claim
-from orchestrator.judging.comparison import ALPHA, Comparison, Difference, Interval, Row
+from orchestrator.judging.comparison import ALPHA, Comparison, Difference, Interval, Row, numbers
 
 EXPECTATION = (
     "The paper's absolute numbers come from other data, other users and perhaps pretrained models. "
@@ -39,7 +39,7 @@ class Result:
             "metric": self.claim.metric,
             "model": self.model.mean if self.model else None,
             "baseline": self.baseline.mean if self.baseline else None,
-            "gain": vars(self.gain) if self.gain else None,
+            "gain": numbers(self.gain) if self.gain else None,
             "paper": {
                 "model": self.claim.model,
                 "baseline": self.claim.baseline,
@@ -68,7 +68,7 @@ class Part:
         return {
             "row": self.row.name,
             "value": self.value.mean,
-            "drop": vars(self.drop) if self.drop else None,
+            "drop": numbers(self.drop) if self.drop else None,
             "share_of_gain": self.share,
             "paper": {
                 "value": self.claimed,

@@ -1,17 +1,20 @@
 """A comparison as tables for the terminal."""
 
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from components.metrics.statistics import MINIMUM_USERS
 from components.tasks import Metric
-from orchestrator.judging.comparison import ALPHA, Comparison, Row, Slice
+from orchestrator.judging.comparison import ALPHA, Comparison, Difference, Row, Slice
 from orchestrator.judging.formatting import (
     MISSING,
     count,
+    detectable,
     difference_interval,
     metric_difference,
     metric_interval,
@@ -30,7 +33,12 @@ def comparison_view(comparison: Comparison) -> Group:
     """Show the verdict, the objective with its differences, and the means of all metrics."""
     sentences = [Text(headline(comparison), style="bold"), *map(Text, findings(comparison))]
     notes = [Text(note, style="yellow") for note in caveats(comparison)]
-    tables = [objective_table(comparison), MetricsTables(comparison), *paper_view(paper_tables(comparison))]
+    tables = [
+        objective_table(comparison),
+        MetricsTables(comparison),
+        *benefit_view(comparison),
+        *paper_view(paper_tables(comparison)),
+    ]
     return Group(*sentences, *notes, "", *tables)
 
 
@@ -84,7 +92,7 @@ def objective_table(comparison: Comparison, chosen: Slice | None = None) -> Tabl
     chosen = chosen or comparison.main
     metric = comparison.task.metrics[comparison.metric]
     title = f"{comparison.sweep}: {metric.label}, {_subtitle(comparison, chosen)}"
-    table = _table(title, (metric.label, f"minus {comparison.baseline}", "p adj.", "effect"))
+    table = _table(title, (metric.label, f"minus {comparison.baseline}", "p adj.", "could see", "effect"))
     role = None
     for row in comparison.slices.get(chosen, ()):
         if comparison.metric not in row.metrics:
@@ -96,14 +104,45 @@ def objective_table(comparison: Comparison, chosen: Slice | None = None) -> Tabl
         cells = [row.name, f"{metric_value(metric, interval.mean)} {metric_interval(metric, interval)}"]
         difference = row.against_baseline.get(comparison.metric)
         if difference is None:
-            cells += [MISSING] * 3
+            cells += [MISSING] * 4
         else:
             cells.append(
                 f"{_points(metric, difference.difference)} {difference_interval(metric, difference)}"
             )
-            cells += [p_value(difference.p_adjusted), f"{difference.effect_size:+.2f}"]
+            cells += [p_value(difference.p_adjusted), _could_see(metric, difference)]
+            cells.append(f"{difference.effect_size:+.2f}")
         table.add_row(*cells, style=_style(comparison, row))
     return table
+
+
+def benefit_view(comparison: Comparison) -> Iterator[Table | Text]:
+    """Show the model minus the baseline for groups of users, and which are too small; nothing where none are known."""
+    metric = comparison.task.metrics[comparison.metric]
+    judged = [group for group in comparison.benefit if not group.refused]
+    if judged:
+        headings = ("users", comparison.baseline, "model", "difference", "p adj.", "could see")
+        table = _table(f"For whom: {metric.label}, the model minus {comparison.baseline}", headings)
+        for trait, groups in groupby(judged, key=lambda group: group.trait):
+            for group in groups:
+                table.add_row(
+                    f"{trait} {group.value}",
+                    count(group.users),
+                    metric_value(metric, group.baseline.mean),
+                    metric_value(metric, group.model.mean),
+                    f"{_points(metric, group.difference.difference)} "
+                    f"{difference_interval(metric, group.difference)}",
+                    p_value(group.difference.p_adjusted),
+                    _could_see(metric, group.difference),
+                )
+            table.add_section()
+        yield table
+    small = [f"{group.trait} {group.value} ({group.users})" for group in comparison.benefit if group.refused]
+    if small:
+        yield Text(f"Too few users, at least {MINIMUM_USERS} are needed: {', '.join(small)}")
+
+
+def _could_see(metric: Metric, difference: Difference) -> str:
+    return detectable(metric, difference).removesuffix(" points")
 
 
 class MetricsTables:

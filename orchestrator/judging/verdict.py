@@ -1,7 +1,13 @@
 """What a comparison means, in sentences: the same in the terminal and in the report."""
 
-from orchestrator.judging.comparison import ALPHA, Comparison, Difference, Row
-from orchestrator.judging.formatting import difference_interval, metric_difference, metric_value, p_statement
+from orchestrator.judging.comparison import ALPHA, Comparison, Difference, GroupBenefit, Row
+from orchestrator.judging.formatting import (
+    detectable,
+    difference_interval,
+    metric_difference,
+    metric_value,
+    p_statement,
+)
 
 
 def is_better(comparison: Comparison, value: float) -> bool:
@@ -96,7 +102,7 @@ def findings(comparison: Comparison) -> list[str]:
                 f"On {model.units} {group.meaning}, the difference from "
                 f"{reference_name(comparison)} is {_size(comparison, difference)}{reached}."
             )
-    return sentences
+    return sentences + _benefit(comparison)
 
 
 def caveats(comparison: Comparison) -> list[str]:
@@ -117,7 +123,39 @@ def caveats(comparison: Comparison) -> list[str]:
         )
     if comparison.model.units < 100:
         notes.append(f"Only {comparison.task.counted(comparison.model.units)} stand behind the main figures.")
+    if comparison.unknown_traits:
+        notes.append(f"For whom personalisation pays cannot be told: {comparison.unknown_traits}.")
     return notes + _copies(comparison)
+
+
+def smallest_judged(comparison: Comparison) -> GroupBenefit | None:
+    """Return the smallest group of users that is large enough to be judged."""
+    judged = [group for group in comparison.benefit if not group.refused]
+    return min(judged, key=lambda group: group.users, default=None)
+
+
+def group_name(group: GroupBenefit) -> str:
+    """Name a group inside a sentence: `age 18-24`, `gender F`."""
+    return f"{group.trait} {group.value}"
+
+
+def _benefit(comparison: Comparison) -> list[str]:
+    """Say for how many groups of users a gain is shown, and for which a loss; small groups are not judged."""
+    judged = [group for group in comparison.benefit if not group.refused]
+    smallest = smallest_judged(comparison)
+    if smallest is None:
+        return []
+    shown = [group for group in judged if group.difference.p_adjusted < ALPHA]
+    better = [group for group in shown if is_better(comparison, group.difference.difference)]
+    worse = [group_name(group) for group in shown if group not in better]
+    refused = len(comparison.benefit) - len(judged)
+    small = f"; {refused} further {'group is' if refused == 1 else 'groups are'} too small to judge" if refused else ""
+    loss = f", a loss in {', '.join(worse)}" if worse else ", a loss in none"
+    return [
+        f"By profile and length of history, a gain over {reference_name(comparison)} is shown in {len(better)} of "
+        f"{len(judged)} groups of users{loss}{small}. The smallest of them, {group_name(smallest)} "
+        f"({smallest.users} users): {_size(comparison, smallest.difference)}."
+    ]
 
 
 def _ceiling(comparison: Comparison) -> str:
@@ -166,9 +204,11 @@ def _control(comparison: Comparison, row: Row) -> str:
 
 def _size(comparison: Comparison, difference: Difference) -> str:
     metric = comparison.task.metrics[comparison.metric]
+    seen = detectable(metric, difference)
     return (
         f"{metric_difference(metric, difference.difference)} {difference_interval(metric, difference)}, "
         f"{p_statement(difference.p_adjusted)}"
+        + (f"; this comparison could have seen {seen}" if seen else "")
     )
 
 

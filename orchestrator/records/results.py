@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from components.errors import AdaptuneError
-from components.tasks import TASKS
+from components.errors import AdaptuneError, DataError
+from components.tasks import TASKS, TaskInfo
 from orchestrator.planning.stages import CONTROL, FINAL, MODEL, TRIVIAL, role_of
 from orchestrator.records.ledger import Ledger, Member, TrialRow
 from orchestrator.records.workspace import Workspace
@@ -13,6 +13,7 @@ from orchestrator.running.jobs import Look
 from orchestrator.spec.sweep import SweepSpec
 
 if TYPE_CHECKING:
+    from components.data.traits import Trait
     from orchestrator.judging.comparison import Comparison, Entry, Role
 
 Part = Literal["validation", "test"]
@@ -74,10 +75,12 @@ def compare_sweep(
 ) -> "Comparison":
     """Compare the final rows of a sweep on one part, over one group (by default the task's main one).
 
-    Raises AdaptuneError while the sweep has no final rows, or a row lacks a seed.
+    What is known of users is read from the prepared data, as long as the home folder has it. Raises AdaptuneError while the sweep has no final rows, or a row lacks a seed.
     """
     from orchestrator.judging.compare import compare_entries
 
+    data = ledger.sweep_data(spec.name)
+    traits, unknown = _traits(TASKS[spec.task], workspace.data / data, part)
     return compare_entries(
         spec.name,
         TASKS[spec.task],
@@ -85,13 +88,29 @@ def compare_sweep(
         _entries(spec, ledger, workspace, part),
         spec.compare.against,
         spec.seeds,
-        ledger.test_looks(ledger.sweep_data(spec.name)),
+        ledger.test_looks(data),
         part,
         level=spec.compare.confidence,
         all_slices=all_slices,
         source=spec.data.source,
         group=group,
+        traits=traits,
+        unknown_traits=unknown,
     )
+
+
+def _traits(task: TaskInfo, folder: Path, part: Part) -> "tuple[tuple[Trait, ...], str]":
+    """Return what is known of a task's users, or why that cannot be read; of passages or images nothing is."""
+    from components.data.traits import read_traits
+
+    if task.unit != "user" or task.form != "interactions":
+        return (), ""
+    if not folder.is_dir():
+        return (), f"its prepared data is no longer in {folder.parent}: `adaptune run` prepares it again"
+    try:
+        return read_traits(folder, part), ""
+    except DataError as error:  # prepared by an older version, say: the comparison itself does not need it
+        return (), str(error)
 
 
 def _unfinished(sweep: str) -> str:

@@ -6,11 +6,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from components.metrics.statistics import MINIMUM_USERS
 from components.tasks import Group
 from orchestrator.judging import formatting
 from orchestrator.judging.comparison import Comparison
 from orchestrator.judging.paper import paper_tables
 from orchestrator.judging.verdict import caveats, findings, headline
+from orchestrator.report.benefit import benefit
 from orchestrator.report.data import ReportData, StudyData
 from orchestrator.report.parties import who_holds_what
 from orchestrator.report.progress import adaptation, cold_start, grid, learning
@@ -47,6 +49,7 @@ def _environment() -> Environment:
     environment.filters["unbroken"] = _unbroken
     environment.globals["style"] = Markup((FOLDER / "style.css").read_text(encoding="utf-8"))
     environment.globals["write"] = formatting
+    environment.globals["minimum_users"] = MINIMUM_USERS
     return environment
 
 
@@ -67,6 +70,7 @@ def _view(report: ReportData) -> dict[str, Any]:
         "others": _other_groups(comparison),
         "all_metrics": all_metrics(comparison),
         "contributions": contributions(comparison),
+        "benefit": benefit(comparison),
         "paper": paper_tables(comparison),
         "cold_start": cold_start(comparison),
         "adaptation": adaptation(comparison),

@@ -121,7 +121,11 @@ def _row_of(comparison: Comparison, chosen: Slice, role: str) -> Row | None:
 def _gain(metric: Metric, change: Difference | None) -> str:
     if change is None:
         return write.MISSING
-    return f"{write.metric_difference(metric, change.difference)} {write.difference_interval(metric, change)}"
+    seen = write.detectable(metric, change)
+    return (
+        f"{write.metric_difference(metric, change.difference)} {write.difference_interval(metric, change)}"
+        + (f", could see {seen}" if seen else "")
+    )
 
 
 def _interval(metric: Metric, row: Row | None, name: str) -> str:
@@ -159,25 +163,32 @@ def learning(comparison: Comparison, curves: Sequence[Curve]) -> Learning:
         series = [
             Series(f"{role}, {label}", role, points, place, chosen)
             for role, label, members, place, chosen in styled
-            if (points := _mean_curve(members, name))
+            if (points := _mean_curve(members, name, comparison.seeds))
         ]
         if series:
             charts.append((title, line_chart(title, series, "epoch", title, written)))
     legend = [
-        (swatch(role, place, chosen), f"{role}: {label}", chosen) for role, label, _, place, chosen in styled
+        (swatch(role, place, chosen), f"{role}: {label}{_gaps(members, comparison.seeds)}", chosen)
+        for role, label, members, place, chosen in styled
     ]
     return Learning(charts, legend if charts else [])
 
 
-def _mean_curve(curves: Iterable[Curve], name: str) -> list[Point]:
-    """Average over seeds at each epoch that all of them reached."""
+def _gaps(curves: Iterable[Curve], seeds: Sequence[int]) -> str:
+    """Say which seeds have no curve, so that none is drawn for the point."""
+    missing = sorted(set(seeds) - {curve.seed for curve in curves})
+    return f" (not drawn: no curve of seed {', '.join(map(str, missing))})" if missing else ""
+
+
+def _mean_curve(curves: Iterable[Curve], name: str, seeds: Sequence[int]) -> list[Point]:
+    """Average over seeds at each epoch that all of them reached; nothing where a seed is missing."""
     by_seed: dict[int, dict[int, float]] = {}
     for curve in curves:
         for point in curve.points:
             value = point["metrics"].get(name)
             if value is not None and not isnan(value):
                 by_seed.setdefault(curve.seed, {})[int(point["epoch"])] = value
-    if not by_seed:
+    if not set(seeds) <= by_seed.keys():
         return []
     epochs = sorted(set.intersection(*(set(values) for values in by_seed.values())))
     return [Point(epoch, fmean(values[epoch] for values in by_seed.values())) for epoch in epochs]

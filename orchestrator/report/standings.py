@@ -36,6 +36,8 @@ class Stated:
     effect: str
     verdict: str
     """`better`, `worse`, or empty where no difference is shown."""
+    could_see: str
+    """The smallest difference that the comparison could have seen, where none is shown."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def _leaderboard_line(comparison: Comparison, metric: Metric, row: Row, axis: Ax
         value=write.metric_value(metric, interval.mean),
         interval=write.metric_interval(metric, interval),
         mark=Mark.on(axis, interval.mean, interval.low, interval.high),
-        difference=None if difference is None else _state(comparison, metric, difference),
+        difference=None if difference is None else state_difference(comparison, metric, difference),
         ceiling=is_ceiling(comparison, row),
     )
 
@@ -117,7 +119,7 @@ def contributions(comparison: Comparison, chosen: Slice | None = None) -> Drawn:
             value=write.metric_difference(metric, difference.difference),
             interval=write.difference_interval(metric, difference),
             mark=Mark.on(axis, difference.difference, difference.low, difference.high),
-            difference=_state(comparison, metric, difference),
+            difference=state_difference(comparison, metric, difference),
         )
         for row, difference in zip(rows, differences, strict=True)
     ]
@@ -126,7 +128,8 @@ def contributions(comparison: Comparison, chosen: Slice | None = None) -> Drawn:
     )
 
 
-def _state(comparison: Comparison, metric: Metric, difference: Difference) -> Stated:
+def state_difference(comparison: Comparison, metric: Metric, difference: Difference) -> Stated:
+    """Write a difference of the objective."""
     verdict = ""
     if difference.p_adjusted < ALPHA:
         verdict = "better" if is_better(comparison, difference.difference) else "worse"
@@ -136,6 +139,7 @@ def _state(comparison: Comparison, metric: Metric, difference: Difference) -> St
         p_adjusted=write.p_value(difference.p_adjusted),
         effect=write.MISSING if isnan(difference.effect_size) else f"{difference.effect_size:+.2f}",
         verdict=verdict,
+        could_see=write.detectable(metric, difference),
     )
 
 
@@ -146,6 +150,7 @@ class Cell:
     value: str
     interval: str = ""
     differs: bool = False
+    could_see: str = ""
     best: bool = False
 
 
@@ -179,6 +184,7 @@ def _cell(row: Row, name: str, metric: Metric, best: float | None) -> Cell:
         value=write.metric_value(metric, interval.mean),
         interval=write.metric_interval(metric, interval),
         differs=difference is not None and difference.p_adjusted < ALPHA,
+        could_see="" if difference is None else write.detectable(metric, difference),
         best=interval.mean == best,
     )
 
