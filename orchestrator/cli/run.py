@@ -88,10 +88,12 @@ def _print_plan(console: "Console", plan: "Plan") -> None:
     console.print(f"{document['sweep']} ({document['task']}), data {plan.data_digest}")
     console.print(table)
     if any(phase.provisional and phase.trials for phase in plan.phases):
-        console.print("* at most: the grid will choose the point and with it the epochs", style="dim")
+        chooser = "grid" if plan.spec.search is None else "search"
+        console.print(f"* at most: the {chooser} will choose the point and with it the epochs", style="dim")
+    stopped = "" if plan.spec.stop is None else f"{document['stopped']:,} stopped early, "
     console.print(
-        f"{document['trials']:,} trials: {document['done']:,} done, {document['stale']:,} stale (their code has "
-        f"changed since), {document['failed']:,} failed, {document['to_run']:,} to run"
+        f"{document['trials']:,} trials: {document['done']:,} done, {stopped}{document['stale']:,} stale (their "
+        f"code has changed since), {document['failed']:,} failed, {document['to_run']:,} to run"
     )
     if plan.spec.secure_evaluation is not None:
         file = plan.spec.secure_evaluation.parties
