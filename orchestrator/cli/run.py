@@ -149,11 +149,13 @@ def print_outcome(console: "Console", outcome: "Outcome") -> None:
     """Say how a sweep ended."""
     from orchestrator.running.driver import last_line
 
-    if not outcome.finished and not outcome.failed and not outcome.stopped and outcome.wall_seconds:
+    early = f", {outcome.stopped_early} stopped early" if outcome.stopped_early else ""
+    idle = not outcome.finished and not outcome.stopped_early
+    if idle and not outcome.failed and not outcome.stopped and outcome.wall_seconds:
         console.print(f"{outcome.sweep}: nothing to do, all {outcome.skipped} trials are done")
     else:
         console.print(
-            f"{outcome.sweep}: {outcome.finished} trials finished, {outcome.failed} failed, "
+            f"{outcome.sweep}: {outcome.finished} trials finished{early}, {outcome.failed} failed, "
             f"{outcome.skipped} were done before, in {outcome.wall_seconds:.0f} s"
         )
     causes: dict[str, list[str]] = {}

@@ -32,6 +32,7 @@ from orchestrator.records.adopt import is_whole
 from orchestrator.records.ledger import Ledger, Member
 from orchestrator.records.workspace import Workspace
 from orchestrator.running.jobs import EvaluateJob, Job, Look, Reading, TrainJob, TrivialJob
+from orchestrator.running.stopping import Stopping
 from orchestrator.spec.sweep import SweepSpec
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Stages:
         if not accept_stale:
             self.redo.add("stale")
         self._accept_stale = accept_stale
+        self.stopping = None if spec.stop is None else Stopping(spec.stop, spec.objective)
         self._asked: set[str] = set()
 
     def __iter__(self) -> Iterator[list[Job]]:
@@ -125,7 +127,9 @@ class Stages:
         jobs = [
             job for phase in (grid, baseline_grid) for job in self._training(phase.trials, stopped=stopped)
         ]
-        if self.spec.stop is not None:
+        if self.stopping is not None:
+            trials = (*grid.trials, *baseline_grid.trials)
+            self.stopping.know(trials, self._ledger, self._workspace, self._code)
             jobs = [replace(job, may_stop=True) for job in jobs]
         if jobs:
             self._record(FINAL, ())  # until there is a new choice, nobody is to compare the old one
