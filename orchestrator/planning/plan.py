@@ -160,8 +160,9 @@ class Planner:
             if self._space(name):
                 tried = list(self._results(name))
                 points = suggest(search, self._space(name), self.spec.objective.mode, tried)
-                self._ledger.record_suggestions(self._search_id(search, name), len(tried), points)
-                news |= bool(points)
+                if points:
+                    self._ledger.record_suggestions(self._search_id(search, name), len(tried), points)
+                    news = True
         return news
 
     def _results(self, name: str) -> Iterator[Tried]:

@@ -125,12 +125,11 @@ def asha(settings: AshaStopping, mine: Curve, others: Iterable[Curve], epoch: in
 def median_rule(settings: MedianStopping, mine: Curve, others: Iterable[Curve], epoch: int) -> Missed | None:
     """Return what is missed by a best value below the median of the others' means from `grace_period` to `epoch`."""
     first = settings.grace_period
-    means = [
-        fmean(value for at, value in curve.items() if first <= at <= epoch)
-        for curve in others
-        if epoch in curve
-    ]
-    if epoch < first or len(means) < settings.min_samples_required:
+    if epoch < first:
+        return None
+    reached = [curve for curve in others if epoch in curve]
+    means = [fmean(value for at, value in curve.items() if first <= at <= epoch) for curve in reached]
+    if len(means) < settings.min_samples_required:
         return None
     best = max(value for at, value in mine.items() if at <= epoch)
     limit = median(means)

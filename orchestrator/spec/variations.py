@@ -64,14 +64,14 @@ class Variations:
         return grid
 
     def _is_too_big(self, given: Mapping[str, Any]) -> bool:
-        lists = (*given.values(), self._values.get("seeds"))
-        sizes = [len(values) for values in lists if isinstance(values, list) and values]
         trials = section(self._values, "search").get("trials")
+        lists = (*given.values(), self._values.get("seeds") if trials is None else None)
+        sizes = [len(values) for values in lists if isinstance(values, list) and values]
         sizes += [trials] if isinstance(trials, int) and trials > 0 else []
         if prod(sizes) > MAX_TRIALS:
             factors = " x ".join(str(size) for size in sizes if size > 1)
             message = f"{prod(sizes):,} trials ({factors}); no more than {MAX_TRIALS:,} can be planned"
-            self._report(("grid",), message)
+            self._report(("grid",) if trials is None else ("search", "trials"), message)
         return prod(sizes) > MAX_TRIALS
 
     def _checked_space(self) -> dict[str, dict[str, tuple[Any, ...]]]:
