@@ -199,10 +199,12 @@ def _work(
 
 def _best(stages: Stages, spec: SweepSpec, ledger: Ledger) -> dict[str, Any] | None:
     """Return the trial of the chosen point with the best validation objective."""
-    trials = stages.chosen.get(MODEL)
+    chosen = stages.chosen.get(MODEL, ())
+    rows = ledger.trials([trial.id for trial in chosen])
+    # A seed that had no part in the choice may have failed.
+    trials = [trial for trial in chosen if trial.id in rows and rows[trial.id].state == "finished"]
     if not trials:
         return None
     metric, sign = spec.objective.metric, 1 if spec.objective.mode == "max" else -1
-    rows = ledger.trials([trial.id for trial in trials])
     best = max(trials, key=lambda trial: sign * (rows[trial.id].metrics or {})[metric])
     return {"trial": best.id, "point": best.point, "seed": best.seed, "metrics": rows[best.id].metrics}

@@ -124,7 +124,7 @@ def results(home: Path) -> dict[str, Json]:
 def without_ray(stop_after: float = inf) -> Iterator[None]:
     """Let sweeps of this process run their jobs one after another, without Ray.
 
-    After so many epochs the process seems to be killed: KeyboardInterrupt in the middle of a job.
+    After so many epochs the sweep is interrupted, in the middle of a job.
     """
 
     def run_jobs(
@@ -139,15 +139,15 @@ def without_ray(stop_after: float = inf) -> Iterator[None]:
                 result = progress.to_result()
                 ends = hearer.ends(trial.trial_id, result)
                 hearer.on_trial_result(0, [], trial, result)
-                if ends:
-                    raise SystemExit(0)  # as a session of Ray Tune does
                 left -= 1
-                if left <= 0:
-                    raise KeyboardInterrupt
+                if ends or left <= 0:
+                    raise SystemExit(0)  # as a session of Ray Tune does
 
             hearer.on_trial_start(0, [], trial)
             with suppress(SystemExit):
                 execute(job, around, report)
+            if left <= 0:
+                raise KeyboardInterrupt
             hearer.on_trial_complete(0, [], trial)
 
     with (
