@@ -55,7 +55,7 @@ lint: .venv/.installed
 		"Adaptune needs Python 3.11 or 3.12, but $(PYTHON) is %d.%d. Name another one: make PYTHON=python3.12" % v[:2])'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -c constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install -c constraints.txt -e '.[dev,secure]'
+	$(BIN)/python -m pip install -c constraints.txt -e '.[dev,secure,search]'
 	$(BIN)/python -m pip install -c constraints.txt --no-deps crypten
 	@touch $@
 

@@ -23,6 +23,24 @@ SOURCES = {
 }
 """The data sources in the order of the page."""
 
+SEARCHES = {
+    "`search`, `method: random`": "RandomSearch",
+    "`search`, `method: optuna`": "OptunaSearch",
+    "A distribution of `search.space`": "Distribution",
+    "`stop`, `method: asha`": "AshaStopping",
+    "`stop`, `method: median`": "MedianStopping",
+}
+
+REFUSED = (
+    "a path in both `grid` and `search.space`: it would be listed and drawn",
+    "`grid` beside `method: optuna`: a suggestion would have several results; make the paths a `choice`",
+    "an ablation that sets a searched path: it would no longer be the model with one part changed",
+    "`stop` while `training.epochs` is varied: `stop` decides how long each training runs",
+    "`stop` with only one point, or with a `grace_period` that leaves no epoch to save",
+    "`training.seed` in a space: seeds stand under `seeds`",
+)
+"""What `orchestrator.spec.search_rules` refuses, in words."""
+
 Schema = Mapping[str, Any]
 
 DERIVED = {
@@ -115,6 +133,7 @@ def _sections(schema: Schema) -> Iterator[str]:
     yield "## `training`\n"
     yield from _table(definitions["TrainingSettings"], definitions)
     yield from _variations()
+    yield from _searches(definitions)
     for key, name in _own_sections(schema):
         yield f"## `{key}`\n"
         yield _described(definitions[name])
@@ -149,6 +168,31 @@ def _variations() -> Iterator[str]:
         "`training.seed` belongs into `seeds`, and `data` cannot be varied inside a sweep. Trials that differ only\n"
         "in `training.epochs` are one training run, read after each of these numbers of epochs.\n"
     )
+
+
+def _searches(definitions: Schema) -> Iterator[str]:
+    yield "## `search` and `stop`\n"
+    yield (
+        "A search tries points that are drawn instead of listed; beside it, `grid` may list values of other paths.\n"
+        "A rule under `stop` ends trainings early that fall behind the others.\n"
+    )
+    yield (
+        "```yaml\ntraining: {epochs: 18}\n\nsearch:\n  method: random\n  trials: 20\n  space:\n"
+        "    training.learning_rate: {log_uniform: [1e-4, 1e-2]}\n"
+        "    model.personalization.hidden: {choice: [64, 128]}\n\n"
+        "stop: {method: asha, grace_period: 2}\n```\n"
+    )
+    yield (
+        "With either, every point is tried with the first of `seeds`; the point that is chosen, and that of the\n"
+        "baseline, are then trained with all of them to their last epoch, and so are the ablations.\n"
+    )
+    for title, name in SEARCHES.items():
+        yield f"### {title}\n"
+        yield _described(definitions[name])
+        yield from _table(definitions[name], definitions, skip=("method",))
+    yield "What is refused, and why:\n"
+    yield from (f"- {each}" for each in REFUSED)
+    yield ""
 
 
 def _names() -> Iterator[str]:

@@ -64,6 +64,11 @@ def _check(file: Path) -> tuple[str, list["SpecError"]]:
     except SpecErrors as errors:
         return "", errors.errors
     points, seeds = _counted(spec.grid_size, "grid point"), _counted(len(spec.seeds), "seed")
+    if spec.search is not None:
+        drawn = _counted(spec.search.trials, f"{spec.search.method} point")
+        points = f"{drawn} x {points}" if spec.grid else drawn
+    if spec.choosing_seeds != spec.seeds:
+        return f"a sweep of {spec.task}, {points}, the best one x {seeds}", []
     return f"a sweep of {spec.task}, {points} x {seeds}", []
 
 

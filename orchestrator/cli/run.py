@@ -88,10 +88,12 @@ def _print_plan(console: "Console", plan: "Plan") -> None:
     console.print(f"{document['sweep']} ({document['task']}), data {plan.data_digest}")
     console.print(table)
     if any(phase.provisional and phase.trials for phase in plan.phases):
-        console.print("* at most: the grid will choose the point and with it the epochs", style="dim")
+        chooser = "grid" if plan.spec.search is None else "search"
+        console.print(f"* at most: the {chooser} will choose the point and with it the epochs", style="dim")
+    stopped = "" if plan.spec.stop is None else f"{document['stopped']:,} stopped early, "
     console.print(
-        f"{document['trials']:,} trials: {document['done']:,} done, {document['stale']:,} stale (their code has "
-        f"changed since), {document['failed']:,} failed, {document['to_run']:,} to run"
+        f"{document['trials']:,} trials: {document['done']:,} done, {stopped}{document['stale']:,} stale (their "
+        f"code has changed since), {document['failed']:,} failed, {document['to_run']:,} to run"
     )
     if plan.spec.secure_evaluation is not None:
         file = plan.spec.secure_evaluation.parties
@@ -147,11 +149,13 @@ def print_outcome(console: "Console", outcome: "Outcome") -> None:
     """Say how a sweep ended."""
     from orchestrator.running.driver import last_line
 
-    if not outcome.finished and not outcome.failed and not outcome.stopped and outcome.wall_seconds:
+    early = f", {outcome.stopped_early} stopped early" if outcome.stopped_early else ""
+    idle = not outcome.finished and not outcome.stopped_early
+    if idle and not outcome.failed and not outcome.stopped and outcome.wall_seconds:
         console.print(f"{outcome.sweep}: nothing to do, all {outcome.skipped} trials are done")
     else:
         console.print(
-            f"{outcome.sweep}: {outcome.finished} trials finished, {outcome.failed} failed, "
+            f"{outcome.sweep}: {outcome.finished} trials finished{early}, {outcome.failed} failed, "
             f"{outcome.skipped} were done before, in {outcome.wall_seconds:.0f} s"
         )
     causes: dict[str, list[str]] = {}

@@ -124,6 +124,7 @@ def _line(progress: "Progress") -> str:
 
 
 def _status_of_one(sweep: str, ledger: "Ledger", workspace: "Workspace", as_json: bool) -> None:
+    from orchestrator.planning.plan import GRID, MODEL
     from orchestrator.planning.stages import FINAL
     from orchestrator.records.progress import state_of
     from orchestrator.records.results import recorded_sweep
@@ -135,6 +136,7 @@ def _status_of_one(sweep: str, ledger: "Ledger", workspace: "Workspace", as_json
     members = ledger.members(spec.name)
     rows = ledger.trials(sorted({member.trial_id for member in members}))
     final = {member.trial_id for member in members if member.phase == FINAL}
+    stops = ledger.stops([trial_id for trial_id, row in rows.items() if row.state == "stopped"])
     trials = [
         {
             "trial": member.trial_id,
@@ -143,6 +145,7 @@ def _status_of_one(sweep: str, ledger: "Ledger", workspace: "Workspace", as_json
             "point": member.point,
             "seed": member.seed,
             "state": "waiting" if row is None else state_of(row, progress.running),
+            "stopped_after": stops[member.trial_id].epoch if member.trial_id in stops else None,
             "metrics": (row.metrics if row is not None else None) or {},
             "chosen": member.trial_id in final,
         }
@@ -151,9 +154,12 @@ def _status_of_one(sweep: str, ledger: "Ledger", workspace: "Workspace", as_json
         for row in [rows.get(member.trial_id)]
     ]
     found = newest_result(spec, ledger, workspace)
+    made = [trial for trial in trials if trial["phase"] == GRID and trial["row"] == MODEL]
     document = {
         "sweep": spec.name,
         "objective": spec.objective.metric,
+        "suggested": len(made) if spec.search is not None and spec.search.method == "optuna" else None,
+        "suggestions": spec.search.trials if spec.search is not None else None,
         "progress": progress.to_json(),
         "trials": trials,
         "secure_evaluation": shortened(found) if found else None,
@@ -175,11 +181,15 @@ def _print_trials(console: "Console", document: dict[str, Any]) -> None:
             trial["row"],
             point,
             str(trial["seed"]),
-            trial["state"],
+            trial["state"] + (f" after {trial['stopped_after']}" if trial["stopped_after"] else ""),
             "" if value is None else f"{value:.4f}",
         )
     console.print(table)
     console.print("* chosen for the comparison; figures are validation results", style="dim")
+    if any(trial["stopped_after"] for trial in document["trials"]):
+        console.print("stopped after so many epochs: `adaptune show TRIAL` says why", style="dim")
+    if document["suggested"] is not None and document["suggested"] < document["suggestions"]:
+        console.print(f"{document['suggested']} of {document['suggestions']} points are suggested so far")
     if document["secure_evaluation"] is not None:
         console.print(over_parties(document["secure_evaluation"]), markup=False)
 
@@ -188,9 +198,11 @@ def _print_sweeps(console: "Console", sweeps: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("sweep", "", "finished", "running", "failed", "interrupted", "waiting"):
+    states = ["finished", "stopped", "running", "failed", "interrupted", "waiting"]
+    if not any(line["trials"].get("stopped") for line in sweeps):
+        states.remove("stopped")
+    for name in ("sweep", "", *states):
         table.add_column(name, justify="left" if name in ("sweep", "") else "right")
-    states = ("finished", "running", "failed", "interrupted", "waiting")
     for line in sweeps:
         counts = [str(line["trials"].get(state, 0)) for state in states]
         table.add_row(line["sweep"], "live" if line["running"] else "", *counts)

@@ -48,6 +48,11 @@ def trial_and_run_id(document: Mapping[str, Any]) -> tuple[str, str]:
     return _digest(document), _digest({**document, "training": training, "run": True})
 
 
+def search_id(base: Mapping[str, Any], **search: Any) -> str:
+    """Return the id of a search around the trial that `base` describes: what its suggestions follow from."""
+    return _digest({**base, "search": search})
+
+
 def trivial_id(task: str, name: str, data_digest: str) -> str:
     """Return the id of a trivial baseline's rows on one data set."""
     return _digest({"identity": IDENTITY_VERSION, "task": task, "trivial": name, "data": data_digest})

@@ -1,12 +1,13 @@
 """The order of a sweep's work: what can run side by side, and what must wait for a choice.
 
-1. the model's grid, the baseline's grid, the trivial baselines;
-2. the ablations, at the point that the grid's validation results chose;
+1. the model's grid, the baseline's grid, the trivial baselines; with Optuna one batch of suggestions after the other;
+2. the ablations, at the point that the validation results chose, and the seeds that had no part in the choice;
 3. chosen trials whose files are gone or damaged, once more;
 4. evaluation of what was chosen on the test part, and the controls.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,8 @@ from orchestrator.planning.plan import (
     ABLATIONS,
     BASELINE_GRID,
     GRID,
+    MODEL,
+    SEEDS,
     Phase,
     PlannedTrial,
     Planner,
@@ -23,17 +26,18 @@ from orchestrator.planning.plan import (
     choose,
     runs_of,
     standing,
+    stops_that_hold,
 )
 from orchestrator.records.adopt import is_whole
 from orchestrator.records.ledger import Ledger, Member
 from orchestrator.records.workspace import Workspace
 from orchestrator.running.jobs import EvaluateJob, Job, Look, Reading, TrainJob, TrivialJob
+from orchestrator.running.stopping import Stopping
 from orchestrator.spec.sweep import SweepSpec
 
 if TYPE_CHECKING:
     from orchestrator.judging.comparison import Role
 
-MODEL: Final = "model"
 BASELINE: Final = "baseline"
 ABLATION: Final = "ablation"
 CONTROL: Final = "control"
@@ -68,7 +72,7 @@ class Stages:
     ) -> None:
         """Prepare the stages of `spec` on prepared data."""
         self.spec = spec
-        self.planner = Planner(spec)
+        self.planner = Planner(spec, ledger)
         self.chosen: dict[str, Sequence[PlannedTrial]] = {}
         self._ledger = ledger
         self._workspace = workspace
@@ -81,39 +85,55 @@ class Stages:
         if not accept_stale:
             self.redo.add("stale")
         self._accept_stale = accept_stale
+        self.stopping = None if spec.stop is None else Stopping(spec.stop, spec.objective)
         self._asked: set[str] = set()
 
     def __iter__(self) -> Iterator[list[Job]]:
         """Yield the stages."""
-        grid, baseline_grid = self.planner.grid(), self.planner.baseline_grid()
         trivial = [
             (trivial_id(self.spec.task, name, self.planner.data_digest), name)
             for name in self._trivial_names()
         ]
-        self._record(GRID, grid.trials)
-        self._record(BASELINE_GRID, baseline_grid.trials)
         members = [Member(TRIVIAL, name, trial_id, {}, 0) for trial_id, name in trivial]
         self._ledger.set_members(self.spec.name, TRIVIAL, members)
-        jobs = self._training(grid.trials) + self._training(baseline_grid.trials)
-        if jobs:
-            self._record(FINAL, ())  # until there is a new choice, nobody is to compare the old one
-        yield sorted(jobs, key=lambda job: -job.epochs) + self._trivial(trivial)
-        model, baseline = self._choose(grid), self._choose(baseline_grid)
+        yield self._trying() + self._trivial(trivial)
+        while self.planner.suggest():
+            yield self._trying()
+        model, baseline = self._choose(self.planner.grid()), self._choose(self.planner.baseline_grid())
         self.chosen = {MODEL: model, self.spec.compare.against: baseline}
         if not model:
             return
+        seeds = self.planner.seeds([*model[:1], *baseline[:1]])
         ablations = self.planner.ablations(model[0].point)
+        self._record(SEEDS, seeds.trials)
         self._record(ABLATIONS, ablations.trials)
-        jobs = self._training(ablations.trials)
+        jobs = self._training([*seeds.trials, *ablations.trials])
         if jobs:
             self._record(FINAL, ())
         yield list(jobs)
-        for trial in ablations.trials:
+        for trial in (*seeds.trials, *ablations.trials):
             self.chosen[trial.name] = [*self.chosen.get(trial.name, ()), trial]
         final = [trial for trials in self.chosen.values() for trial in trials]
         yield list(self._training(self._lost(final), again=True))
         self._record(FINAL, final)
         yield list(self._evaluations(final))
+
+    def _trying(self) -> list[Job]:
+        """Return the trainings that choose a point, as far as their points are known, the longest first."""
+        grid, baseline_grid = self.planner.grid(), self.planner.baseline_grid()
+        self._record(GRID, grid.trials)
+        self._record(BASELINE_GRID, baseline_grid.trials)
+        stopped = stops_that_hold(self.spec, self._ledger, (grid, baseline_grid))
+        jobs = [
+            job for phase in (grid, baseline_grid) for job in self._training(phase.trials, stopped=stopped)
+        ]
+        if self.stopping is not None:
+            trials = (*grid.trials, *baseline_grid.trials)
+            self.stopping.know(trials, self._ledger, self._workspace, self._code)
+            jobs = [replace(job, may_stop=True) for job in jobs]
+        if jobs:
+            self._record(FINAL, ())  # until there is a new choice, nobody is to compare the old one
+        return [*sorted(jobs, key=lambda job: -job.epochs)]
 
     def _trivial_names(self) -> tuple[str, ...]:
         info = TASKS[self.spec.task]
@@ -128,9 +148,9 @@ class Stages:
         point = choose(phase.trials, rows, self.spec.objective.metric, self.spec.objective.mode)
         return [trial for trial in phase.trials if trial.point == point]
 
-    def _standing(self, ids: Sequence[str]) -> Callable[[str], str]:
-        rows = self._ledger.trials(ids)
-        return lambda trial_id: standing(rows.get(trial_id), self._code, self.spec.budget.max_failures)
+    def _standing(self, ids: Sequence[str], stopped: Set[str] = frozenset()) -> Callable[[str], str]:
+        rows, failures = self._ledger.trials(ids), self.spec.budget.max_failures
+        return lambda trial_id: standing(rows.get(trial_id), self._code, failures, trial_id in stopped)
 
     def _lost(self, trials: Sequence[PlannedTrial]) -> list[PlannedTrial]:
         """Return the finished trials whose files somebody has deleted or damaged since."""
@@ -144,9 +164,14 @@ class Stages:
             and not is_whole(self._workspace, trial.id, *files)
         ]
 
-    def _training(self, trials: Sequence[PlannedTrial], again: bool = False) -> list[TrainJob]:
-        """Return the runs of those trials that are not done (or are to be done again), each only once a sweep."""
-        of = self._standing([trial.id for trial in trials])
+    def _training(
+        self, trials: Sequence[PlannedTrial], again: bool = False, stopped: Set[str] = frozenset()
+    ) -> list[TrainJob]:
+        """Return the runs of those trials that are not done (or are to be done again), each only once a sweep.
+
+        Of those that were stopped early, `stopped` stay as they are.
+        """
+        of = self._standing([trial.id for trial in trials], stopped)
         waiting = [
             trial for trial in trials if trial.id not in self._asked and (again or of(trial.id) in self.redo)
         ]

@@ -5,8 +5,8 @@ SQLite in the home folder by default, any SQLAlchemy URL for a team.
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -14,85 +14,12 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from components.errors import AdaptuneError
+from orchestrator.records import tables
 
 SCHEMA_VERSION = 1
 
 State = Literal["running", "finished", "stopped", "failed", "interrupted"]
 """`stopped` by a scheduler, `failed` by the trial itself, `interrupted` by its surroundings."""
-
-_metadata = sa.MetaData()
-_schema = sa.Table("schema", _metadata, sa.Column("version", sa.Integer, nullable=False))
-_trials = sa.Table(
-    "trials",
-    _metadata,
-    sa.Column("id", sa.String(32), primary_key=True),
-    sa.Column("run_id", sa.String(32), nullable=False, index=True),
-    sa.Column("task", sa.String(64), nullable=False),
-    sa.Column("config", sa.JSON, nullable=False),
-    sa.Column("data_digest", sa.String(32), nullable=False, index=True),
-    sa.Column("seed", sa.Integer, nullable=False),
-    sa.Column("epochs", sa.Integer, nullable=False),
-    sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("cause", sa.Text),
-    sa.Column("attempts", sa.Integer, nullable=False, default=0),
-    sa.Column("metrics", sa.JSON),
-    sa.Column("parameters", sa.Integer),
-    sa.Column("validity", sa.String(32)),
-    sa.Column("seconds", sa.Float),
-    sa.Column("mirror_problem", sa.Text),
-    sa.Column("updated", sa.String(40), nullable=False),
-)
-_members = sa.Table(
-    "members",
-    _metadata,
-    sa.Column("sweep", sa.String(128), primary_key=True),
-    sa.Column("phase", sa.String(32), primary_key=True),
-    sa.Column("name", sa.String(128), primary_key=True),
-    sa.Column("trial_id", sa.String(32), primary_key=True),
-    sa.Column("position", sa.Integer, nullable=False),
-    sa.Column("point", sa.JSON, nullable=False),
-    sa.Column("seed", sa.Integer, nullable=False),
-    sa.Column("superseded", sa.Boolean, nullable=False, default=False),
-)
-_evaluations = sa.Table(
-    "evaluations",
-    _metadata,
-    sa.Column("trial_id", sa.String(32), primary_key=True),
-    sa.Column("part", sa.String(16), primary_key=True),
-    sa.Column("control", sa.String(64), primary_key=True),
-    sa.Column("validity", sa.String(32), nullable=False),
-    sa.Column("metrics", sa.JSON, nullable=False),
-    sa.Column("updated", sa.String(40), nullable=False),
-)
-_looks = sa.Table(
-    "test_looks",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("data_digest", sa.String(32), nullable=False, index=True),
-    sa.Column("trial_id", sa.String(32), nullable=False),
-    sa.Column("control", sa.String(64), nullable=False),
-    sa.Column("at", sa.String(40), nullable=False),
-)
-_sweeps = sa.Table(
-    "sweeps",
-    _metadata,
-    sa.Column("name", sa.String(128), primary_key=True),
-    sa.Column("task", sa.String(64), nullable=False),
-    sa.Column("data_digest", sa.String(32), nullable=False),
-    sa.Column("spec", sa.JSON, nullable=False),
-    sa.Column("updated", sa.String(40), nullable=False),
-)
-_leases = sa.Table(
-    "leases",
-    _metadata,
-    sa.Column("sweep", sa.String(128), primary_key=True),
-    sa.Column("owner", sa.String(64), nullable=False),
-    sa.Column("host", sa.String(128), nullable=False),
-    sa.Column("pid", sa.Integer, nullable=False),
-    sa.Column("process_started", sa.Float, nullable=False),
-    sa.Column("heartbeat", sa.Float, nullable=False),
-    sa.Column("cancelled", sa.Boolean, nullable=False, default=False),
-)
 
 
 @dataclass(frozen=True)
@@ -127,6 +54,15 @@ class Member:
     point: dict[str, Any]
     seed: int
     superseded: bool = False
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Where a trial was stopped for being worse than others, by which rule, and its objective after each epoch."""
+
+    rule: dict[str, Any]
+    epoch: int
+    curve: list[float]
 
 
 @dataclass(frozen=True)
@@ -180,11 +116,11 @@ class Ledger:
         patience = iter((0.05, 0.2, 0.8, 3.2))
         while True:
             try:
-                _metadata.create_all(self._engine)
+                tables.metadata.create_all(self._engine)
                 with self._engine.begin() as connection:
-                    found = connection.execute(sa.select(_schema.c.version)).scalar()
+                    found = connection.execute(sa.select(tables.schema.c.version)).scalar()
                     if found is None:
-                        connection.execute(_schema.insert().values(version=SCHEMA_VERSION))
+                        connection.execute(tables.schema.insert().values(version=SCHEMA_VERSION))
                 return SCHEMA_VERSION if found is None else int(found)
             except (sa.exc.OperationalError, sa.exc.ProgrammingError, sa.exc.IntegrityError):
                 wait = next(patience, None)
@@ -210,17 +146,21 @@ class Ledger:
         rows: list[Any] = []
         with self._engine.connect() as connection:
             if ids is None:
-                rows += connection.execute(sa.select(_trials))
+                rows += connection.execute(sa.select(tables.trials))
             else:
                 for start in range(0, len(ids), 500):
-                    chosen = sa.select(_trials).where(_trials.c.id.in_(ids[start : start + 500]))
+                    chosen = sa.select(tables.trials).where(tables.trials.c.id.in_(ids[start : start + 500]))
                     rows += connection.execute(chosen)
         return {row.id: TrialRow(**row._mapping) for row in rows}
 
     def find_trial(self, prefix: str) -> TrialRow:
         """Return the one trial whose id begins with `prefix`; raises AdaptuneError for none or several."""
         with self._engine.connect() as connection:
-            chosen = sa.select(_trials).where(_trials.c.id.startswith(prefix, autoescape=True)).limit(6)
+            chosen = (
+                sa.select(tables.trials)
+                .where(tables.trials.c.id.startswith(prefix, autoescape=True))
+                .limit(6)
+            )
             found = [TrialRow(**row._mapping) for row in connection.execute(chosen)]
         if not found:
             raise AdaptuneError(
@@ -233,22 +173,24 @@ class Ledger:
 
     def record_trial(self, trial_id: str, **values: Any) -> None:
         """Insert or update a trial's columns."""
-        self._upsert(_trials, {"id": trial_id}, {**values, "updated": _now()})
+        self._upsert(tables.trials, {"id": trial_id}, {**values, "updated": _now()})
 
     def count_attempt(self, trial_id: str) -> None:
         """Add one to the number of times that the surroundings ended a trial."""
         with self._writing() as connection:
-            chosen = _trials.update().where(_trials.c.id == trial_id)
-            connection.execute(chosen.values(attempts=_trials.c.attempts + 1))
+            chosen = tables.trials.update().where(tables.trials.c.id == trial_id)
+            connection.execute(chosen.values(attempts=tables.trials.c.attempts + 1))
 
     def seconds_per_epoch(self, task: str, data_digest: str) -> float | None:
         """Return the mean cost of an epoch in finished trials of this task and data; None without any."""
         with self._engine.connect() as connection:
-            chosen = sa.select(sa.func.sum(_trials.c.seconds), sa.func.sum(_trials.c.epochs)).where(
-                _trials.c.task == task,
-                _trials.c.data_digest == data_digest,
-                _trials.c.state == "finished",
-                _trials.c.epochs > 0,
+            chosen = sa.select(
+                sa.func.sum(tables.trials.c.seconds), sa.func.sum(tables.trials.c.epochs)
+            ).where(
+                tables.trials.c.task == task,
+                tables.trials.c.data_digest == data_digest,
+                tables.trials.c.state == "finished",
+                tables.trials.c.epochs > 0,
             )
             seconds, epochs = connection.execute(chosen).one()
         return float(seconds) / float(epochs) if epochs and seconds is not None else None
@@ -258,26 +200,29 @@ class Ledger:
     def record_sweep(self, name: str, task: str, data_digest: str, spec: dict[str, Any]) -> None:
         """Remember a sweep's file as it was last run."""
         values = {"task": task, "data_digest": data_digest, "spec": spec, "updated": _now()}
-        self._upsert(_sweeps, {"name": name}, values)
+        self._upsert(tables.sweeps, {"name": name}, values)
 
     def sweep_names(self) -> list[str]:
         """Return the names of all sweeps, the latest first."""
         with self._engine.connect() as connection:
             return list(
-                connection.execute(sa.select(_sweeps.c.name).order_by(_sweeps.c.updated.desc())).scalars()
+                connection.execute(
+                    sa.select(tables.sweeps.c.name).order_by(tables.sweeps.c.updated.desc())
+                ).scalars()
             )
 
     def sweep_data(self, name: str) -> str:
         """Return the digest of the data that a sweep was last run on."""
         with self._engine.connect() as connection:
-            chosen = sa.select(_sweeps.c.data_digest).where(_sweeps.c.name == name)
+            chosen = sa.select(tables.sweeps.c.data_digest).where(tables.sweeps.c.name == name)
             return str(connection.execute(chosen).scalar_one())
 
     def sweep_specs(self) -> dict[str, dict[str, Any]]:
         """Return every sweep's last file, by name."""
         with self._engine.connect() as connection:
             return {
-                row.name: row.spec for row in connection.execute(sa.select(_sweeps.c.name, _sweeps.c.spec))
+                row.name: row.spec
+                for row in connection.execute(sa.select(tables.sweeps.c.name, tables.sweeps.c.spec))
             }
 
     def set_members(self, sweep: str, phase: str, members: Iterable[Member]) -> None:
@@ -295,31 +240,67 @@ class Ledger:
             }
             for position, member in enumerate(members)
         ]
-        mine = sa.and_(_members.c.sweep == sweep, _members.c.phase == phase)
+        mine = sa.and_(tables.members.c.sweep == sweep, tables.members.c.phase == phase)
         with self._writing() as connection:
             current = {(row["name"], row["trial_id"]) for row in rows}
-            for row in connection.execute(sa.select(_members.c.name, _members.c.trial_id).where(mine)).all():
-                same = sa.and_(mine, _members.c.name == row.name, _members.c.trial_id == row.trial_id)
+            for row in connection.execute(
+                sa.select(tables.members.c.name, tables.members.c.trial_id).where(mine)
+            ).all():
+                same = sa.and_(
+                    mine, tables.members.c.name == row.name, tables.members.c.trial_id == row.trial_id
+                )
                 if (row.name, row.trial_id) in current:
-                    connection.execute(_members.delete().where(same))
+                    connection.execute(tables.members.delete().where(same))
                 else:
-                    connection.execute(_members.update().where(same).values(superseded=True))
+                    connection.execute(tables.members.update().where(same).values(superseded=True))
             if rows:
-                connection.execute(_members.insert(), rows)
+                connection.execute(tables.members.insert(), rows)
 
     def members(self, sweep: str, phase: str | None = None, superseded: bool = False) -> list[Member]:
         """Return a sweep's members in the order they were planned, by default only the current ones."""
-        chosen = sa.select(_members).where(_members.c.sweep == sweep)
+        chosen = sa.select(tables.members).where(tables.members.c.sweep == sweep)
         if phase is not None:
-            chosen = chosen.where(_members.c.phase == phase)
+            chosen = chosen.where(tables.members.c.phase == phase)
         if not superseded:
-            chosen = chosen.where(_members.c.superseded.is_(False))
-        chosen = chosen.order_by(_members.c.phase, _members.c.position)
+            chosen = chosen.where(tables.members.c.superseded.is_(False))
+        chosen = chosen.order_by(tables.members.c.phase, tables.members.c.position)
         with self._engine.connect() as connection:
             return [
                 Member(row.phase, row.name, row.trial_id, row.point, row.seed, row.superseded)
                 for row in connection.execute(chosen)
             ]
+
+    # Searches: what was suggested, and what was stopped
+
+    def suggestions(self, search: str) -> list[dict[str, Any]]:
+        """Return the points that a search has suggested so far, in their order."""
+        with self._engine.connect() as connection:
+            chosen = sa.select(tables.suggestions.c.point).where(tables.suggestions.c.search == search)
+            return list(connection.execute(chosen.order_by(tables.suggestions.c.number)).scalars())
+
+    def record_suggestions(self, search: str, known: int, points: Sequence[dict[str, Any]]) -> None:
+        """Add what a search suggests after the `known` ones; where another sweep with the same search was faster,
+        its suggestions stand.
+        """
+        rows = [
+            {"search": search, "number": known + index, "point": point} for index, point in enumerate(points)
+        ]
+        with suppress(sa.exc.IntegrityError), self._writing() as connection:
+            connection.execute(tables.suggestions.insert(), rows)
+
+    def stops(self, ids: Sequence[str]) -> dict[str, Stop]:
+        """Return where those of these trials were stopped that ever were, by id."""
+        found: dict[str, Stop] = {}
+        with self._engine.connect() as connection:
+            for start in range(0, len(ids), 500):
+                chosen = sa.select(tables.stops).where(tables.stops.c.trial_id.in_(ids[start : start + 500]))
+                for row in connection.execute(chosen):
+                    found[row.trial_id] = Stop(row.rule, row.epoch, row.curve)
+        return found
+
+    def record_stop(self, trial_id: str, stop: Stop) -> None:
+        """Record where a trial was stopped."""
+        self._upsert(tables.stops, {"trial_id": trial_id}, asdict(stop))
 
     # Evaluations and looks at test data
 
@@ -334,22 +315,26 @@ class Ledger:
     ) -> None:
         """Record that a trial was evaluated; an evaluation on the test part counts as one look at it."""
         keys = {"trial_id": trial_id, "part": part, "control": control}
-        self._upsert(_evaluations, keys, {"validity": validity, "metrics": metrics, "updated": _now()})
+        self._upsert(tables.evaluations, keys, {"validity": validity, "metrics": metrics, "updated": _now()})
         if part == "test":
             with self._writing() as connection:
                 look = {"data_digest": data_digest, "trial_id": trial_id, "control": control, "at": _now()}
-                connection.execute(_looks.insert().values(**look))
+                connection.execute(tables.looks.insert().values(**look))
 
     def evaluations(self, part: str) -> dict[tuple[str, str], str]:
         """Return the validity of every evaluation on a part, by (trial id, control)."""
         with self._engine.connect() as connection:
-            chosen = sa.select(_evaluations).where(_evaluations.c.part == part)
+            chosen = sa.select(tables.evaluations).where(tables.evaluations.c.part == part)
             return {(row.trial_id, row.control): row.validity for row in connection.execute(chosen)}
 
     def test_looks(self, data_digest: str) -> int:
         """Return how often anything was evaluated on the test part of a data set."""
         with self._engine.connect() as connection:
-            chosen = sa.select(sa.func.count()).select_from(_looks).where(_looks.c.data_digest == data_digest)
+            chosen = (
+                sa.select(sa.func.count())
+                .select_from(tables.looks)
+                .where(tables.looks.c.data_digest == data_digest)
+            )
             return int(connection.execute(chosen).scalar_one())
 
     # Leases
@@ -357,7 +342,9 @@ class Ledger:
     def lease(self, sweep: str) -> Lease | None:
         """Return who holds a sweep's lease, if anybody does."""
         with self._engine.connect() as connection:
-            row = connection.execute(sa.select(_leases).where(_leases.c.sweep == sweep)).one_or_none()
+            row = connection.execute(
+                sa.select(tables.leases).where(tables.leases.c.sweep == sweep)
+            ).one_or_none()
         return Lease(**row._mapping) if row is not None else None
 
     def take_lease(self, lease: Lease, replacing: Lease | None) -> bool:
@@ -366,32 +353,34 @@ class Ledger:
         try:
             with self._writing() as connection:
                 if replacing is None:
-                    connection.execute(_leases.insert().values(**values))
+                    connection.execute(tables.leases.insert().values(**values))
                     return True
-                same = sa.and_(_leases.c.sweep == lease.sweep, _leases.c.owner == replacing.owner)
-                return connection.execute(_leases.update().where(same).values(**values)).rowcount == 1
+                same = sa.and_(tables.leases.c.sweep == lease.sweep, tables.leases.c.owner == replacing.owner)
+                return connection.execute(tables.leases.update().where(same).values(**values)).rowcount == 1
         except sa.exc.IntegrityError:
             return False
 
     def renew_lease(self, sweep: str, owner: str, heartbeat: float) -> bool:
         """Show that the owner lives; return whether the sweep has been cancelled or the lease lost."""
-        mine = sa.and_(_leases.c.sweep == sweep, _leases.c.owner == owner)
+        mine = sa.and_(tables.leases.c.sweep == sweep, tables.leases.c.owner == owner)
         with self._writing() as connection:
-            connection.execute(_leases.update().where(mine).values(heartbeat=heartbeat))
-            cancelled = connection.execute(sa.select(_leases.c.cancelled).where(mine)).scalar_one_or_none()
+            connection.execute(tables.leases.update().where(mine).values(heartbeat=heartbeat))
+            cancelled = connection.execute(
+                sa.select(tables.leases.c.cancelled).where(mine)
+            ).scalar_one_or_none()
         return cancelled is None or bool(cancelled)
 
     def cancel(self, sweep: str) -> bool:
         """Ask the driver of a sweep to stop; False if nobody drives it."""
         with self._writing() as connection:
-            chosen = _leases.update().where(_leases.c.sweep == sweep).values(cancelled=True)
+            chosen = tables.leases.update().where(tables.leases.c.sweep == sweep).values(cancelled=True)
             return connection.execute(chosen).rowcount == 1
 
     def release_lease(self, sweep: str, owner: str) -> None:
         """Give a lease back."""
-        mine = sa.and_(_leases.c.sweep == sweep, _leases.c.owner == owner)
+        mine = sa.and_(tables.leases.c.sweep == sweep, tables.leases.c.owner == owner)
         with self._writing() as connection:
-            connection.execute(_leases.delete().where(mine))
+            connection.execute(tables.leases.delete().where(mine))
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

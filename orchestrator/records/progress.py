@@ -77,7 +77,8 @@ def progress_of(spec: SweepSpec, ledger: Ledger, workspace: Workspace, alive: bo
         trials = [rows[member.trial_id] for member in run.members if member.trial_id in rows]
         finished = max((trial.epochs for trial in trials if trial.state == "finished"), default=0)
         curve = _curve(workspace, trials) if trials and finished < run.epochs else []
-        total += run.epochs
+        stopped = trials and all(trial.state == "stopped" for trial in trials)
+        total += len(curve) if stopped else run.epochs
         done += max(finished, len(curve))
         if alive and any(trial.state == "running" for trial in trials):
             value = curve[-1]["metrics"].get(spec.objective.metric) if curve else None

@@ -60,6 +60,8 @@ class ReportData:
     """Headings such as `Data`, `Code`, `Hardware`, each with names and values."""
     evaluations: Sequence[Mapping[str, Any]] = ()
     """Evaluations over several parties' users, oldest first, as `adaptune evaluate` keeps them."""
+    search: str = ""
+    """How the points were found, such as `12 random points, seed 0`; empty for a grid alone."""
     description: str = ""
     """What the sweep file says of itself."""
     created: str = ""

@@ -8,7 +8,7 @@ from typing import Any
 from components.data.store import notes
 from components.errors import AdaptuneError
 from orchestrator.judging.comparison import Role
-from orchestrator.planning.plan import ABLATIONS, BASELINE_GRID, GRID
+from orchestrator.planning.plan import ABLATIONS, BASELINE_GRID, GRID, SEEDS
 from orchestrator.planning.stages import BASELINE, FINAL, MODEL, TRIVIAL
 from orchestrator.records.adopt import read_whole
 from orchestrator.records.ledger import Ledger, Member, TrialRow
@@ -72,7 +72,8 @@ def report_data(spec: SweepSpec, ledger: Ledger, workspace: Workspace) -> Report
         comparison=compare_sweep(spec, ledger, workspace),
         curves=tuple(_curves(grids, rows, final, workspace)),
         grid=tuple(_grid(grids, rows, final, spec)),
-        costs=tuple(_costs(members, rows)),
+        costs=tuple(_costs(members, rows, ledger)),
+        search=_search(spec),
         evaluations=winner_results(spec, ledger, workspace),
         provenance=_provenance(spec, ledger, rows, final, workspace),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -130,13 +131,23 @@ def _grid(
         )
 
 
+def _search(spec: SweepSpec) -> str:
+    search, stop = spec.search, spec.stop
+    said = f"{search.trials} {search.method} points, seed {search.seed}" if search is not None else ""
+    if stop is not None:
+        said = f"{said or 'Every grid point'}, trainings ended early by `{stop.method}`"
+    others = f"; tried with seed {spec.seeds[0]}, the best one trained with all" if spec.seeds[1:] else ""
+    return said and said + others
+
+
 def _what_happened(row: TrialRow) -> str:
     return "diverged" if row.state == "failed" and "DivergedError" in (row.cause or "") else row.state
 
 
-def _costs(members: Sequence[Member], rows: dict[str, TrialRow]) -> Iterator[Cost]:
-    """Yield what each phase took; a training run counts once, as its longest trial."""
-    for phase in (GRID, BASELINE_GRID, ABLATIONS, TRIVIAL):
+def _costs(members: Sequence[Member], rows: dict[str, TrialRow], ledger: Ledger) -> Iterator[Cost]:
+    """Yield what each phase took; a training run counts once, as its longest trial, and as far as it came."""
+    stops = ledger.stops(list(rows))
+    for phase in (GRID, BASELINE_GRID, SEEDS, ABLATIONS, TRIVIAL):
         known = [
             rows[member.trial_id] for member in members if member.phase == phase and member.trial_id in rows
         ]
@@ -144,11 +155,11 @@ def _costs(members: Sequence[Member], rows: dict[str, TrialRow]) -> Iterator[Cos
         for row in known:
             if row.run_id not in runs or row.epochs > runs[row.run_id].epochs:
                 runs[row.run_id] = row
-        finished = [row for row in runs.values() if row.state == "finished"]
+        ended = [row for row in runs.values() if row.state in ("finished", "stopped")]
         if known:
-            epochs = sum(row.epochs for row in finished)
-            trainings = sum(1 for row in finished if row.epochs)
-            yield Cost(phase, len(known), trainings, epochs, sum(row.seconds or 0.0 for row in finished))
+            epochs = sum(stops[row.id].epoch if row.state == "stopped" else row.epochs for row in ended)
+            trainings = sum(1 for row in ended if row.epochs)
+            yield Cost(phase, len(known), trainings, epochs, sum(row.seconds or 0.0 for row in ended))
 
 
 def _provenance(

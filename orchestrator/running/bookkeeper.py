@@ -5,8 +5,9 @@ from typing import Any
 from orchestrator.planning.identity import validity
 from orchestrator.records.adopt import adopt_look, adopt_trial
 from orchestrator.records.ledger import Ledger
-from orchestrator.records.workspace import Workspace
+from orchestrator.records.workspace import Workspace, read_curve
 from orchestrator.running.jobs import EvaluateJob, Job, Look, TrainJob
+from orchestrator.running.stopping import Halt
 from orchestrator.spec.sweep import SweepSpec
 
 
@@ -16,6 +17,7 @@ class Bookkeeper:
     def __init__(self, spec: SweepSpec, ledger: Ledger, workspace: Workspace, data_digest: str) -> None:
         """Keep the books of one sweep."""
         self.finished: list[str] = []
+        self.stopped_early: list[str] = []
         self.failures: dict[str, str] = {}
         """Trial, or trial and look, to the cause of its failure."""
         self.mirror_problems: dict[str, None] = {}
@@ -69,6 +71,17 @@ class Bookkeeper:
                         self._adopt_look(trial_id, Look("test"))
                     else:
                         self.failures[name] = failure
+
+    def stopped(self, job: TrainJob, halt: Halt) -> None:
+        """Record a training that was ended early; its trial has no result, and no failure either."""
+        folder = self._workspace.run(job.run_id, self._code)
+        seconds = sum(point["seconds"] for point in read_curve(folder)[: halt.stop.epoch])
+        for reading in job.readings:
+            self.stopped_early.append(reading.trial_id)
+            self._ledger.record_stop(reading.trial_id, halt.stop)
+            self._record(
+                job, reading.trial_id, state="stopped", cause=halt.reason, metrics=None, seconds=seconds
+            )
 
     def left(self, job: Job) -> None:
         """Note that a job was cut short by the end of the driver's work."""

@@ -12,6 +12,7 @@ from components.data.store import left_out, notes, prepare
 from components.tasks import TASKS
 from orchestrator.planning.identity import validity
 from orchestrator.planning.plan import Planner, make_plan
+from orchestrator.planning.search import check_optuna
 from orchestrator.planning.stages import MODEL, Stages
 from orchestrator.records.adopt import adopt_unknown
 from orchestrator.records.ledger import Ledger
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
 class Outcome:
     """How a run of a sweep ended.
 
-    `finished` counts the trials that this run finished, `skipped` those that were done before, and `failed` all
-    that failed in this run or in an earlier one, or could not be evaluated.
+    `finished` counts the trials that this run finished, `stopped_early` those that it ended because `stop` says so,
+    `skipped` those that were done before in either way, and `failed` all that failed in this run or in an earlier
+    one, or could not be evaluated.
     """
 
     sweep: str
     finished: int
+    stopped_early: int
     failed: int
     skipped: int
     best: dict[str, Any] | None
@@ -61,6 +64,7 @@ class Outcome:
         return {
             "sweep": self.sweep,
             "finished": self.finished,
+            "stopped_early": self.stopped_early,
             "failed": self.failed,
             "skipped": self.skipped,
             "best": self.best,
@@ -100,30 +104,34 @@ def run_sweep(
     ledger = Ledger(workspace.ledger_url)
     make_plan(spec, ledger).check_budget()
     party_file_of(spec)  # what is wrong with it is said before the work, not after
+    if spec.search is not None and spec.search.method == "optuna":
+        check_optuna()
     with hold_lease(ledger, spec.name) as heart:
         adopt_unknown(ledger, workspace)
         folder = prepare(spec.data, workspace.data, TASKS[spec.task].form)
-        planner = Planner(spec)
-        ledger.record_sweep(spec.name, spec.task, planner.data_digest, spec.model_dump(mode="json"))
+        digest = Planner(spec).data_digest
+        ledger.record_sweep(spec.name, spec.task, digest, spec.model_dump(mode="json"))
         stages = Stages(spec, ledger, workspace, folder, retry_failed, accept_stale)
         plan = make_plan(spec, ledger)
         watcher.planned(plan.epochs_of(stages.redo), plan.seconds_per_epoch)
-        books = Bookkeeper(spec, ledger, workspace, planner.data_digest)
+        books = Bookkeeper(spec, ledger, workspace, digest)
         ray = cluster or (lambda: _own_cluster(address, workspace))
-        stopped = _work(stages, spec, workspace, ray, books, watcher, heart)
+        cut_short = _work(stages, spec, workspace, ray, books, watcher, heart)
     plan = make_plan(spec, ledger)
     rows = ledger.trials(list(plan.standing))
     finished = {trial_id for trial_id, row in rows.items() if row.state == "finished"}
+    stopped = {trial_id for trial_id, standing in plan.standing.items() if standing == "stopped"}
     failed = {trial_id for trial_id, standing in plan.standing.items() if standing == "failed"}
     failures = {trial_id: rows[trial_id].cause or "" for trial_id in sorted(failed)} | books.failures
     return Outcome(
         sweep=spec.name,
         finished=len(finished & set(books.finished)),
+        stopped_early=len(books.stopped_early),
         failed=len({name.split()[0] for name in failures}),
-        skipped=len(finished - set(books.finished)),
+        skipped=len(finished - set(books.finished)) + len(stopped - set(books.stopped_early)),
         best=_best(stages, spec, ledger),
         wall_seconds=time.perf_counter() - started,
-        stopped=stopped,
+        stopped=cut_short,
         failures=failures,
         mirror_problems=tuple(books.mirror_problems),
         left_out=left_out(folder),
@@ -163,7 +171,7 @@ def _work(
         project=spec.tracking.project,
         mirror=spec.tracking.enabled,
     )
-    hearer = Hearer(books, watcher)
+    hearer = Hearer(books, watcher, stages.stopping)
     ended = False
 
     def remaining() -> Any:
@@ -195,10 +203,12 @@ def _work(
 
 def _best(stages: Stages, spec: SweepSpec, ledger: Ledger) -> dict[str, Any] | None:
     """Return the trial of the chosen point with the best validation objective."""
-    trials = stages.chosen.get(MODEL)
+    chosen = stages.chosen.get(MODEL, ())
+    rows = ledger.trials([trial.id for trial in chosen])
+    # A seed that had no part in the choice may have failed.
+    trials = [trial for trial in chosen if trial.id in rows and rows[trial.id].state == "finished"]
     if not trials:
         return None
     metric, sign = spec.objective.metric, 1 if spec.objective.mode == "max" else -1
-    rows = ledger.trials([trial.id for trial in trials])
     best = max(trials, key=lambda trial: sign * (rows[trial.id].metrics or {})[metric])
     return {"trial": best.id, "point": best.point, "seed": best.seed, "metrics": rows[best.id].metrics}

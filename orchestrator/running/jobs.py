@@ -39,6 +39,8 @@ class TrainJob:
     data_folder: str
     data_digest: str
     readings: tuple[Reading, ...]
+    may_stop: bool = False
+    """Whether it may be ended early, where it falls behind the others."""
 
     @property
     def epochs(self) -> int:

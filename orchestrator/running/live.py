@@ -25,6 +25,7 @@ class _Line:
     epoch: int = 0
     best: float | None = None
     failure: str | None = None
+    stopped: bool = False
     seconds: float = field(default=0.0)
 
 
@@ -46,6 +47,7 @@ class LiveTable(Display):
         self._recent: deque[_Line] = deque(maxlen=RECENT)
         self._ended = 0
         self._failed = 0
+        self._stopped = 0
         self._best: tuple[float, str] | None = None
 
     def planned(self, epochs: int, seconds_per_epoch: float | None) -> None:
@@ -93,6 +95,17 @@ class LiveTable(Display):
             last = failure.strip().splitlines()[-1]
             self.console.print(Text.assemble(("failed ", "bold red"), f"{line.job.label}: {last}"))
 
+    def stopped(self, key: str, reason: str) -> None:
+        """Move a training that was ended early to the jobs that have ended; the rest of its epochs falls away."""
+        line = self._running.get(key)
+        if line is None:
+            return
+        line.stopped = True
+        self._stopped += 1
+        if isinstance(line.job, TrainJob):
+            self._epochs -= line.job.epochs - line.epoch
+        self.ended(key, "")
+
     def tick(self) -> None:
         """Redraw, now and then."""
         now = time.perf_counter()
@@ -110,6 +123,8 @@ class LiveTable(Display):
             parts.append(f"epoch {self._epochs_done} of {self._epochs}")
         if self._best is not None:
             parts.append(f"best {self._objective.metric} {self._best[0]:.4f}")
+        if self._stopped:
+            parts.append(f"{self._stopped} stopped early")
         if self._failed:
             parts.append(f"{self._failed} failed")
         parts.append(f"memory {memory()}")
@@ -132,6 +147,8 @@ class LiveTable(Display):
             mark = Text("running", "yellow")
             if line.failure is not None:
                 mark = Text("failed", "red") if line.failure else Text("done", "green")
+            if line.stopped:
+                mark = Text("stopped early", "dim")
             table.add_row(
                 Text(line.job.label),
                 bar(line.epoch, total) if total else "",

@@ -52,9 +52,10 @@ class Mirror:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End every open run, as failed if an exception passes through."""
+        """End every open run, as failed if an exception passes through; what the driver has ended has not failed."""
+        ended = isinstance(error, SystemExit) and not error.code
         for trial_id in list(self._runs):
-            self.close(trial_id, exit_code=0 if kind is None else 1)
+            self.close(trial_id, exit_code=0 if kind is None or ended else 1)
 
     def open(self, trial_id: str, config: Mapping[str, Any], role: str, tags: Sequence[str] = ()) -> None:
         """Begin a trial's run, or take it up again: `trial_id` is the run's id and `role` its job type."""

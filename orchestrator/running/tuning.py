@@ -15,8 +15,9 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 
 from orchestrator.running.bookkeeper import Bookkeeper
-from orchestrator.running.jobs import Job, Progress, Surroundings
+from orchestrator.running.jobs import Job, Progress, Surroundings, TrainJob
 from orchestrator.running.lease import Heart
+from orchestrator.running.stopping import Halt, Stopping
 from orchestrator.running.watcher import Watcher
 from orchestrator.running.worker import execute
 from orchestrator.spec.sweep import Resources
@@ -63,12 +64,24 @@ class StageSearcher(Searcher):
 class Hearer(tune.Callback):
     """Passes on what Tune says of jobs, to the books first and then to whoever watches."""
 
-    def __init__(self, books: Bookkeeper, watcher: Watcher) -> None:
-        """Tell `books` and `watcher`."""
+    def __init__(self, books: Bookkeeper, watcher: Watcher, stopping: Stopping | None = None) -> None:
+        """Tell `books` and `watcher`, and ask `stopping` whether a training is to be ended early."""
         self.running: dict[str, Job] = {}
         self._books = books
         self._watcher = watcher
         self._failures: dict[str, str] = {}
+        self._stopping = stopping
+        self._halts: dict[str, Halt] = {}
+
+    def ends(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether a job that reported `result` is to be ended early; asked before anybody hears of the result."""
+        job, progress = self.running.get(trial_id), _progress(result)
+        if self._stopping is None or not isinstance(job, TrainJob) or progress.failure:
+            return False
+        halt = self._stopping.judge(job, progress)
+        if halt is not None:
+            self._halts[trial_id] = halt
+        return halt is not None
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A worker took a job."""
@@ -82,7 +95,7 @@ class Hearer(tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """A worker reported an epoch or a failure."""
-        progress = Progress(result["epoch"], result["epoch_metrics"], result["failure"])
+        progress = _progress(result)
         if progress.failure:
             self._failures[trial.trial_id] = progress.failure
             return
@@ -95,7 +108,13 @@ class Hearer(tune.Callback):
         self._books.interrupted(trial.config["job"])
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A job ended by itself: well, or with a failure of its trial."""
+        """A job ended by itself, well or with a failure of its trial, or was ended early."""
+        halt = self._halts.pop(trial.trial_id, None)
+        if halt is not None:
+            self.running.pop(trial.trial_id, None)
+            self._books.stopped(trial.config["job"], halt)
+            self._watcher.stopped(trial.trial_id, halt.reason)
+            return
         self._end(trial, self._failures.pop(trial.trial_id, ""), by_trial=True)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -115,6 +134,10 @@ class Hearer(tune.Callback):
         return {}
 
 
+def _progress(result: dict[str, Any]) -> Progress:
+    return Progress(result["epoch"], result["epoch_metrics"], result["failure"])
+
+
 class _Silence(TrialProgressCallback):
     """Stands in for Tune's own progress lines."""
 
@@ -125,12 +148,15 @@ class _Silence(TrialProgressCallback):
         pass
 
 
-class _Cancelled(tune.Stopper):
-    def __init__(self, heart: Heart) -> None:
+class _Ends(tune.Stopper):
+    """Ends everything when the sweep is cancelled, and one job where the hearer says so."""
+
+    def __init__(self, heart: Heart, hearer: Hearer) -> None:
         self._heart = heart
+        self._hearer = hearer
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
+        return self._hearer.ends(trial_id, result)
 
     def stop_all(self) -> bool:
         return self._heart.stopped
@@ -167,7 +193,7 @@ def run_jobs(
             storage_path=str(scratch),
             verbose=0,
             callbacks=[hearer, _Silence()],
-            stop=_Cancelled(heart),
+            stop=_Ends(heart, hearer),
             failure_config=tune.FailureConfig(max_failures=max_failures),
         ),
     )

@@ -20,6 +20,9 @@ class Watcher(Protocol):
     def ended(self, key: str, failure: str) -> None:
         """A job ended, well if `failure` is empty."""
 
+    def stopped(self, key: str, reason: str) -> None:
+        """A training was ended early for being worse than others."""
+
     def tick(self) -> None:
         """Some time passed."""
 
@@ -37,6 +40,9 @@ class Nobody:
         """Do nothing."""
 
     def ended(self, key: str, failure: str) -> None:
+        """Do nothing."""
+
+    def stopped(self, key: str, reason: str) -> None:
         """Do nothing."""
 
     def tick(self) -> None:

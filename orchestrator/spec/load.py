@@ -16,6 +16,8 @@ from orchestrator.spec.messages import explain
 from orchestrator.spec.overrides import apply_overrides
 from orchestrator.spec.problems import SpecError, SpecErrors, suggest
 from orchestrator.spec.rules import check_names
+from orchestrator.spec.search import Distribution
+from orchestrator.spec.search_rules import check_search
 from orchestrator.spec.source import Node, Position, from_plain, parse_file
 from orchestrator.spec.sweep import SweepSpec, complete, spec_class
 from orchestrator.spec.variations import Variations, clashes
@@ -69,10 +71,13 @@ def check_sweep(node: Node, errors: Sequence[SpecError] = ()) -> SweepSpec:
             found.append(node.find(("task",)).error(f"there is no task {task!r}; {suggest(task, TASKS)}"))
         raise SpecErrors([*errors, *_elsewhere(found, errors)])
     variations = Variations(values, info, node)
-    named = [*variations.errors, *check_names(values, info, node)]
+    named = [*variations.errors, *check_names(values, info, node), *check_search(values, variations, node)]
     found = [*named, *_elsewhere(found, named)]
     if spec is not None and not errors and not found:
         spec = spec.model_copy(update={"grid": variations.grid, "ablations": variations.ablations})
+        if spec.search is not None:
+            space = {path: Distribution(**given) for path, given in variations.space.items()}
+            spec = spec.model_copy(update={"search": spec.search.model_copy(update={"space": space})})
         found.extend(clashes(spec, node))
     if spec is None or errors or found:
         raise SpecErrors([*errors, *_elsewhere(found, errors)])

@@ -62,7 +62,7 @@ def misfit(value: object, field: FieldInfo) -> str:
 def _expected(detail: ErrorDetails, field: FieldInfo | None) -> str:
     kind, value = detail["type"], detail["input"]
     if kind == "too_short":
-        return "expected at least one value, got an empty list"
+        return f"expected at least one {'key' if isinstance(value, dict) else 'value'}, got {show(value)}"
     if kind == "too_long" and isinstance(value, list):
         return f"expected {detail['ctx']['max_length']} values, got {len(value)}"
     if kind == "string_too_long":

@@ -6,7 +6,7 @@ from dataclasses import replace
 from orchestrator.spec.problems import SpecError, SpecErrors
 from orchestrator.spec.source import Node, Position, parse_text
 
-_NAMED_BY_PATH = {"grid": 1, "ablations": 2}
+_NAMED_BY_PATH = {"grid": 1, "search": 2, "ablations": 2}
 """Sections whose keys, after so many steps, are dotted paths themselves."""
 
 
@@ -50,7 +50,18 @@ def _write(node: Node, steps: Sequence[str], value: Node, place: Position) -> st
 
 
 def _no_effect(node: Node, key: str) -> str | None:
-    grid = node.value.get("grid")
-    if grid and isinstance(grid.value, dict) and key in grid.value:
-        return f"`grid` varies {key!r}, so setting it changes nothing: use `--set 'grid.{key}=[…]'`"
+    for section, verb in (("grid", "varies"), ("search.space", "searches")):
+        varied = _section(node, section.split("."))
+        if varied is not None and key in varied.value:
+            how = "[…]" if section == "grid" else "{…}"
+            return f"`{section}` {verb} {key!r}, so setting it changes nothing: use `--set '{section}.{key}={how}'`"
     return None
+
+
+def _section(node: Node, steps: Sequence[str]) -> Node | None:
+    for step in steps:
+        child = node.value.get(step)
+        if child is None or not isinstance(child.value, dict):
+            return None
+        node = child
+    return node

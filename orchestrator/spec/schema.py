@@ -50,6 +50,7 @@ def _of_task(info: TaskInfo, schema: dict[str, Any]) -> dict[str, Any]:
         "then": {"properties": {"metric": {"enum": list(theirs)}}},
         "else": metric,
     }
+    searched = {"properties": {"space": {"propertyNames": {"enum": list(settings)}}}}
     grid = {path: {"type": "array", "minItems": 1, "items": each} for path, each in settings.items()}
     return {
         "if": {"properties": {"task": {"const": info.name}}},
@@ -58,6 +59,7 @@ def _of_task(info: TaskInfo, schema: dict[str, Any]) -> dict[str, Any]:
                 "model": schema["properties"]["model"],
                 "data": {"properties": {"source": {"enum": list(info.sources)}}},
                 "grid": {"properties": grid, "additionalProperties": False},
+                "search": searched,
                 "ablations": {
                     "additionalProperties": {"properties": settings, "additionalProperties": False}
                 },

@@ -15,6 +15,7 @@ from pydantic import Field, SerializeAsAny, ValidationError, create_model, model
 from components.config import DataSettings, Settings, TrainingSettings, TrialConfig
 from components.errors import AdaptuneError
 from components.tasks import TASKS
+from orchestrator.spec.search import SearchSettings, Space, StopSettings
 
 BASELINE = "baseline"
 """The ablation that exists without being written: the model without its personalisation."""
@@ -151,8 +152,13 @@ class SweepSpec(Settings):
     """How the model is trained."""
     grid: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     """Dotted paths under `model` or `training`, each with the values to try; the grid is their product."""
+    search: SearchSettings | None = Field(default=None, discriminator="method")
+    """Points that are drawn or suggested, where a grid would be too big."""
+    stop: StopSettings | None = Field(default=None, discriminator="method")
+    """Ends trainings early that fall behind the others; by default every training runs to its end."""
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
-    """Every trial runs once for each seed; by default only `training.seed`."""
+    """Every trial runs once for each seed; by default only `training.seed`. With `search` or `stop`, the first seed
+    chooses the point, and only there the others run."""
     ablations: dict[Slug, dict[str, Any]]
     """Variants of the model by name: dotted paths and the values that they take.
     The one that `compare.against` names is tuned over the same grid; `baseline`, if not given, is the model
@@ -190,11 +196,24 @@ class SweepSpec(Settings):
 
     def baseline_grid(self) -> dict[str, tuple[Any, ...]]:
         """The grid without the paths that the baseline itself decides: those it sets, and all below them."""
-        return {
-            path: values
-            for path, values in self.grid.items()
-            if not any(is_within(path, decided) for decided in self.baseline)
-        }
+        return {path: values for path, values in self.grid.items() if not self._is_decided(path)}
+
+    def baseline_space(self) -> Space:
+        """What is searched, without the paths that the baseline itself decides."""
+        return {path: values for path, values in self.space.items() if not self._is_decided(path)}
+
+    def _is_decided(self, path: str) -> bool:
+        return any(is_within(path, decided) for decided in self.baseline)
+
+    @property
+    def space(self) -> Space:
+        """What is searched; empty without `search`."""
+        return self.search.space if self.search is not None else {}
+
+    @property
+    def choosing_seeds(self) -> tuple[int, ...]:
+        """The seeds that every point is tried with; the others run at the chosen point alone."""
+        return self.seeds if self.search is None and self.stop is None else self.seeds[:1]
 
     def baseline_points(self) -> Iterator[dict[str, Any]]:
         """The baseline's own grid points, each with the baseline's assignments in it."""

@@ -1,4 +1,4 @@
-"""What a sweep file varies: the grid and the ablations, checked against the settings that they change."""
+"""What a sweep file varies: grid, search and ablations, checked against the settings that they change."""
 
 import json
 import re
@@ -18,6 +18,7 @@ from orchestrator.spec.fields import Location, as_field, describe, keys, paths, 
 from orchestrator.spec.messages import explain
 from orchestrator.spec.problems import SpecError, suggest
 from orchestrator.spec.rules import repeated, section
+from orchestrator.spec.search import KINDS, Space
 from orchestrator.spec.source import Node
 from orchestrator.spec.sweep import BASELINE, BASELINE_PATH, SweepSpec, is_within
 
@@ -28,7 +29,7 @@ MAX_COMBINATIONS = 20_000
 
 
 class Variations:
-    """The grid and the ablations of one file; what is wrong with them is collected in `errors`."""
+    """The grid, the search and the ablations of one file; what is wrong with them is collected in `errors`."""
 
     def __init__(self, values: Mapping[str, Any], info: TaskInfo, node: Node) -> None:
         """Check `values` (plain, completed), which stand at the places of `node`."""
@@ -38,6 +39,7 @@ class Variations:
         self._node = node
         self._roots = {"model": as_field(info.settings), "training": as_field(TrainingSettings)}
         self.grid = self._checked_grid()
+        self.space = self._checked_space()
         self.ablations = self._checked_ablations()
 
     def _report(self, location: Location, message: str) -> None:
@@ -62,13 +64,44 @@ class Variations:
         return grid
 
     def _is_too_big(self, given: Mapping[str, Any]) -> bool:
-        lists = (*given.values(), self._values.get("seeds"))
+        trials = section(self._values, "search").get("trials")
+        lists = (*given.values(), self._values.get("seeds") if trials is None else None)
         sizes = [len(values) for values in lists if isinstance(values, list) and values]
+        sizes += [trials] if isinstance(trials, int) and trials > 0 else []
         if prod(sizes) > MAX_TRIALS:
             factors = " x ".join(str(size) for size in sizes if size > 1)
             message = f"{prod(sizes):,} trials ({factors}); no more than {MAX_TRIALS:,} can be planned"
-            self._report(("grid",), message)
+            self._report(("grid",) if trials is None else ("search", "trials"), message)
         return prod(sizes) > MAX_TRIALS
+
+    def _checked_space(self) -> dict[str, dict[str, tuple[Any, ...]]]:
+        """Return each searched path with its distribution, the values of a `choice` in the setting's own type."""
+        space: dict[str, dict[str, tuple[Any, ...]]] = {}
+        for path, given in section(section(self._values, "search"), "space").items():
+            location = ("search", "space", path)
+            setting = self._setting(location, path, self.grid)
+            if path == "training.seed":
+                self._report(location, "seeds are not searched for: list them under `seeds`")
+            elif isinstance(given, Mapping) and setting:
+                space[path] = {
+                    kind: tuple(self._checked_values((*location, kind), path, values, setting))
+                    for kind, values in given.items()
+                    if kind in KINDS and isinstance(values, list)
+                }
+        self._check_overlap(("search", "space"), space)
+        return space
+
+    def _checked_values(
+        self, location: Location, path: str, values: Sequence[Any], setting: FieldInfo
+    ) -> Iterator[Any]:
+        kind = location[-1]
+        coerced = list(self._coerced(location, values, setting))
+        if kind == "choice":
+            self.errors.extend(repeated(self._node, location, coerced))
+        elif kind in ("uniform", "log_uniform") and all(type(value) is int for value in coerced):
+            whole = "int" if kind == "uniform" else "log_int"
+            self._report(location, f"{path!r} takes whole numbers: use `{whole}` instead of `{kind}`")
+        yield from coerced
 
     def _checked_ablations(self) -> dict[str, dict[str, Any]]:
         taken = {"model", *self._info.controls, *self._info.trivial}
@@ -95,8 +128,9 @@ class Variations:
         return ablations
 
     def _check_effect(self, name: str, changes: Mapping[str, Any]) -> None:
+        varied = (*self.grid, *self.space)
         if any(
-            is_within(path, changed) or is_within(changed, path) for path in self.grid for changed in changes
+            is_within(path, changed) or is_within(changed, path) for path in varied for changed in changes
         ):
             return
         if any(self._base(path) != value for path, value in changes.items()):
@@ -189,13 +223,13 @@ class Variations:
 
 
 def clashes(spec: SweepSpec, node: Node) -> Iterator[SpecError]:
-    """Find values of the grid and the ablations that are good alone and do not go together."""
+    """Find values of the grid, the search and the ablations that are good alone and do not go together."""
     root = {"model": as_field(type(spec.model)), "training": as_field(TrainingSettings)}
     said: set[str] = set()
     for name, changes in {"": {}, **spec.ablations}.items():
         varied = {
             path: values
-            for path, values in spec.grid.items()
+            for path, values in {**spec.grid, **_possible(spec.space)}.items()
             if _has_rules(root, path) and not any(is_within(path, changed) for changed in changes)
         }
         for values in islice(product(*varied.values()), MAX_COMBINATIONS):
@@ -203,20 +237,36 @@ def clashes(spec: SweepSpec, node: Node) -> Iterator[SpecError]:
             try:
                 spec.resolve({**point, **changes}, spec.seeds[0])
             except AdaptuneError as error:
-                if str(error) not in said:
-                    said.add(str(error))
-                    yield node.find(_blamed(str(error), name, changes, point), key=True).error(str(error))
+                place = _blamed(str(error), name, changes, point, spec.space)
+                # Of a range that is searched, the first value that does not fit says enough.
+                same = str(place) if place[0] == "search" else str(error)
+                if same not in said:
+                    said.add(same)
+                    yield node.find(place, key=True).error(str(error))
 
 
-def _blamed(message: str, name: str, changes: Mapping[str, Any], point: Mapping[str, Any]) -> Location:
+def _possible(space: Space) -> dict[str, Sequence[Any]]:
+    """Return the values that a search can draw; of a range that is not of few whole numbers, its ends."""
+    possible: dict[str, Sequence[Any]] = {}
+    for path, distribution in space.items():
+        possible[path] = distribution.values
+        if distribution.kind in ("int", "log_int"):
+            low, high = distribution.values
+            possible[path] = range(low, high + 1) if high - low < MAX_COMBINATIONS else (low, high)
+    return possible
+
+
+def _blamed(
+    message: str, name: str, changes: Mapping[str, Any], point: Mapping[str, Any], space: Space
+) -> Location:
     for key in re.findall(r"`([a-z_]+)`", message):
         for path in changes:
             if path.endswith(f".{key}"):
                 return ("ablations", name, path)
         for path in point:
             if path.endswith(f".{key}"):
-                return ("grid", path)
-    return ("ablations", name) if name else ("grid",)
+                return ("search", "space", path) if path in space else ("grid", path)
+    return ("ablations", name) if name else ("grid",) if set(point) - set(space) else ("search", "space")
 
 
 def _has_rules(roots: Mapping[str, FieldInfo], path: str) -> bool:

@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -21,6 +23,8 @@ from safetensors.numpy import load_file
 from orchestrator.cli.main import main
 from orchestrator.records.ledger import Ledger
 from orchestrator.records.workspace import Workspace, read_json
+from orchestrator.running.jobs import Progress
+from orchestrator.running.worker import execute
 
 Json = dict[str, Any]
 
@@ -114,3 +118,40 @@ def results(home: Path) -> dict[str, Json]:
             "curve": [point["metrics"] for point in read_json(curve)] if curve.exists() else [],
         }
     return found
+
+
+@contextmanager
+def without_ray(stop_after: float = inf) -> Iterator[None]:
+    """Let sweeps of this process run their jobs one after another, without Ray.
+
+    After so many epochs the sweep is interrupted, in the middle of a job.
+    """
+
+    def run_jobs(
+        stages: Any, around: Any, resources: Any, max_failures: int, scratch: Path, hearer: Any, heart: Any
+    ) -> None:
+        left = stop_after
+        for number, job in enumerate(job for stage in stages for job in stage):
+            trial = SimpleNamespace(trial_id=str(number), config={"job": job})
+
+            def report(progress: Progress, trial: Any = trial) -> None:
+                nonlocal left
+                result = progress.to_result()
+                ends = hearer.ends(trial.trial_id, result)
+                hearer.on_trial_result(0, [], trial, result)
+                left -= 1
+                if ends or left <= 0:
+                    raise SystemExit(0)  # as a session of Ray Tune does
+
+            hearer.on_trial_start(0, [], trial)
+            with suppress(SystemExit):
+                execute(job, around, report)
+            if left <= 0:
+                raise KeyboardInterrupt
+            hearer.on_trial_complete(0, [], trial)
+
+    with (
+        mock.patch("orchestrator.running.cluster.ray_cluster", lambda address, home: nullcontext()),
+        mock.patch("orchestrator.running.tuning.run_jobs", run_jobs),
+    ):
+        yield

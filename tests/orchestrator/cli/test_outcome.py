@@ -12,6 +12,7 @@ from orchestrator.secure.winner import Judged
 ENDED = Outcome(
     sweep="captions",
     finished=3,
+    stopped_early=0,
     failed=0,
     skipped=1,
     best=None,
@@ -27,6 +28,13 @@ def printed(outcome: Outcome) -> str:
     file = io.StringIO()
     print_outcome(Console(file=file, width=200), outcome)
     return file.getvalue()
+
+
+def test_trials_that_were_stopped_early_are_no_failures_and_nothing_to_do_is_said_only_of_nothing():
+    line = "captions: 3 trials finished, 2 stopped early, 0 failed, 1 were done before, in 12 s\n"
+    assert printed(replace(ENDED, stopped_early=2)) == line
+    assert "nothing to do" not in printed(replace(ENDED, finished=0, stopped_early=2))
+    assert printed(replace(ENDED, finished=0)) == "captions: nothing to do, all 1 trials are done\n"
 
 
 def test_what_the_data_could_not_use_is_said():

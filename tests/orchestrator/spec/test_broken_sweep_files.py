@@ -15,6 +15,7 @@ LISTS = "".join(
     f"  {path}: [{', '.join(str((i + 1) / 1000) for i in range(100))}]\n"
     for path in ("training.learning_rate", "training.weight_decay", "model.dropout")
 )
+SEARCH = "search:\n  method: random\n  trials: 4\n  space:\n    training.learning_rate: {log_uniform: [1e-4, 1e-2]}\n"
 BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True)
 )
@@ -113,6 +114,54 @@ BROKEN: dict[str, tuple[str | bytes, int, int, str]] = {
         6, 3, "`heads` 3 does not divide `hidden` 128",
     ),
     "ten million trials": (HEAD + f"grid:\n{LISTS}seeds: {list(range(10))}\n", 4, 1, "10,000,000 trials"),
+    # the search, and stopping
+    "unknown method": (HEAD + SEARCH.replace("random", "randm"), 5, 11, "did you mean 'random'?"),
+    "search without trials": (HEAD + SEARCH.replace("  trials: 4\n", ""), 4, 1, "the key 'search.trials' is missing"),
+    "search of nothing": (HEAD + "search: {method: random, trials: 4, space: {}}\n", 4, 37, "expected at least one key, got an empty section"),
+    "key of another method": (HEAD + SEARCH.replace("  trials: 4\n", "  trials: 4\n  batch: 2\n"), 7, 3, "unknown key 'batch'"),
+    "unknown searched path": (HEAD + SEARCH.replace("learning_rate", "lr"), 8, 5, "did you mean 'learning_rate'?"),
+    "search over seeds": (HEAD + SEARCH + "    training.seed: {int: [0, 4]}\n", 9, 5, "list them under `seeds`"),
+    "unknown distribution": (HEAD + SEARCH.replace("log_uniform", "loguniform"), 8, 30, "did you mean 'log_uniform'?"),
+    "no distribution": (HEAD + SEARCH.replace("{log_uniform: [1e-4, 1e-2]}", "{}"), 8, 5, "give one of `uniform`"),
+    "two distributions": (HEAD + SEARCH.replace("{log", "{choice: [1], log"), 8, 56, "keep one of them"),
+    "list for a distribution": (HEAD + SEARCH.replace("{log_uniform: [1e-4, 1e-2]}", "[1, 2]"), 8, 29, "expected a section"),
+    "range upside down": (HEAD + SEARCH.replace("1e-4, 1e-2", "1e-2, 1e-4"), 8, 43, "write the lower bound first"),
+    "logarithm of zero": (
+        HEAD + SEARCH.replace("learning_rate", "weight_decay").replace("1e-4", "0"), 8, 42, "needs bounds above 0",
+    ),
+    "range beyond the setting": (HEAD + SEARCH.replace("1e-2]", "100]"), 8, 50, "of at most 10"),
+    "fractions for whole numbers": (
+        HEAD + SEARCH.replace("learning_rate: {log_uniform: [1e-4, 1e-2]", "epochs: {uniform: [1, 4]"), 8, 23, "use `int` instead",
+    ),
+    "choice of the wrong type": (HEAD + SEARCH + "    training.epochs: {choice: [1, two]}\n", 9, 35, "got 'two'"),
+    "same choice twice": (HEAD + SEARCH + "    training.epochs: {choice: [2, 2]}\n", 9, 35, "stands in the list twice"),
+    "searched values that clash": (
+        HEAD + SEARCH + "    model.personalization.hidden: {int: [64, 128]}\n", 9, 5, "`heads` 4 does not divide `hidden` 65",
+    ),
+    "searched and listed": (
+        HEAD + SEARCH + "grid:\n  training.learning_rate: [0.1]\n", 8, 5, "keep 'training.learning_rate' in one of them",
+    ),
+    "suggestions over a grid": (
+        HEAD + SEARCH.replace("random", "optuna") + "grid:\n  training.epochs: [1, 2]\n", 9, 1, "several: move these paths",
+    ),
+    "ablation of what is searched": (
+        HEAD + SEARCH + "ablations:\n  slow: {training.learning_rate: 1e-5}\n", 10, 10, "is searched, and an ablation",
+    ),
+    "ablation that replaces what is searched": (
+        HEAD + SEARCH + "    model.personalization.hidden: {choice: [64, 128]}\n"
+        + "ablations:\n  small: {model.personalization: {hidden: 64}}\n", 11, 11, "is searched, and an ablation",
+    ),
+    "stop of one point": (HEAD + "stop: {method: asha}\n", 4, 1, "there is only one"),
+    "stop over a grid of epochs": (
+        HEAD + "grid:\n  training.epochs: [4, 8]\nstop: {method: asha}\n", 5, 3, "`stop` decides how long",
+    ),
+    "stop over searched epochs": (
+        HEAD + SEARCH + "    training.epochs: {int: [4, 8]}\nstop: {method: median}\n", 9, 5, "`stop` decides how long",
+    ),
+    "stop that comes too late": (
+        HEAD + SEARCH + "training: {epochs: 4}\nstop: {method: asha, grace_period: 4}\n", 10, 22, "leaves nothing to stop",
+    ),
+    "ten million drawn trials": (HEAD + SEARCH.replace(": 4", ": 90000") + "grid: {training.epochs: [1, 2]}\n", 6, 3, "180,000 trials"),
     # the ablations
     "ablation without effect": (
         HEAD + "ablations:\n  same: {model.personalization.attention: true}\n", 5, 3, "changes nothing",

@@ -63,6 +63,9 @@ def test_shipped_sweeps_mean_the_same_to_other_readers(file: Path):
         {"objective": {"metric": "bleu"}},
         {"promote": {"gates": [{"metric": "bleu", "min": 1}]}},
         {"seeds": []},
+        {"search": {"method": "random", "trials": 2, "space": {"training.lr": {"uniform": [0, 1]}}}},
+        {"search": {"method": "random", "trials": 2, "space": {"training.epochs": {"integer": [0, 1]}}}},
+        {"stop": {"method": "asha", "batch": 3}},
     ],
     ids=repr,
 )
@@ -77,6 +80,8 @@ def test_what_is_wrong_is_marked(change: dict, validator: Draft202012Validator):
         {"grid": {"model.personalization": [None, {"hidden": 16}], "training.epochs": [1]}},
         {"ablations": {"no-attention": {"model.personalization.attention": False}}},
         {"objective": {"metric": "auc"}},
+        {"search": {"method": "optuna", "trials": 2, "space": {"training.epochs": {"int": [1, 9]}}}},
+        {"stop": {"method": "median", "min_samples_required": 5}},
         {"data": {"source": "table", "events": "events.csv", "columns": {"user": "who"}}},
     ],
     ids=repr,
