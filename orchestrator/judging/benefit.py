@@ -40,7 +40,8 @@ def benefit_by_trait(
         return ()
     member_UG = member_UG[:, some]
     model_UG, baseline_UG = (
-        np.where(member_UG & defined_U[:, None], value_U[:, None], np.nan) for value_U in (model_U, baseline_U)
+        np.where(member_UG & defined_U[:, None], value_U[:, None], np.nan)
+        for value_U in (model_U, baseline_U)
     )
     paired = compare_paired(model_UG, baseline_UG, random_seed, level=level)
     judged_G = paired.users >= MINIMUM_USERS
@@ -76,4 +77,6 @@ def _ends(low: float, high: float, users: int) -> tuple[float, float]:
 
 
 def _refusal(users: int) -> str:
-    return f"too few users: {users}, at least {MINIMUM_USERS} are needed for an interval that can be relied on"
+    return (
+        f"too few users: {users}, at least {MINIMUM_USERS} are needed for an interval that can be relied on"
+    )

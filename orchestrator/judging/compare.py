@@ -3,8 +3,8 @@
 The unit is a user, or what else several predictions share and makes them depend on each other. The numbers of
 a row are means over units (macro), each unit averaged over the seeds first. Intervals are
 bootstrapped by unit; p-values come from paired permutations. A family of Holm's correction is one metric in
-one slice: all rows that are compared with the same reference; the groups of users that share a trait are another one. A row that lacks a seed is refused, never
-averaged.
+one slice: all rows that are compared with the same reference. The groups of users that share a trait are a family
+of their own. A row that lacks a seed is refused, never averaged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from components.data.traits import Trait
 from components.errors import AdaptuneError
 from components.metrics.rows import FULL_HISTORY, metric_names, metric_values, micro, select_slice
 from components.metrics.statistics import (
@@ -26,10 +27,19 @@ from components.metrics.statistics import (
     estimate,
     holm,
 )
-from components.data.traits import Trait
 from components.tasks import TaskInfo
 from orchestrator.judging.benefit import benefit_by_trait
-from orchestrator.judging.comparison import ALPHA, ROLES, Comparison, Difference, Entry, GroupBenefit, Interval, Row, Slice
+from orchestrator.judging.comparison import (
+    ALPHA,
+    ROLES,
+    Comparison,
+    Difference,
+    Entry,
+    GroupBenefit,
+    Interval,
+    Row,
+    Slice,
+)
 from orchestrator.spec.problems import suggest
 
 if TYPE_CHECKING:
@@ -168,7 +178,11 @@ def _select(entry: Entry, seeds: Sequence[int], chosen: Slice) -> dict[int, pa.T
 
 
 def _values(
-    names: Sequence[str], parts: Sequence[Mapping[int, pa.Table]], metrics: Sequence[str], group: str, unit: str
+    names: Sequence[str],
+    parts: Sequence[Mapping[int, pa.Table]],
+    metrics: Sequence[str],
+    group: str,
+    unit: str,
 ) -> tuple[list[str], Floats]:
     """Return the units of a slice and what each row scored for them, averaged over its seeds, [U, R, M]."""
     users = list(next(iter(parts[0].values()))["user"].to_pylist())

@@ -116,7 +116,7 @@ def objective_table(comparison: Comparison, chosen: Slice | None = None) -> Tabl
 
 
 def benefit_view(comparison: Comparison) -> Iterator[Table | Text]:
-    """Show the model minus the baseline for groups of users, and which are too small; nothing where none are known."""
+    """Show the model minus the baseline for groups of users, and which are too small, if any are known."""
     metric = comparison.task.metrics[comparison.metric]
     judged = [group for group in comparison.benefit if not group.refused]
     if judged:

@@ -149,7 +149,11 @@ def _benefit(comparison: Comparison) -> list[str]:
     better = [group for group in shown if is_better(comparison, group.difference.difference)]
     worse = [group_name(group) for group in shown if group not in better]
     refused = len(comparison.benefit) - len(judged)
-    small = f"; {refused} further {'group is' if refused == 1 else 'groups are'} too small to judge" if refused else ""
+    small = (
+        f"; {refused} further {'group is' if refused == 1 else 'groups are'} too small to judge"
+        if refused
+        else ""
+    )
     loss = f", a loss in {', '.join(worse)}" if worse else ", a loss in none"
     return [
         f"By profile and length of history, a gain over {reference_name(comparison)} is shown in {len(better)} of "

@@ -75,7 +75,8 @@ def compare_sweep(
 ) -> "Comparison":
     """Compare the final rows of a sweep on one part, over one group (by default the task's main one).
 
-    What is known of users is read from the prepared data, as long as the home folder has it. Raises AdaptuneError while the sweep has no final rows, or a row lacks a seed.
+    What is known of users is read from the prepared data, as long as the home folder has it.
+    Raises AdaptuneError while the sweep has no final rows, or a row lacks a seed.
     """
     from orchestrator.judging.compare import compare_entries
 

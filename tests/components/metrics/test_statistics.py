@@ -8,6 +8,7 @@ from components.metrics.statistics import (
     MissingTrials,
     average_seeds,
     compare_paired,
+    detectable_difference,
     estimate,
     holm,
     sign_flip_p_value,
@@ -124,3 +125,27 @@ def test_missing_seeds_are_refused_by_name():
     assert average_seeds(by_seed, [0, 2]).tolist() == [2, 2]
     with pytest.raises(MissingTrials, match=r"no-attention: .*seed 1, 3"):
         average_seeds(by_seed, [0, 1, 2, 3], "no-attention")
+
+
+def test_detectable_difference_hand_case():
+    # t(.975; 24) = 2.0639 and t(.8; 24) = 0.8569, by table
+    assert detectable_difference(np.array([0.5]), np.array([25]), 0.05)[0] == pytest.approx(1.4604, abs=1e-4)
+    many, fewer = detectable_difference(np.array([1.0, 1.0]), np.array([10**6, 20]), 0.05)
+    assert many == pytest.approx(2.8016, abs=1e-3) and fewer > many
+    assert detectable_difference(np.array([1.0]), np.array([25]), 0.05 / 8)[0] > 3.5
+
+
+def test_nothing_is_detectable_where_no_spread_or_too_few_users_are_known():
+    found = detectable_difference(np.array([0.0, np.nan, 1.0, 1.0]), np.array([30, 1, 5, 6]), 0.05)
+    assert np.isnan(found[:2]).all()
+    assert found[2] == np.inf, "of five users, all signs alike have p = 1/16"
+    assert np.isfinite(found[3])
+
+
+def test_standard_error_is_that_of_the_mean_difference():
+    value, against = np.random.default_rng(9).normal(size=(2, 40, 1))
+    value[7] = np.nan
+    defined = np.delete(value - against, 7, axis=0)[:, 0]
+    result = compare_paired(value, against, seed=0, samples=100)
+    assert result.standard_error[0] == pytest.approx(stats.sem(defined))
+    assert np.isnan(compare_paired(value[:1], against[:1], seed=0, samples=100).standard_error[0])

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from io import StringIO
 from types import SimpleNamespace
@@ -6,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from rich.console import Console
+from scipy import stats
 
 from components.errors import AdaptuneError
 from components.metrics.rows import macro, metric_values, select_slice
@@ -42,7 +44,7 @@ def test_json_has_the_announced_shape(comparison):
     document = json.loads(json.dumps(comparison.to_json(), allow_nan=False))
     assert list(document) == [
         "sweep", "task", "objective", "unit", "group", "part", "seeds", "test_looks", "possible_gain",
-        "rows",
+        "benefit", "rows",
     ]  # fmt: skip
     assert (document["unit"], document["seeds"], document["test_looks"]) == ("user", [0, 1], 3)
     rows = {row["name"]: row for row in document["rows"]}
@@ -56,7 +58,7 @@ def test_json_has_the_announced_shape(comparison):
     assert rows["model"]["users"] == rows["model"]["units"]
     assert set(rows["model"]["metrics"]["accuracy"]) == {"mean", "low", "high"}
     assert set(rows["model"]["against_baseline"]["accuracy"]) == {
-        "difference", "low", "high", "p_value", "p_adjusted", "effect_size",
+        "difference", "low", "high", "p_value", "p_adjusted", "effect_size", "detectable",
     }  # fmt: skip
     assert rows["baseline"]["against_baseline"] == {}
     assert set(rows["popularity"]["metrics"]) == {"ndcg@10"}
@@ -95,6 +97,28 @@ def test_holm_family_is_a_metric_over_all_compared_rows(comparison):
         ]
         expected = holm(np.array([difference.p_value for difference in differences]))
         assert [difference.p_adjusted for difference in differences] == pytest.approx(expected)
+
+
+def test_what_a_comparison_could_have_seen_allows_for_its_family(entries, comparison):
+    def per_user(name):
+        tables = {entry.name: entry for entry in entries}[name].tables.values()
+        return np.mean([metric_values(select_slice(table, "seen"), "accuracy") for table in tables], axis=0)
+
+    difference = per_user("no-attention") - per_user("baseline")
+    rows = sum("accuracy" in row.against_baseline for row in comparison.rows)
+    quantiles = stats.t.ppf(1 - 0.05 / rows / 2, 107) + stats.t.ppf(0.8, 107)
+    found = comparison.row("no-attention").against_baseline["accuracy"].detectable
+    assert found == pytest.approx(quantiles * stats.sem(difference))
+
+
+def test_only_the_compared_seeds_are_pooled(entries, comparison):
+    more = [
+        entry
+        if entry.role == "trivial"
+        else replace(entry, tables={**entry.tables, 7: made_up_table(0.9, 7)})
+        for entry in entries
+    ]
+    assert compare(more, all_slices=False).rows == comparison.rows
 
 
 def test_model_minus_row_is_the_reverse_of_row_minus_baseline(comparison):
@@ -251,7 +275,14 @@ def test_a_model_that_scores_exactly_as_a_rule_is_pointed_out(entries):
 
 def test_verdict_claims_nothing_that_is_not_shown(entries):
     twin = replace(entries[1], name="model", role="model")
-    assert headline(compare([twin, entries[1]])).startswith("No difference shown")
+    nothing = headline(compare([twin, entries[1]]))
+    assert nothing.startswith("No difference shown") and "could have seen" not in nothing, (
+        "they do not differ at all"
+    )
+    near = Entry("model", "model", 1, {seed: made_up_table(0.6502, seed) for seed in (0, 1)})
+    assert re.search(
+        r"this comparison could have seen \d\.\d points\)", headline(compare([near, entries[1]]))
+    )
     worse = replace(entries[4], name="model", role="model")
     better = replace(entries[0], name="baseline", role="baseline")
     assert headline(compare([worse, better])).startswith("The model is worse than the baseline")

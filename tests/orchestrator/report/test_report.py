@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from components.data.traits import Trait
 from components.tasks import TASKS
 from orchestrator.judging.compare import compare_entries
 from orchestrator.report.axis import Axis
@@ -167,6 +168,39 @@ def test_learning_curves_average_over_seeds(report):
     assert sum(chosen for _, _, chosen in drawn.legend) == 2
     single = learning(report.comparison, [curve for curve in report.curves if curve.role == "model"][:2])
     assert str(single.charts[0][1]).count("<polyline") == 1
+
+
+def test_a_point_whose_seed_is_missing_is_not_averaged(report):
+    first = report.curves[0]
+    curves = [curve for curve in report.curves if curve is not first]
+    drawn = learning(report.comparison, curves)
+    [label] = [label for _, label, _ in drawn.legend if "not drawn" in label]
+    assert label.endswith(f"(not drawn: no curve of seed {first.seed})")
+    assert str(drawn.charts[0][1]).count("<polyline") == 7
+
+
+def test_the_report_says_for_whom_and_what_could_be_seen(report):
+    users = [f"u{index:03d}" for index in range(120)]
+    side = Trait("side", ("left", "right"), {user: "left" if user > "u060" else "right" for user in users})
+    rare = Trait("job", ("bard", "cook"), {user: "bard" if user < "u009" else "cook" for user in users})
+    comparison = compare_entries(
+        "made-up",
+        TASKS["recommendation"],
+        SimpleNamespace(metric="accuracy", mode="max"),
+        made_up_entries(),
+        "baseline",
+        (0, 1),
+        test_looks=1,
+        part="test",
+        traits=(side, rare),
+    )
+    html = render_report(replace(report, comparison=comparison))
+    page = Page(html)
+    assert page.open == [] and "benefit" in page.ids and "#benefit" in page.links
+    text = " ".join(" ".join(page.text).split())
+    assert "too few users: 8, at least 50 are needed" in text
+    assert re.search(r"could see.\d\.\d.points", text)
+    assert "benefit" not in Page(render_report(report)).ids
 
 
 def test_axis_ends_on_round_ticks_around_the_values():
