@@ -64,6 +64,7 @@ def test_a_random_search_tries_one_seed_runs_the_winner_with_all_and_can_be_exte
     assert "4 random points, seed 0; tried with seed 0, the best one trained with all" in page
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_with_stopping_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     sweep, whole, cut = write_sweep(tmp_path, OPTUNA), tmp_path / "whole", tmp_path / "cut"

@@ -69,7 +69,7 @@ def rays(scheduler: Any, curves: list[list[float]], order: list[int]) -> list[tu
     return stopped
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(curves=curves_of_trials, seed=st.integers(0, 2**32), factor=st.integers(2, 4), grace=st.integers(1, 3))
 def test_asha_decides_as_rays_does(curves: list[list[float]], seed: int, factor: int, grace: int) -> None:
     schedulers = pytest.importorskip("ray.tune.schedulers")
@@ -81,7 +81,7 @@ def test_asha_decides_as_rays_does(curves: list[list[float]], seed: int, factor:
     assert ours(asha, rule, curves, order) == rays(reference, curves, order)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     curves=curves_of_trials, seed=st.integers(0, 2**32), samples=st.integers(1, 4), grace=st.integers(1, 3)
 )
