@@ -115,9 +115,7 @@ def test_suggestions_come_batch_by_batch_and_learn_from_results(ledger: Ledger) 
     assert planner.suggest() and len(planner.grid().trials) == 4 and planner.grid().awaited == 20
     points = search_to_its_end(spec, ledger)
     assert len(points) == 24 and planner.grid().awaited == 0 and not planner.suggest()
-    late, early = (
-        [abs(math.log10(point[RATE]) + 2) for point in part] for part in (points[12:], points[:8])
-    )
+    late, early = ([abs(math.log10(point[RATE]) + 2) for point in part] for part in (points[12:], points[:8]))
     assert sum(late) / len(late) < 0.85 * sum(early) / len(early)
     ablations = make_plan(spec, ledger).phases[3]
     assert not ablations.provisional
