@@ -44,7 +44,8 @@ class Stopping:
     def know(self, trials: Iterable[PlannedTrial], ledger: Ledger, workspace: Workspace, code: str) -> None:
         """Take in how far these trials came in earlier runs, under this state of the code."""
         trials = list(trials)
-        rows, stops = (known([trial.id for trial in trials]) for known in (ledger.trials, ledger.stops))
+        ids = [trial.id for trial in trials]
+        rows, stops = ledger.trials(ids), ledger.stops(ids)
         for trial in trials:
             row, curves = rows.get(trial.id), self._rows.setdefault(trial.name, {})
             if row is None or row.validity != code or trial.id in curves:
