@@ -75,10 +75,12 @@ class Hearer(tune.Callback):
 
     def ends(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Whether a job that reported `result` is to be ended early; asked before anybody hears of the result."""
-        job, progress = self.running.get(trial_id), _progress(result)
-        if self._stopping is None or not isinstance(job, TrainJob) or progress.failure:
+        job = self.running.get(trial_id)
+        if self._stopping is None or not isinstance(job, TrainJob):
             return False
-        halt = self._stopping.judge(job, progress)
+        if "epoch" not in result or result["failure"]:  # Tune asks about its own closing result, too
+            return False
+        halt = self._stopping.judge(job, _progress(result))
         if halt is not None:
             self._halts[trial_id] = halt
         return halt is not None
