@@ -28,6 +28,7 @@ COMPARISON = {
                     "p_value": 0.0001,
                     "p_adjusted": 0.0004,
                     "effect_size": None,
+                    "detectable": 0.01,
                 }
             },
         },
