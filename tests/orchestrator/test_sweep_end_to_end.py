@@ -34,9 +34,10 @@ def test_tests_of_a_group_run_in_one_process(request: pytest.FixtureRequest) -> 
 
 def test_run_reports_what_it_did_and_leaves_no_process(finished: Finished) -> None:
     document = finished.call.document
-    assert list(document)[:6] == ["sweep", "finished", "failed", "skipped", "best", "wall_seconds"]
+    counts = ["finished", "stopped_early", "failed", "skipped"]
+    assert list(document)[:7] == ["sweep", *counts, "best", "wall_seconds"]
     assert (document["sweep"], document["finished"]) == ("tiny", TRIALS)
-    assert (document["failed"], document["skipped"]) == (0, 0)
+    assert [document[name] for name in counts[1:]] == [0, 0, 0]
     assert document["best"]["trial"] and document["best"]["metrics"]["accuracy"] > 0
     assert document["wall_seconds"] > 0 and not document["stopped"] and not document["mirror_problems"]
     assert "epochs of training ahead" in finished.call.err
@@ -144,7 +145,7 @@ def test_a_comparison_has_every_row_with_its_intervals(finished: Finished) -> No
     assert {"model": "model", "baseline": "baseline", "no-attention": "ablation"}.items() <= roles.items()
     assert roles["shuffled-users"] == "control" and roles["item-bias"] == roles["oracle"] == "trivial"
     assert shape(rows["model"]["metrics"]["accuracy"]) == {"mean": Real, "low": Real, "high": Real}
-    numbers = ("difference", "low", "high", "p_value", "p_adjusted", "effect_size")
+    numbers = ("difference", "low", "high", "p_value", "p_adjusted", "effect_size", "detectable")
     assert shape(rows["model"]["against_baseline"]["accuracy"]) == dict.fromkeys(numbers, Real)
     assert rows["model"]["users"] == rows["baseline"]["users"] > 0
     assert rows["model"]["parameters"] > rows["baseline"]["parameters"] > 0
