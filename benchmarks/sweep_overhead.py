@@ -1,6 +1,6 @@
 """What a sweep costs beside the same trainings without Adaptune.
 
-    python -m benchmarks.sweep_overhead [--seconds 5 15 45] [--points 4] [--cores 2] [--json FILE]
+    python -m benchmarks.sweep_overhead [--seconds 5 15 45] [--points 4] [--cores 2] [--mirror] [--json FILE]
 
 The trainings of a sweep (synthetic recommendation; as many points of the model and of the baseline, one seed) are run
 in four ways, each in a process of its own, timed from its start to its end:
@@ -11,9 +11,10 @@ in four ways, each in a process of its own, timed from its start to its end:
 - `loop`: one Lightning fit after the other.
 
 All train through the same Lightning module and `fit`, evaluate on validation after every epoch and, with slices, at
-the end, save weights and rows, and evaluate the best model and the best baseline on the test part. Adaptune also does
-what the others do not: the control and the trivial rows, the ledger, the mirror for Weights & Biases. The validation
-metrics of every trial must be equal in all four, and no training is shared.
+the end, save weights and rows, and evaluate the best model and the best baseline on the test part. Adaptune also
+keeps its ledger and evaluates the trivial rows; the mirror for Weights & Biases, which the others do without, is
+switched off, unless `--mirror` asks for it. The validation metrics of every trial must be equal in all four, and no
+training is shared.
 
 A last comparison has the shape of the paper's grid, epochs in its ratio of 2:5, where Adaptune trains each run once
 and reads it twice; the Tune script trains every point.
@@ -62,6 +63,7 @@ grid:
   training.learning_rate: {rates}
 {more}
 seeds: [0]
+tracking: {{enabled: {mirror}}}
 """
 
 
@@ -77,11 +79,22 @@ class Case:
     """Ids of those that are the baseline."""
 
     @classmethod
-    def of(cls, name: str, folder: Path, users: int, epochs: int, points: int, grid: str = "") -> "Case":
+    def of(
+        cls,
+        name: str,
+        folder: Path,
+        users: int,
+        epochs: int,
+        points: int,
+        grid: str = "",
+        mirror: bool = False,
+    ) -> "Case":
         """Write the sweep file with so many learning rates."""
         rates = json.dumps([round(3e-3 * 0.8**number, 6) for number in range(points)])
         file = folder / f"{name}.yaml"
-        text = SWEEP.format(name=name, users=users, epochs=epochs, rates=rates, more=grid)
+        text = SWEEP.format(
+            name=name, users=users, epochs=epochs, rates=rates, more=grid, mirror=json.dumps(mirror)
+        )
         file.write_text(text, encoding="utf-8")
         planner = Planner(load_sweep(file))
         model, baseline = planner.grid().trials, planner.baseline_grid().trials
@@ -266,6 +279,9 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=600)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--no-shared", action="store_true", help="leave out the paper's grid")
+    parser.add_argument(
+        "--mirror", action="store_true", help="Adaptune also writes runs for Weights & Biases"
+    )
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     parser.add_argument("--way", choices=WAYS[1:], help=argparse.SUPPRESS)
     parser.add_argument("--given", type=Path, help=argparse.SUPPRESS)
@@ -280,7 +296,8 @@ def main() -> None:
         epoch = seconds_of_an_epoch(folder, options.users)
         for seconds in options.seconds:
             epochs = max(1, round(seconds / epoch))
-            case = Case.of(f"trials-of-{seconds:g}-s", folder, options.users, epochs, options.points)
+            name = f"trials-of-{seconds:g}-s"
+            case = Case.of(name, folder, options.users, epochs, options.points, mirror=options.mirror)
             result = compare(case, WAYS, options.cores)
             results.append(result)
             missed += [
@@ -291,7 +308,7 @@ def main() -> None:
         if not options.no_shared:
             grid = f"  training.batch_size: [16, 32]\n  training.epochs: [{SHORT}, {LONG}]\n"
             users = max(50, round(options.users * 3 / (SHORT * epoch)))
-            case = Case.of("paper-grid", folder, users, LONG, points=2, grid=grid)
+            case = Case.of("paper-grid", folder, users, LONG, points=2, grid=grid, mirror=options.mirror)
             result = compare(case, ("adaptune", "tune-reused"), options.cores)
             results.append(result)
             share = result["adaptune_share_of"]["tune-reused"]

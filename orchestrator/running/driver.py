@@ -116,7 +116,8 @@ def run_sweep(
         watcher.planned(plan.epochs_of(stages.redo), plan.seconds_per_epoch)
         books = Bookkeeper(spec, ledger, workspace, digest)
         ray = cluster or (lambda: _own_cluster(address, workspace))
-        cut_short = _work(stages, spec, workspace, ray, books, watcher, heart)
+        alone = cluster is None and address is None
+        cut_short = _work(stages, spec, workspace, ray, alone, books, watcher, heart)
     plan = make_plan(spec, ledger)
     rows = ledger.trials(list(plan.standing))
     finished = {trial_id for trial_id, row in rows.items() if row.state == "finished"}
@@ -150,11 +151,15 @@ def _work(
     spec: SweepSpec,
     workspace: Workspace,
     cluster: Callable[[], AbstractContextManager[None]],
+    alone: bool,
     books: Bookkeeper,
     watcher: Watcher,
     heart: Any,
 ) -> bool:
-    """Run the stages; Ray starts only if one of them has a job. Return whether the work was cut short."""
+    """Run the stages; Ray starts only if one of them has a job. Return whether the work was cut short.
+
+    `alone` says that nobody else uses this Ray.
+    """
     waiting = iter(stages)
     first = next((stage for stage in waiting if stage), None)
     if first is None:
@@ -194,6 +199,7 @@ def _work(
                     Path(scratch),
                     hearer,
                     heart,
+                    keep_workers=alone,
                 )
         finally:
             for job in hearer.running.values():

@@ -12,6 +12,7 @@ from typing import Any
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from orchestrator.running.bookkeeper import Bookkeeper
@@ -59,6 +60,26 @@ class StageSearcher(Searcher):
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
+
+
+class WarmWorkers(FIFOScheduler):
+    """Takes jobs in their order, and lets workers wait for the next stage.
+
+    Tune by itself ends all but one of the workers that have nothing to do, and a new one loads torch for seconds.
+    """
+
+    def __init__(self, most: int = 1024) -> None:
+        """Keep up to `most` workers."""
+        super().__init__()
+        self._most = most
+        self._known: set[Any] = set()
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Let workers of this size wait; Tune has no public way to say so."""
+        size = trial.placement_group_factory
+        if size not in self._known:
+            self._known.add(size)
+            tune_controller._tune_controller._actor_cache.increase_max(size, by=self._most)
 
 
 class Hearer(tune.Callback):
@@ -175,16 +196,22 @@ def run_jobs(
     scratch: Path,
     hearer: Hearer,
     heart: Heart,
+    keep_workers: bool = False,
 ) -> None:
-    """Run all jobs of all stages to their end, or until the sweep is cancelled or interrupted."""
+    """Run all jobs of all stages to their end, or until the sweep is cancelled or interrupted.
+
+    `keep_workers` lets workers without a job wait for the next stage, on a Ray that nobody else waits for.
+    """
 
     def work(config: dict[str, Any]) -> None:
         execute(config["job"], around, lambda progress: tune.report(progress.to_result()))
 
+    scheduler: TrialScheduler = WarmWorkers() if keep_workers else FIFOScheduler()
     tuner = tune.Tuner(
         tune.with_resources(work, {"cpu": resources.cpu, "gpu": resources.gpu}),
         tune_config=tune.TuneConfig(
             search_alg=StageSearcher(stages),
+            scheduler=scheduler,
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=lambda trial: trial.trial_id,
