@@ -100,6 +100,26 @@ def micro(rows: pa.Table, group: str, history: int = FULL_HISTORY) -> dict[str, 
     return {name: _mean(metric_values(rows, name), weight) for name in metric_names(rows)}
 
 
+def slice_means(rows: pa.Table) -> pa.Table:
+    """Average each metric over the units of each slice: one row a slice, in order of appearance, null without units.
+
+    The columns are `group`, `history` (-1: all events), `units` and the metrics.
+    """
+    keys = dict.fromkeys(zip(rows["group"].to_pylist(), rows["history"].to_pylist(), strict=True))
+    found = [
+        {"group": group, "history": history, "units": len(select_slice(rows, group, history))}
+        | {name: value if value == value else None for name, value in macro(rows, group, history).items()}
+        for group, history in keys
+    ]
+    schema = pa.schema([
+        pa.field("group", pa.string()),
+        pa.field("history", pa.int32()),
+        pa.field("units", pa.int32()),
+        *(pa.field(name, pa.float64()) for name in metric_names(rows)),
+    ])  # fmt: skip
+    return pa.Table.from_pylist(found, schema=schema)
+
+
 def _mean(value: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
     defined = ~np.isnan(value)
     total = weight[defined].sum()

@@ -1,4 +1,8 @@
-"""The mirror in Weights & Biases: one W&B run a trial, written by the worker that trains it.
+"""The mirror in Weights & Biases: one W&B run a trial, written by the worker that trains it, and one for the report.
+
+Runs are laid out so that a workspace needs no arranging: the group is the sweep, the job type the role of the row,
+tags name the row, the task and the seed, every chart has the epoch as its axis, and the summary holds the metrics of
+the result with a table of its slices.
 
 The ledger is the truth and the mirror a copy, so nothing that goes wrong here reaches the training: the
 failure is kept in `Mirror.problems`, and what failed once is not waited for again.
@@ -13,6 +17,7 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import wandb
 
 Mode = Literal["online", "offline"]
@@ -21,6 +26,7 @@ Metrics = Mapping[str, float | None]
 PATIENCE = 10
 """Seconds that W&B may take to start its service, to accept a run, and to take a run's last data."""
 LONGEST_TAG = 64
+EPOCH = "epoch"
 
 
 class Mirror:
@@ -42,6 +48,10 @@ class Mirror:
         self._group = group
         self._enabled = enabled and os.environ.get("WANDB_MODE") != "disabled"
         self._folder = folder.absolute()
+        for place in (
+            ("DATA", "CACHE") if self._enabled else ()
+        ):  # else tables wait for `wandb sync` elsewhere
+            os.environ.setdefault(f"WANDB_{place}_DIR", str(self._folder / place.lower()))
         self._runs: dict[str, wandb.Run] = {}
         self._next_step: dict[str, int] = {}
 
@@ -74,6 +84,8 @@ class Mirror:
                     config=dict(config),
                     dir=self._folder.parent,
                 )
+                run.define_metric(EPOCH, hidden=True)
+                run.define_metric("*", step_metric=EPOCH)
                 self._runs[trial_id] = run
                 self._next_step[trial_id] = run.starting_step
                 for folder in earlier:
@@ -89,14 +101,24 @@ class Mirror:
         with self._keeping_problems(
             f"trial {trial_id} is mirrored up to epoch {self._next_step[trial_id] - 1}"
         ):
-            run.log(_defined(metrics), step=epoch, commit=True)
+            run.log({**_defined(metrics), EPOCH: epoch}, step=epoch, commit=True)
             self._runs[trial_id] = run
             self._next_step[trial_id] = epoch + 1
             return
         self._stop_service()
 
-    def close(self, trial_id: str, summary: Metrics | None = None, exit_code: int = 0) -> None:
-        """End a trial's run with its final metrics; an `exit_code` other than 0 marks it as failed."""
+    def close(
+        self,
+        trial_id: str,
+        summary: Metrics | None = None,
+        exit_code: int = 0,
+        tables: Mapping[str, "pa.Table"] | None = None,
+        page: Path | None = None,
+    ) -> None:
+        """End a trial's run with its final metrics; an `exit_code` other than 0 marks it as failed.
+
+        `tables` are shown by their names. An HTML `page` is shown as it is, and kept as an artefact of type `report`.
+        """
         run = self._runs.pop(trial_id, None)
         if run is None:
             return
@@ -105,6 +127,9 @@ class Mirror:
             f"the end of trial {trial_id} is only in {self._folder} for `wandb sync`", mode
         ):
             run.summary.update(_defined(summary or {}))
+            run.summary.update({name: _shown(table) for name, table in (tables or {}).items()})
+            if page is not None:
+                _publish(run, page)
             run.finish(exit_code=exit_code)
             return
         self._stop_service()
@@ -193,6 +218,21 @@ def _start(mode: Mode, **about: Any) -> "wandb.Run":
     )
     # `create_new` leaves the process's other runs open, as trials that share their first epochs need.
     return wandb.init(mode=mode, resume="allow", reinit="create_new", settings=settings, **about)
+
+
+def _shown(table: "pa.Table") -> "wandb.Table":
+    """What W&B shows as a table."""
+    columns = table.column_names
+    data = [[row[name] for name in columns] for row in table.to_pylist()]
+    return _library().Table(columns=columns, data=data)
+
+
+def _publish(run: "wandb.Run", page: Path) -> None:
+    wandb = _library()
+    artifact = wandb.Artifact(page.stem, type="report")
+    artifact.add_file(str(page), name=page.name)
+    run.log_artifact(artifact)
+    run.summary.update({"report": wandb.Html(page.read_text(encoding="utf-8"), inject=False)})
 
 
 def _defined(metrics: Metrics) -> dict[str, float]:

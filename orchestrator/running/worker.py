@@ -69,6 +69,7 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
     At an epoch's end first the trial that is due is finished, then the curve grows, then `fit` writes the
     checkpoint: whenever the process dies, what is repeated yields the same again and nothing is left out.
     """
+    from components.metrics.rows import slice_means
     from components.training import EpochReport, fit
     from orchestrator.running.mirror import Mirror
 
@@ -91,7 +92,8 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
         _log.info("training run %s, to be read after epochs %s", job.run_id, list(waiting))
         for reading in job.readings:
             document = reading.config.model_dump(mode="json")
-            mirror.open(reading.trial_id, document, role=job.role, tags=[job.name, around.task])
+            tags = [job.name, around.task, f"seed {config.training.seed}"]
+            mirror.open(reading.trial_id, document, role=job.role, tags=tags)
             for point in curve.values():
                 mirror.log(reading.trial_id, point["epoch"], point["metrics"])
 
@@ -103,7 +105,7 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
             if epoch.epoch in waiting:
                 reading = waiting.pop(epoch.epoch)
                 rows = task.evaluate(module, data, "validation")
-                mirror.close(reading.trial_id, _macro(rows, around))
+                mirror.close(reading.trial_id, _macro(rows, around), tables={"slices": slice_means(rows)})
                 with folder_in_place(workspace.trial(reading.trial_id)) as place:
                     points = [curve[number] for number in sorted(curve) if number <= epoch.epoch]
                     write_json(place / "curve.json", points)

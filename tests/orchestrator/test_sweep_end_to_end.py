@@ -242,5 +242,6 @@ def test_each_trial_is_mirrored_with_config_group_and_steps(finished: Finished) 
     assert (run.group, run.job_type, run.exit_code) == ("tiny", "model", 0)
     assert run.config["training"] == read_json(finished.home / "trials" / trial / "config.json")["training"]
     curve = read_json(finished.home / "trials" / trial / "curve.json")
-    assert run.history == {point["epoch"]: point["metrics"] for point in curve}
+    assert run.history == {point["epoch"]: point["metrics"] | {"epoch": point["epoch"]} for point in curve}
+    assert run.summary["slices"]["nrows"] > 1
     assert run.summary["accuracy"] == finished.call.document["best"]["metrics"]["accuracy"]

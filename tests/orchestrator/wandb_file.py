@@ -24,6 +24,10 @@ class MirroredRun:
     config: dict[str, Any] = field(default_factory=dict)
     history: dict[int, dict[str, float]] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
+    step_metrics: dict[str, str] = field(default_factory=dict)
+    """The axis of each metric, by its name or pattern."""
+    artifacts: dict[str, str] = field(default_factory=dict)
+    """Type of each artefact, by its name."""
     exit_code: int | None = None
 
 
@@ -54,6 +58,13 @@ def read_run(path: Path) -> MirroredRun:
                 }
             case "summary":
                 run.summary |= values(record.summary.update)
+            case "metric":
+                if record.metric.step_metric:
+                    run.step_metrics[record.metric.glob_name or record.metric.name] = (
+                        record.metric.step_metric
+                    )
+            case "artifact":
+                run.artifacts[record.artifact.name] = record.artifact.type
             case "exit":
                 run.exit_code = record.exit.exit_code
     return run

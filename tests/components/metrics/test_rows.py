@@ -13,6 +13,7 @@ from components.metrics.rows import (
     micro,
     read_rows,
     row_schema,
+    slice_means,
     write_rows,
 )
 
@@ -45,6 +46,14 @@ def test_macro_and_micro_of_a_slice():
     assert macro(rows, "seen", 5)["accuracy"] == 0.5
     assert np.isnan(macro(rows, "seen", 5)["auc"])
     assert np.isnan(macro(rows, "unseen", 20)["accuracy"])
+
+
+def test_means_of_every_slice():
+    assert slice_means(example_rows()).to_pylist() == [
+        {"group": "seen", "history": -1, "units": 2, "accuracy": 0.5, "auc": 0.2},
+        {"group": "unseen", "history": -1, "units": 1, "accuracy": 0.5, "auc": 1.0},
+        {"group": "seen", "history": 5, "units": 2, "accuracy": 0.5, "auc": None},
+    ]
 
 
 def test_repeated_rows_are_averaged_metric_by_metric():

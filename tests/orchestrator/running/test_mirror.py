@@ -1,12 +1,14 @@
 """What is mirrored can be read back; whatever is wrong with W&B is reported at once and raises nothing."""
 
 import http.server
+import json
 import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
 
+import pyarrow as pa
 import pytest
 import wandb
 
@@ -58,12 +60,31 @@ def test_a_trial_reads_back_with_everything_that_was_written(folder, capfd):
     assert (run.project, run.group, run.job_type) == ("adaptune-tests", "a-sweep", "model")
     assert run.tags == ["personalised", "recommendation"]
     assert {name: run.config[name] for name in CONFIG} == CONFIG
-    assert run.history == {epoch: {"train_loss": 1 / epoch} for epoch in (1, 2, 3)}
+    assert run.history == {epoch: {"train_loss": 1 / epoch, "epoch": epoch} for epoch in (1, 2, 3)}
+    assert run.step_metrics == {"*": "epoch"}
     assert run.summary["accuracy"] == 0.75
     assert run.exit_code == 0
     assert to.problems == []
     assert capfd.readouterr() == ("", "")
     assert sorted(path.name for path in folder.parent.parent.iterdir()) == ["home"]
+
+
+def test_a_run_ends_with_tables_and_a_page_that_wait_for_the_upload(folder):
+    page = folder.parent / "report.html"
+    page.parent.mkdir()
+    page.write_text("<p>What was found</p>")
+    slices = pa.table({"group": ["seen", "unseen"], "accuracy": [0.75, None]})
+    with mirror(folder) as to:
+        to.open("a-report", CONFIG, role="report")
+        to.close("a-report", {"accuracy": 0.75}, tables={"slices": slices}, page=page)
+    [run] = mirrored(folder)["a-report"]
+    media = next(folder.glob("*run-*")) / "files"
+    table = json.loads((media / run.summary["slices"]["path"]).read_text())
+    assert table == {"columns": ["group", "accuracy"], "data": [["seen", 0.75], ["unseen", None]]}
+    assert (media / run.summary["report"]["path"]).read_text() == page.read_text()
+    assert run.artifacts == {"run-a-report-slices": "run_table", "report": "report"}
+    assert to.problems == []
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["report.html", "wandb"]
 
 
 def test_trials_that_share_a_training_are_open_together(folder):
@@ -94,7 +115,7 @@ def test_a_resumed_trial_replaces_its_interrupted_attempt_and_repeats_no_step(fo
             to.log("trial", epoch, {"train_loss": 1 / epoch})
     runs = mirrored(folder)
     [run] = runs["trial"]
-    assert run.history == {epoch: {"train_loss": 1 / epoch} for epoch in (1, 2, 3)}
+    assert run.history == {epoch: {"train_loss": 1 / epoch, "epoch": epoch} for epoch in (1, 2, 3)}
     assert len(runs["trial-2"]) == 1
     assert to.problems == []
 
