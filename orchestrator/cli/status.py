@@ -49,34 +49,51 @@ def status(
     if watch:
         _watch(ledger, workspace, sweep)
     if sweep is None:
-        sweeps = [progress.to_json() for progress in _all_progress(ledger, workspace, None)]
-        emit({"sweeps": sweeps}, as_json, lambda console: _print_sweeps(console, sweeps))
+        unreadable: dict[str, str] = {}
+        sweeps = [progress.to_json() for progress in _all_progress(ledger, workspace, unreadable)]
+        document = {"sweeps": sweeps, "unreadable": unreadable}
+        emit(document, as_json, lambda console: _print_sweeps(console, sweeps, unreadable))
     else:
         _status_of_one(sweep, ledger, workspace, as_json)
 
 
-def _all_progress(ledger: "Ledger", workspace: "Workspace", sweep: str | None) -> "list[Progress]":
-    """Look at every sweep of the home folder, or at one of them."""
+def _all_progress(ledger: "Ledger", workspace: "Workspace", unreadable: dict[str, str]) -> "list[Progress]":
+    """Look at every sweep of the home folder; why one cannot be read any more is left in `unreadable`."""
+    from components.errors import AdaptuneError
+
+    found = []
+    for name in ledger.sweep_names():
+        try:
+            found.append(_progress(ledger, workspace, name))
+        except AdaptuneError as error:
+            unreadable[name] = str(error)
+    return found
+
+
+def _progress(ledger: "Ledger", workspace: "Workspace", sweep: str) -> "Progress":
+    """Look at one sweep; raises AdaptuneError if it was never run, or cannot be read as it was recorded."""
     from orchestrator.records.progress import progress_of
     from orchestrator.records.results import recorded_sweep
     from orchestrator.running.lease import is_alive
 
-    found = []
-    for name in ledger.sweep_names() if sweep is None else [sweep]:
-        spec = recorded_sweep(name, ledger)
-        lease = ledger.lease(spec.name)
-        found.append(progress_of(spec, ledger, workspace, lease is not None and is_alive(lease)))
-    return found
+    spec = recorded_sweep(sweep, ledger)
+    lease = ledger.lease(spec.name)
+    return progress_of(spec, ledger, workspace, lease is not None and is_alive(lease))
 
 
 def _watch(ledger: "Ledger", workspace: "Workspace", sweep: str | None) -> None:
     """Show what runs on standard error until nothing does, or until Ctrl-C."""
     from orchestrator.running.display import Display
 
+    def look() -> "list[Progress]":
+        return (
+            _all_progress(ledger, workspace, {}) if sweep is None else [_progress(ledger, workspace, sweep)]
+        )
+
     said = 0.0
     try:
         with Display(err()) as display:
-            while running := [one for one in _all_progress(ledger, workspace, sweep) if one.running]:
+            while running := [one for one in look() if one.running]:
                 if display.redraws:
                     display.show(_live(running))
                 elif time.monotonic() - said > PLAIN_SECONDS or not said:
@@ -132,7 +149,7 @@ def _status_of_one(sweep: str, ledger: "Ledger", workspace: "Workspace", as_json
     from orchestrator.secure.winner import newest_result
 
     spec = recorded_sweep(sweep, ledger)
-    [progress] = _all_progress(ledger, workspace, spec.name)
+    progress = _progress(ledger, workspace, spec.name)
     members = ledger.members(spec.name)
     rows = ledger.trials(sorted({member.trial_id for member in members}))
     final = {member.trial_id for member in members if member.phase == FINAL}
@@ -194,7 +211,7 @@ def _print_trials(console: "Console", document: dict[str, Any]) -> None:
         console.print(over_parties(document["secure_evaluation"]), markup=False)
 
 
-def _print_sweeps(console: "Console", sweeps: list[dict[str, Any]]) -> None:
+def _print_sweeps(console: "Console", sweeps: list[dict[str, Any]], unreadable: dict[str, str]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -206,8 +223,13 @@ def _print_sweeps(console: "Console", sweeps: list[dict[str, Any]]) -> None:
     for line in sweeps:
         counts = [str(line["trials"].get(state, 0)) for state in states]
         table.add_row(line["sweep"], "live" if line["running"] else "", *counts)
-    console.print(table if sweeps else "no sweep has been run in this home folder yet")
+    console.print(table if sweeps or unreadable else "no sweep has been run in this home folder yet")
     for line in sweeps:
         if line["failed_trials"]:
             some = ", ".join(line["failed_trials"][:4]) + (" …" if len(line["failed_trials"]) > 4 else "")
             console.print(f"{line['sweep']}: not finished: {some}; `adaptune show TRIAL` says why")
+    for name, reason in unreadable.items():
+        console.print(
+            f"{name}: cannot be read as it was recorded; `adaptune run` with its file records it anew. {reason}",
+            markup=False,
+        )
