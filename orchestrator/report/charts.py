@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from markupsafe import Markup, escape
 
@@ -22,17 +23,23 @@ class Point:
     y: float
     low: float | None = None
     high: float | None = None
+    note: str = ""
+    """What its title says further, such as `chosen`."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """One line. `kind` decides its colour (the CSS class of a role), `dash` tells lines of a kind apart."""
+    """One line. `kind` decides its colour (the CSS class of a role), `dash` tells lines of a kind apart.
+
+    Its shape may be other than a line: steps that hold each value until the next, or marks that nothing joins.
+    """
 
     label: str
     kind: str
     points: Sequence[Point]
     dash: int = 0
     strong: bool = True
+    shape: Literal["line", "steps", "dots", "crosses", "rings"] = "line"
 
 
 def line_chart(
@@ -63,15 +70,17 @@ def line_chart(
         interval = ""
         if point.low is not None and point.high is not None:
             interval = f" [{write_y(point.low)}, {write_y(point.high)}]"
-        return f"{place}: {write_y(point.y)}{interval}"
+        return f"{place}: {write_y(point.y)}{interval}{f', {point.note}' if point.note else ''}"
 
-    body = [plot.frame(x_ticks, write_y, x_label, y_label)]
+    body = [plot.frame(x_ticks, write_y, x_label)]
     body += [plot.band(line) for line in series]
-    body += [plot.line(line, describe) for line in sorted(series, key=lambda line: line.strong)]
+    body += [plot.draw(line, describe) for line in sorted(series, key=lambda line: line.strong)]
     drawing = Markup("").join(body)
-    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        WIDTH, HEIGHT, f"{name}: {', '.join(line.label for line in series)}", drawing
-    )
+    labels = ", ".join(dict.fromkeys(line.label for line in series))
+    return Markup(
+        '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{title}"><title>{title}</title>'
+        "<desc>{}</desc>{}</svg>"
+    ).format(WIDTH, HEIGHT, f"{y_label} by {x_label}", drawing, title=f"{name}: {labels}")
 
 
 def swatch(kind: str, dash: int, strong: bool = True) -> Markup:
@@ -98,7 +107,6 @@ class _Plot:
         x_ticks: Sequence[tuple[float, str]],
         write_y: Callable[[float], str],
         x_label: str,
-        y_label: str,
     ) -> Markup:
         parts = []
         for tick in self.y_axis.ticks:
@@ -122,7 +130,6 @@ class _Plot:
                 middle, HEIGHT - 6, x_label
             )
         )
-        parts.append(Markup("<desc>{}</desc>").format(f"{y_label} by {x_label}"))
         return Markup("").join(parts)
 
     def band(self, line: Series) -> Markup:
@@ -134,24 +141,40 @@ class _Plot:
         back = [f"{self.x(x)},{self.y(low)}" for x, low, _ in reversed(known)]
         return Markup('<polygon class="band {}" points="{}"/>').format(line.kind, " ".join(forth + back))
 
-    def line(self, line: Series, describe: Callable[[Point], str]) -> Markup:
-        path = " ".join(f"{self.x(point.x)},{self.y(point.y)}" for point in line.points)
-        many = len(line.points) > MANY
-        dots = Markup("").join(
-            Markup('<circle class="{}" cx="{}" cy="{}" r="{}"><title>{}</title></circle>').format(
-                f"{line.kind} many" if many else line.kind,
-                self.x(point.x),
-                self.y(point.y),
-                1 if many else 3,
-                f"{line.label}, {describe(point)}",
-            )
-            for point in line.points
+    def draw(self, line: Series, describe: Callable[[Point], str]) -> Markup:
+        titles = [f"{line.label}, {describe(point)}" for point in line.points]
+        marks = Markup("").join(
+            self._mark(line, point, title) for point, title in zip(line.points, titles, strict=True)
         )
+        if line.shape not in ("line", "steps"):
+            return marks
+        corners = [(self.x(point.x), self.y(point.y)) for point in line.points]
+        if line.shape == "steps":
+            corners = [
+                corner
+                for (x, y), (_, before) in zip(corners, [corners[0], *corners], strict=False)
+                for corner in ((x, before), (x, y))
+            ]
+        path = " ".join(f"{x},{y}" for x, y in corners)
+        dash = DASHES[line.dash % len(DASHES)]
         return (
             Markup(
                 '<polyline class="{}" points="{}" stroke-dasharray="{}"><title>{}</title></polyline>'
-            ).format(_classes(line.kind, line.strong), path, DASHES[line.dash % len(DASHES)], line.label)
-            + dots
+            ).format(_classes(line.kind, line.strong), path, dash, line.label)
+            + marks
+        )
+
+    def _mark(self, line: Series, point: Point, title: str) -> Markup:
+        x, y = self.x(point.x), self.y(point.y)
+        if line.shape == "crosses":
+            return Markup(
+                '<path class="cross {}" d="M{} {}m-4,-4l8,8m0,-8l-8,8"><title>{}</title></path>'
+            ).format(line.kind, x, y, title)
+        many = line.shape == "steps" or (line.shape == "line" and len(line.points) > MANY)
+        size = {"dots": "4", "rings": "8"}.get(line.shape, "1" if many else "3")
+        kind = f"{line.kind} many" if many else f"{line.kind} ring" if line.shape == "rings" else line.kind
+        return Markup('<circle class="{}" cx="{}" cy="{}" r="{}"><title>{}</title></circle>').format(
+            kind, x, y, size, title
         )
 
 

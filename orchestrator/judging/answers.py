@@ -1,0 +1,198 @@
+"""What a reader wants to know first of a sweep, in sentences: which part matters, for whom, how sure that is.
+
+Where a comparison cannot say, the answer says so, and what it could have seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.judging.comparison import ALPHA, Comparison, Difference, Row
+from orchestrator.judging.formatting import (
+    detectable,
+    difference_interval,
+    metric_difference,
+    p_statement,
+)
+from orchestrator.judging.verdict import (
+    benefit,
+    controls,
+    is_better,
+    label_of,
+    listed,
+    other_groups,
+    reference_name,
+    size,
+    standing,
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question and what the numbers say to it."""
+
+    question: str
+    sentences: Sequence[str]
+
+
+def answers(comparison: Comparison) -> list[Answer]:
+    """Answer the questions that a report is opened with, beside whether the model beats the baseline."""
+    found = [
+        Answer("Is the gain what it seems?", [*standing(comparison), *controls(comparison)]),
+        Answer("Which part matters, and by how much?", parts(comparison)),
+        Answer("For whom?", for_whom(comparison)),
+        Answer("How sure is that?", certainty(comparison)),
+    ]
+    return [answer for answer in found if answer.sentences]
+
+
+def parts(comparison: Comparison) -> list[str]:
+    """Say which ablations are shown to cost the objective, which are not, and what else those do."""
+    rows = [row for row in comparison.rows if row.role == "ablation" and comparison.metric in row.model_minus]
+    if not rows:
+        return [
+            "That cannot be said: the sweep has no ablations that switch a part off. `ablations` in its file adds "
+            "them."
+        ]
+    shown = [row for row in rows if _of(comparison, row).p_adjusted < ALPHA]
+    matter = [row for row in shown if is_better(comparison, _of(comparison, row).difference)]
+    harm = [row for row in shown if row not in matter]
+    silent = [row for row in rows if row not in shown]
+    sentences = []
+    if matter:
+        matter.sort(key=lambda row: -abs(_of(comparison, row).difference))
+        written = "; ".join(f"{row.name} {_stated(comparison, row)}" for row in matter)
+        order = " Which of them matters more is not tested: compare their intervals." if matter[1:] else ""
+        sentences.append(
+            f"Shown to matter: {len(matter)} of {len(rows)}. The model's {label_of(comparison)} minus that of "
+            f"the same model trained without the part: {written}.{order}"
+        )
+    if harm:
+        written = "; ".join(f"{row.name} {_stated(comparison, row)}" for row in harm)
+        sentences.append(f"The model is shown to be better off without a part: the model minus {written}.")
+    if silent:
+        sentences.append(_silent(comparison, silent, len(rows)))
+    return sentences + _elsewhere(comparison, silent)
+
+
+def _of(comparison: Comparison, row: Row) -> Difference:
+    return row.model_minus[comparison.metric]
+
+
+def _stated(comparison: Comparison, row: Row) -> str:
+    metric, difference = comparison.task.metrics[comparison.metric], _of(comparison, row)
+    return (
+        f"{metric_difference(metric, difference.difference)} {difference_interval(metric, difference)}, "
+        f"{p_statement(difference.p_adjusted)}"
+    )
+
+
+def _silent(comparison: Comparison, rows: Sequence[Row], of: int) -> str:
+    """Name the parts of which nothing is shown, and how large an effect would have been seen."""
+    metric = comparison.task.metrics[comparison.metric]
+    differences = [_of(comparison, row) for row in rows]
+    sizes = sorted(
+        (one.detectable, text) for one in differences if (text := detectable(metric, one)) not in ("", "none")
+    )
+    seen = ""
+    if sizes:
+        least, most = sizes[0][1], sizes[-1][1]
+        span = least if least == most else f"{least.removesuffix(' points')} to {most}"
+        seen = f" An effect of {span} would most likely have been seen; a smaller one may well be there."
+    names = ", ".join(row.name for row in rows)
+    return f"Not shown to matter for {label_of(comparison)}: {len(rows)} of {of} ({names}).{seen}"
+
+
+def _elsewhere(comparison: Comparison, rows: Sequence[Row]) -> list[str]:
+    """Say which parts that show nothing on the objective change other metrics, so that nobody drops them for it."""
+    found = []
+    for row in rows:
+        changed = [
+            f"{metric.label} {metric_difference(metric, difference.difference)}"
+            for name, metric in comparison.task.metrics.items()
+            if name != comparison.metric
+            and (difference := row.model_minus.get(name)) is not None
+            and difference.p_adjusted < ALPHA
+        ]
+        if changed:
+            found.append(f"{row.name} ({listed(changed, 3)})")
+    if not found:
+        return []
+    return [
+        f"On other metrics the model differs from {'; '.join(found)}: the model minus the row, each metric tested by "
+        "itself."
+    ]
+
+
+def for_whom(comparison: Comparison) -> list[str]:
+    """Say how the gain over the baseline depends on the users and on how much is known of them."""
+    sentences = [*other_groups(comparison), *_by_history(comparison), *benefit(comparison)]
+    if not comparison.benefit and comparison.task.unit != "user":
+        sentences.append(
+            f"Among users it cannot be told apart further: what is compared are {comparison.task.unit}s."
+        )
+    return sentences
+
+
+def _by_history(comparison: Comparison) -> list[str]:
+    """Say with how many events of history the main group shows a gain."""
+    group = comparison.main[0]
+    gains = {
+        history: row.against_baseline[comparison.metric]
+        for found, history in sorted(comparison.slices)
+        if found == group and history >= 0
+        if (row := comparison.row(comparison.model.name, (found, history))) is not None
+        and comparison.metric in row.against_baseline
+    }
+    if not gains:
+        return []
+    shown = [
+        history
+        for history, gain in gains.items()
+        if gain.p_adjusted < ALPHA and is_better(comparison, gain.difference)
+    ]
+    least, most = min(gains), max(gains)
+    title = comparison.task.groups[group].title
+    if not shown:
+        text = f"of {title} no gain is shown with the last {most} events or fewer"
+    elif shown == [history for history in gains if history >= shown[0]]:
+        text = f"of {title} a gain is shown from {_events(shown[0])} on"
+    else:
+        text = f"of {title} a gain is shown with {', '.join(map(str, shown))} events"
+    return [
+        f"When only the latest events before a prediction are known, {text}; with {_events(least)} the difference "
+        f"from {reference_name(comparison)} is {size(comparison, gains[least])}."
+    ]
+
+
+def _events(count: int) -> str:
+    return "1 event" if count == 1 else f"{count} events"
+
+
+def certainty(comparison: Comparison) -> list[str]:
+    """Say what the certainty stands on: units, the correction, and whether the seeds agree."""
+    compared = sum(1 for row in comparison.rows if comparison.metric in row.against_baseline)
+    if not compared:
+        return []
+    sentences = [
+        f"The figures stand on {comparison.task.counted(comparison.model.units)}, each compared with itself; "
+        f"intervals ({comparison.level * 100:g} %) say how far they could move with other "
+        f"{comparison.task.unit}s of the same kind, and p is corrected for the {compared} rows that are compared."
+    ]
+    return sentences + _seeds(comparison)
+
+
+def _seeds(comparison: Comparison) -> list[str]:
+    """Say whether model and baseline differ alike in every seed."""
+    baseline = comparison.row(comparison.baseline)
+    gains = {} if baseline is None else comparison.model_minus_by_seed(baseline)
+    if len(gains) < 2:
+        return []
+    metric = comparison.task.metrics[comparison.metric]
+    written = ", ".join(metric_difference(metric, gain).removesuffix(" points") for gain in gains.values())
+    unit = " points" if metric.percent else ""
+    agree = len({gain > 0 for gain in gains.values()}) == 1
+    verdict = "the same sign in each" if agree else "not the same sign in all: chance in training decides it"
+    return [
+        f"Trained anew with {len(gains)} seeds, the model minus {reference_name(comparison)} is {written}{unit}: "
+        f"{verdict}. The intervals do not cover that chance."
+    ]

@@ -1,0 +1,88 @@
+"""The questions that a report is opened with, answered from planted differences."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from components.tasks import TASKS
+from orchestrator.judging.answers import answers, certainty, for_whom, parts
+from orchestrator.judging.compare import compare_entries
+from tests.orchestrator.made_up import made_up_entries
+
+
+def compare(entries, seeds=(0, 1)):
+    objective = SimpleNamespace(metric="accuracy", mode="max")
+    return compare_entries(
+        "made-up", TASKS["recommendation"], objective, entries, "baseline", seeds, test_looks=3, part="test"
+    )
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return compare(made_up_entries())
+
+
+def test_the_part_that_was_planted_matters_and_of_the_other_nothing_is_said(comparison):
+    matter, silent = parts(comparison)[:2]
+    assert matter.startswith("Shown to matter: 1 of 2.") and "no-feedback +4." in matter
+    assert "no-attention" not in matter and "p < .001" in matter
+    assert silent.startswith("Not shown to matter for accuracy: 1 of 2 (no-attention).")
+    assert "An effect of 1.0 points would most likely have been seen" in silent
+
+
+def test_without_ablations_no_part_can_be_named():
+    bare = compare([entry for entry in made_up_entries() if entry.role != "ablation"])
+    [sentence] = parts(bare)
+    assert sentence.startswith("That cannot be said: the sweep has no ablations")
+
+
+def test_a_part_that_matters_elsewhere_is_not_called_useless(comparison):
+    rows = [
+        replace(
+            row, model_minus={**row.model_minus, "auc": replace(row.model_minus["auc"], p_adjusted=0.001)}
+        )
+        if row.name == "no-attention"
+        else row
+        for row in comparison.rows
+    ]
+    changed = replace(comparison, slices={**comparison.slices, comparison.main: tuple(rows)})
+    said = parts(changed)
+    assert "On other metrics the model differs from no-attention (AUC +" in said[-1]
+    assert not any("other metrics" in sentence for sentence in parts(comparison))
+
+
+def test_a_part_that_harms_is_named():
+    entries = made_up_entries()
+    swap = {"model": "no-feedback", "no-feedback": "model"}
+    tables = {entry.name: entry.tables for entry in entries}
+    turned = [replace(entry, tables=tables[swap.get(entry.name, entry.name)]) for entry in entries]
+    [sentence] = parts(compare(turned))
+    assert sentence.startswith("The model is shown to be better off without a part: the model minus no-att")
+    assert "no-feedback -4.2 points [" in sentence
+
+
+def test_for_whom_names_other_groups_and_the_length_of_history(comparison):
+    text = " ".join(for_whom(comparison))
+    assert "On 12 users that training never saw" in text and "fewer than 50: no more than a hint" in text
+    assert "of seen users a gain is shown from 5 events on; with 0 events the difference" in text
+
+
+def test_certainty_says_whether_the_seeds_agree(comparison):
+    text = " ".join(certainty(comparison))
+    assert "108 users, each compared with itself" in text
+    assert "2 seeds" in text and "the same sign in each" in text
+    baseline = comparison.row("baseline")
+    torn = replace(baseline, by_seed={0: {"accuracy": 0.1}, 1: {"accuracy": 0.9}})
+    rows = tuple(torn if row is baseline else row for row in comparison.rows)
+    other = replace(comparison, slices={**comparison.slices, comparison.main: rows})
+    assert "not the same sign in all: chance in training decides it" in " ".join(certainty(other))
+
+
+def test_each_question_is_asked_once(comparison):
+    assert [answer.question for answer in answers(comparison)] == [
+        "Is the gain what it seems?",
+        "Which part matters, and by how much?",
+        "For whom?",
+        "How sure is that?",
+    ]
