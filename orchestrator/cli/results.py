@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from orchestrator.release.promote import Promotion
     from orchestrator.spec.sweep import SweepSpec
 
-LONGEST_TITLE = 100
-"""Characters of a file's name that is made of sweeps' names."""
-
 FinishedArgument = Annotated[
     str,
     typer.Argument(metavar="SWEEP", help="A sweep that was run: its file or its name.", show_default=False),
@@ -133,7 +130,7 @@ def _on_one_page(arguments: list[str], ledger: "Ledger") -> tuple[str, list[str]
         study = load_study(Path(folders[0]))
         return study.name, [spec.name for spec in study.sweeps.values()]
     names = list(dict.fromkeys(one if one in known else sweep_name(one) for one in arguments))
-    return ("-".join(names)[:LONGEST_TITLE], names) if names[1:] else ("", arguments[:1])
+    return (", ".join(names), names) if names[1:] else ("", arguments[:1])
 
 
 def _print_study_report(console: "Console", document: dict[str, Any]) -> None:

@@ -7,12 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.judging.comparison import ALPHA, Comparison, Difference, Row
-from orchestrator.judging.formatting import (
-    detectable,
-    difference_interval,
-    metric_difference,
-    p_statement,
-)
+from orchestrator.judging.formatting import metric_difference
 from orchestrator.judging.verdict import (
     benefit,
     controls,
@@ -27,100 +22,88 @@ from orchestrator.judging.verdict import (
 
 
 @dataclass(frozen=True)
+class Statement:
+    """A sentence, and what it lists."""
+
+    text: str
+    items: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Answer:
     """A question and what the numbers say to it."""
 
     question: str
-    sentences: Sequence[str]
+    statements: Sequence[Statement]
 
 
 def answers(comparison: Comparison) -> list[Answer]:
     """Answer the questions that a report is opened with, beside whether the model beats the baseline."""
-    found = [
-        Answer("Is the gain what it seems?", [*standing(comparison), *controls(comparison)]),
-        Answer("Which part matters, and by how much?", parts(comparison)),
-        Answer("For whom?", for_whom(comparison)),
-        Answer("How sure is that?", certainty(comparison)),
+    said = [
+        ("Is the gain what it seems?", [*standing(comparison), *controls(comparison)]),
+        ("For whom?", for_whom(comparison)),
+        ("How sure is that?", certainty(comparison)),
     ]
-    return [answer for answer in found if answer.sentences]
+    found = [Answer(question, [Statement(text) for text in texts]) for question, texts in said if texts]
+    found.insert(1 if said[0][1] else 0, Answer("Which part matters, and by how much?", parts(comparison)))
+    return found
 
 
-def parts(comparison: Comparison) -> list[str]:
+def parts(comparison: Comparison) -> list[Statement]:
     """Say which ablations are shown to cost the objective, which are not, and what else those do."""
     rows = [row for row in comparison.rows if row.role == "ablation" and comparison.metric in row.model_minus]
     if not rows:
         return [
-            "That cannot be said: the sweep has no ablations that switch a part off. `ablations` in its file adds "
-            "them."
+            Statement(
+                "That cannot be said: the sweep has no ablations that switch a part off. `ablations` in its file "
+                "adds them."
+            )
         ]
+    rows.sort(key=lambda row: _of(comparison, row).difference, reverse=comparison.mode == "max")
     shown = [row for row in rows if _of(comparison, row).p_adjusted < ALPHA]
     matter = [row for row in shown if is_better(comparison, _of(comparison, row).difference)]
     harm = [row for row in shown if row not in matter]
     silent = [row for row in rows if row not in shown]
-    sentences = []
-    if matter:
-        matter.sort(key=lambda row: -abs(_of(comparison, row).difference))
-        written = "; ".join(f"{row.name} {_stated(comparison, row)}" for row in matter)
-        order = " Which of them matters more is not tested: compare their intervals." if matter[1:] else ""
-        sentences.append(
-            f"Shown to matter: {len(matter)} of {len(rows)}. The model's {label_of(comparison)} minus that of "
-            f"the same model trained without the part: {written}.{order}"
-        )
-    if harm:
-        written = "; ".join(f"{row.name} {_stated(comparison, row)}" for row in harm)
-        sentences.append(f"The model is shown to be better off without a part: the model minus {written}.")
-    if silent:
-        sentences.append(_silent(comparison, silent, len(rows)))
-    return sentences + _elsewhere(comparison, silent)
+    label, of = label_of(comparison), len(rows)
+    order = " Which of them matters more is not tested: compare their intervals." if matter[1:] else ""
+    texts = (
+        (
+            matter,
+            f"Shown to matter: {len(matter)} of {of}, by the model's {label} minus that without the part.{order}",
+        ),
+        (harm, f"Shown to do harm: {len(harm)} of {of}. The model has worse {label} than without the part."),
+        (silent, f"Not shown to matter for {label}: {len(silent)} of {of}. Small effects may well be there."),
+    )
+    statements = [
+        Statement(text, [f"{row.name}: {size(comparison, _of(comparison, row))}" for row in group])
+        for group, text in texts
+        if group
+    ]
+    return statements + _elsewhere(comparison, silent)
 
 
 def _of(comparison: Comparison, row: Row) -> Difference:
     return row.model_minus[comparison.metric]
 
 
-def _stated(comparison: Comparison, row: Row) -> str:
-    metric, difference = comparison.task.metrics[comparison.metric], _of(comparison, row)
-    return (
-        f"{metric_difference(metric, difference.difference)} {difference_interval(metric, difference)}, "
-        f"{p_statement(difference.p_adjusted)}"
-    )
-
-
-def _silent(comparison: Comparison, rows: Sequence[Row], of: int) -> str:
-    """Name the parts of which nothing is shown, and how large an effect would have been seen."""
-    metric = comparison.task.metrics[comparison.metric]
-    differences = [_of(comparison, row) for row in rows]
-    sizes = sorted(
-        (one.detectable, text) for one in differences if (text := detectable(metric, one)) not in ("", "none")
-    )
-    seen = ""
-    if sizes:
-        least, most = sizes[0][1], sizes[-1][1]
-        span = least if least == most else f"{least.removesuffix(' points')} to {most}"
-        seen = f" An effect of {span} would most likely have been seen; a smaller one may well be there."
-    names = ", ".join(row.name for row in rows)
-    return f"Not shown to matter for {label_of(comparison)}: {len(rows)} of {of} ({names}).{seen}"
-
-
-def _elsewhere(comparison: Comparison, rows: Sequence[Row]) -> list[str]:
+def _elsewhere(comparison: Comparison, rows: Sequence[Row]) -> list[Statement]:
     """Say which parts that show nothing on the objective change other metrics, so that nobody drops them for it."""
     found = []
     for row in rows:
         changed = [
-            f"{metric.label} {metric_difference(metric, difference.difference)}"
+            f"{metric.label} {metric_difference(metric, difference.difference)} "
+            f"({'better' if (difference.difference > 0) == (metric.mode == 'max') else 'worse'})"
             for name, metric in comparison.task.metrics.items()
             if name != comparison.metric
             and (difference := row.model_minus.get(name)) is not None
             and difference.p_adjusted < ALPHA
         ]
         if changed:
-            found.append(f"{row.name} ({listed(changed, 3)})")
+            found.append(f"{row.name}: {listed(changed, 4)}")
     if not found:
         return []
-    return [
-        f"On other metrics the model differs from {'; '.join(found)}: the model minus the row, each metric tested by "
-        "itself."
-    ]
+    text = "Some of them change other metrics, by the model minus the row, each metric tested by itself."
+    return [Statement(text, found)]
 
 
 def for_whom(comparison: Comparison) -> list[str]:

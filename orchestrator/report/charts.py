@@ -31,7 +31,8 @@ class Point:
 class Series:
     """One line. `kind` decides its colour (the CSS class of a role), `dash` tells lines of a kind apart.
 
-    Its shape may be other than a line: steps that hold each value until the next, or marks that nothing joins.
+    Its shape may be other than a line: steps that hold each value until the next, or marks that nothing joins, whose
+    corners or arms tell an odd `dash` from an even one.
     """
 
     label: str
@@ -49,12 +50,16 @@ def line_chart(
     y_label: str,
     write_y: Callable[[float], str],
     x_names: Sequence[str] | None = None,
+    y_axis: Axis | None = None,
 ) -> Markup:
-    """Draw lines with interval bands; `x_names` turns x into positions 0, 1, … with these names."""
+    """Draw lines with interval bands; `x_names` turns x into positions 0, 1, … with these names.
+
+    Charts that stand side by side share a `y_axis`, so that heights can be compared.
+    """
     points = [point for line in series for point in line.points]
     if not points:
         return Markup('<p class="empty">Nothing to draw.</p>')
-    y_axis = Axis.around(
+    y_axis = y_axis or Axis.around(
         value for point in points for value in (point.y, point.low, point.high) if value is not None
     )
     if x_names is None:
@@ -165,14 +170,21 @@ class _Plot:
         )
 
     def _mark(self, line: Series, point: Point, title: str) -> Markup:
-        x, y = self.x(point.x), self.y(point.y)
+        x, y, odd = self.x(point.x), self.y(point.y), line.dash % 2
         if line.shape == "crosses":
-            return Markup(
-                '<path class="cross {}" d="M{} {}m-4,-4l8,8m0,-8l-8,8"><title>{}</title></path>'
-            ).format(line.kind, x, y, title)
+            arms = "m-5,0h10m-5,-5v10" if odd else "m-4,-4l8,8m0,-8l-8,8"
+            return Markup('<path class="cross {}" d="M{} {}{}"><title>{}</title></path>').format(
+                line.kind, x, y, arms, title
+            )
+        if line.shape in ("dots", "rings") and odd:
+            half = 4 if line.shape == "dots" else 8
+            path, kind = f"m-{half},-{half}h{2 * half}v{2 * half}h-{2 * half}z", f"{line.shape} {line.kind}"
+            return Markup('<path class="{}" d="M{} {}{}"><title>{}</title></path>').format(
+                kind, x, y, path, title
+            )
         many = line.shape == "steps" or (line.shape == "line" and len(line.points) > MANY)
         size = {"dots": "4", "rings": "8"}.get(line.shape, "1" if many else "3")
-        kind = f"{line.kind} many" if many else f"{line.kind} ring" if line.shape == "rings" else line.kind
+        kind = f"{line.kind} many" if many else f"{line.kind} rings" if line.shape == "rings" else line.kind
         return Markup('<circle class="{}" cx="{}" cy="{}" r="{}"><title>{}</title></circle>').format(
             kind, x, y, size, title
         )

@@ -22,6 +22,7 @@ from orchestrator.report.parties import who_holds_what
 from orchestrator.report.points import grid, searched
 from orchestrator.report.progress import adaptation, cold_start, learning
 from orchestrator.report.sensitivity import sensitivity
+from orchestrator.report.side_by_side import between_view
 from orchestrator.report.standings import Drawn, all_metrics, contributions, leaderboard, parts_on_metrics
 
 FOLDER = Path(__file__).parent
@@ -41,7 +42,10 @@ def render_study(study: StudyData) -> str:
         view = {**_view(report), "prefix": f"{report.comparison.sweep}-"}
         body = article.render(**{**view, "paper": None})  # its tables stand at the top of the page
         sweeps.append({**view, "body": Markup(body)})
-    return environment.get_template("study.html").render(study=study, sweeps=sweeps)
+    costs = {view["report"].comparison.sweep: view["cost"].together for view in sweeps if view["cost"]}
+    return environment.get_template("study.html").render(
+        study=study, sweeps=sweeps, between=[between_view(one, costs) for one in study.between]
+    )
 
 
 def _environment() -> Environment:

@@ -101,9 +101,9 @@ class _Tried:
         """Return what is drawn: a step line of the best so far, dots, crosses, and a ring around the chosen one."""
         drawn = (
             Series(f"{self.role}, best so far", self.role, self.best, place, shape="steps"),
-            Series(f"{self.role}, finished", self.role, self.finished, shape="dots"),
-            Series(f"{self.role}, stopped early", self.role, self.stopped, shape="crosses"),
-            Series(f"{self.role}, chosen", self.role, self.chosen, shape="rings"),
+            Series(f"{self.role}, finished", self.role, self.finished, place, shape="dots"),
+            Series(f"{self.role}, stopped early", self.role, self.stopped, place, shape="crosses"),
+            Series(f"{self.role}, chosen", self.role, self.chosen, place, shape="rings"),
         )
         return [line for line in drawn if line.points]
 

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from components.tasks import Metric
 from orchestrator.judging import formatting as write
 from orchestrator.judging.comparison import Comparison, Difference, Row, Slice
+from orchestrator.report.axis import Axis
 from orchestrator.report.charts import Point, Series, line_chart, swatch
 from orchestrator.report.data import Curve
 
@@ -42,11 +43,15 @@ class AdaptationCurve:
 def cold_start(comparison: Comparison) -> list[ByHistory]:
     """Draw model and baseline by the number of events that they were shown, for each group with cuts."""
     changing = comparison.task.adaptation
-    found = [
-        _by_history(comparison, group, comparison.metric, "events of history")
-        for group in comparison.task.groups
-        if changing is None or group != changing.group
+    groups = [group for group in comparison.task.groups if changing is None or group != changing.group]
+    known = [
+        row.metrics[comparison.metric]
+        for (group, _), rows in comparison.slices.items()
+        for row in rows
+        if group in groups and row.role in COLD_START and comparison.metric in row.metrics
     ]
+    axis = Axis.around(end for one in known for end in (one.low, one.high))
+    found = [_by_history(comparison, group, comparison.metric, "events of history", axis) for group in groups]
     return [curve for curve in found if curve is not None]
 
 
@@ -80,7 +85,9 @@ def _followed(comparison: Comparison) -> str:
     return f"From {above[0]} {events} on, the model's share is above one half."
 
 
-def _by_history(comparison: Comparison, group: str, name: str, counted: str) -> ByHistory | None:
+def _by_history(
+    comparison: Comparison, group: str, name: str, counted: str, y_axis: Axis | None = None
+) -> ByHistory | None:
     """Draw one metric of one group; None where its histories are not cut."""
     metric, words = comparison.task.metrics[name], comparison.task.groups[group]
     cuts = sorted(history for found, history in comparison.slices if found == group and history >= 0)
@@ -108,6 +115,7 @@ def _by_history(comparison: Comparison, group: str, name: str, counted: str) -> 
         metric.label,
         lambda value: write.axis_tick(metric, value),
         x_names=names,
+        y_axis=y_axis,
     )
     units = next((row.units for row in comparison.slices[(group, histories[0])]), 0)
     return ByHistory(words.title, comparison.task.counted(units), chart, names, rows)

@@ -13,6 +13,9 @@ from orchestrator.report.data import ReportData, StudyData
 from orchestrator.report.gathering import report_data
 from orchestrator.spec.sweep import SweepSpec
 
+LONGEST_NAME = 100
+"""Characters of a file's name that is made of sweeps' names."""
+
 
 def write_report(spec: SweepSpec, ledger: Ledger, workspace: Workspace, path: Path | None = None) -> Path:
     """Write a finished sweep's report, by default into the home folder, and return where it is.
@@ -53,7 +56,10 @@ def write_study_report(
     study = StudyData(
         name, reports, unfinished, side_by_side(contenders), datetime.now(UTC).isoformat(timespec="seconds")
     )
-    return _write(path or workspace.reports / f"study-{name}.html", render_study(study)), study
+    return _write(
+        path or workspace.reports / f"study-{name.replace(', ', '-')[:LONGEST_NAME]}.html",
+        render_study(study),
+    ), study
 
 
 def _write(path: Path, page: str) -> Path:

@@ -23,18 +23,22 @@ def comparison():
     return compare(made_up_entries())
 
 
-def test_the_part_that_was_planted_matters_and_of_the_other_nothing_is_said(comparison):
-    matter, silent = parts(comparison)[:2]
-    assert matter.startswith("Shown to matter: 1 of 2.") and "no-feedback +4." in matter
-    assert "no-attention" not in matter and "p < .001" in matter
-    assert silent.startswith("Not shown to matter for accuracy: 1 of 2 (no-attention).")
-    assert "An effect of 1.0 points would most likely have been seen" in silent
+def test_the_part_that_was_planted_matters_and_the_other_is_not_shown_to(comparison):
+    matter, silent = parts(comparison)
+    assert matter.text.startswith("Shown to matter: 1 of 2,") and silent.text.startswith(
+        "Not shown to matter"
+    )
+    [first], [other] = matter.items, silent.items
+    assert first.startswith("no-feedback: +4.2 points [") and first.endswith("p < .001")
+    assert other.startswith("no-attention: +") and other.endswith(
+        "this comparison could have seen 1.0 points"
+    )
 
 
 def test_without_ablations_no_part_can_be_named():
     bare = compare([entry for entry in made_up_entries() if entry.role != "ablation"])
-    [sentence] = parts(bare)
-    assert sentence.startswith("That cannot be said: the sweep has no ablations")
+    [statement] = parts(bare)
+    assert statement.text.startswith("That cannot be said: the sweep has no ablations")
 
 
 def test_a_part_that_matters_elsewhere_is_not_called_useless(comparison):
@@ -47,19 +51,19 @@ def test_a_part_that_matters_elsewhere_is_not_called_useless(comparison):
         for row in comparison.rows
     ]
     changed = replace(comparison, slices={**comparison.slices, comparison.main: tuple(rows)})
-    said = parts(changed)
-    assert "On other metrics the model differs from no-attention (AUC +" in said[-1]
-    assert not any("other metrics" in sentence for sentence in parts(comparison))
+    elsewhere = parts(changed)[-1]
+    assert "change other metrics" in elsewhere.text and elsewhere.items[0].startswith("no-attention: AUC +")
+    assert "(better)" in elsewhere.items[0]
 
 
-def test_a_part_that_harms_is_named():
+def test_parts_that_harm_are_named():
     entries = made_up_entries()
     swap = {"model": "no-feedback", "no-feedback": "model"}
     tables = {entry.name: entry.tables for entry in entries}
     turned = [replace(entry, tables=tables[swap.get(entry.name, entry.name)]) for entry in entries]
-    [sentence] = parts(compare(turned))
-    assert sentence.startswith("The model is shown to be better off without a part: the model minus no-att")
-    assert "no-feedback -4.2 points [" in sentence
+    [harm] = parts(compare(turned))
+    assert harm.text.startswith("Shown to do harm: 2 of 2.")
+    assert any(item.startswith("no-feedback: -4.2 points [") for item in harm.items)
 
 
 def test_for_whom_names_other_groups_and_the_length_of_history(comparison):
