@@ -4,11 +4,11 @@ A difference is paired by unit, so it is only computed between sweeps that were 
 same data, over the seeds that they share.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from components.errors import AdaptuneError
+from components.metrics.rows import select_slice
 from components.tasks import Metric, TaskInfo
 from orchestrator.judging.compare import compare_entries
 from orchestrator.judging.comparison import Comparison, Difference, Entry, numbers
@@ -95,11 +95,7 @@ def _between(group: Sequence[Contender]) -> Between:
     task, metric = first.comparison.task, first.comparison.metric
     reasons = {one.comparison.sweep: _incomparable(first, one) for one in others}
     able = [one for one in others if not reasons[one.comparison.sweep]]
-    found: Mapping[str, tuple[Difference, tuple[int, ...]]] = {}
-    try:
-        found = _differences(first, able)
-    except AdaptuneError as error:  # such as rows of other units, which a digest that was forged would hide
-        reasons.update({one.comparison.sweep: str(error) for one in able})
+    found = _differences(first, able)
     besides = []
     for one in others:
         name = one.comparison.sweep
@@ -123,7 +119,15 @@ def _incomparable(first: Contender, other: Contender) -> str:
         return f"evaluated on another group or part than {one.sweep}"
     if not set(first.model.tables) & set(other.model.tables):
         return f"no seed in common with {one.sweep}"
+    if _units(first) != _units(other):
+        return f"not evaluated on the same {one.task.unit}s as {one.sweep}"
     return ""
+
+
+def _units(contender: Contender) -> set[str]:
+    """Return the units of the main group that a model was evaluated on."""
+    table = next(iter(contender.model.tables.values()))
+    return set(select_slice(table, *contender.comparison.main)["user"].to_pylist())
 
 
 def _differences(

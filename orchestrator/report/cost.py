@@ -108,7 +108,7 @@ def _whole(together: Cost) -> list[str]:
     else:
         sentences.append(
             f"All of it took {write.duration(spent.seconds)} of one worker. Processor time and memory are "
-            "not known of every part: an older version ran it."
+            "not known of every part: an older version ran it, or its files are gone."
         )
     if spent.peak_memory is not None:
         sentences.append(

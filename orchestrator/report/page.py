@@ -120,7 +120,8 @@ def _other_groups(comparison: Comparison) -> list[tuple[str, Group, Drawn, Drawn
 
 def _prose(sentence: str) -> Markup:
     """Keep numbers, what belongs to them and intervals on one line, and show what stands in backticks as code."""
-    for broken in (" %", " points", "p = ", "p < "):
+    for broken in (" %", "p = ", "p < "):
         sentence = sentence.replace(broken, broken.replace(" ", "\N{NO-BREAK SPACE}"))
+    sentence = re.sub(r"(\d\.\d) points", "\\1\N{NO-BREAK SPACE}points", sentence)
     sentence = re.sub(r"(\[[^\]\s]+,) ([^\]\s]+\])", "\\1\N{NO-BREAK SPACE}\\2", sentence)
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))

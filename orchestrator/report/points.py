@@ -110,7 +110,7 @@ class _Tried:
     def sentence(self, comparison: Comparison) -> str:
         """Say how the search went."""
         counts = [f"{len(self.finished)} finished"]
-        counts += [f"{len(self.stopped)} were stopped early"] if self.stopped else []
+        counts += [f"{len(self.stopped)} stopped early"] if self.stopped else []
         lost = self.of - len(self.finished) - len(self.stopped)
         counts += [f"{lost} have no result"] if lost else []
         text = f"{self.role}: of {self.of} trials {', '.join(counts)}."

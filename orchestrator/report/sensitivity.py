@@ -112,7 +112,7 @@ def _of_role(
         role,
         [
             *(_sentence(comparison, one) for one in settings),
-            *_edges(comparison, points, [path for path in varied if values[path][1]], names),
+            *_edges(comparison, points, [path for path in varied if _matters(values[path][1])], names),
         ],
         settings,
         [(axis.percent(tick), write.axis_tick(metric, tick)) for tick in axis.ticks],
@@ -213,6 +213,12 @@ def _edges(
                 f"better {label_of(comparison)}."
             )
     return said
+
+
+def _matters(values: Sequence[Value]) -> bool:
+    """Whether values differ by more than seeds do at one value."""
+    means = [one.mean for one in values]
+    return bool(means) and max(means) - min(means) > max(one.high - one.low for one in values)
 
 
 def _is_number(value: Any) -> bool:
