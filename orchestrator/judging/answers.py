@@ -10,6 +10,7 @@ from orchestrator.judging.comparison import ALPHA, Comparison, Difference, Row
 from orchestrator.judging.formatting import metric_difference
 from orchestrator.judging.verdict import (
     benefit,
+    best_trivial,
     controls,
     is_better,
     label_of,
@@ -39,14 +40,25 @@ class Answer:
 
 def answers(comparison: Comparison) -> list[Answer]:
     """Answer the questions that a report is opened with, beside whether the model beats the baseline."""
-    said = [
-        ("Is the gain what it seems?", [*standing(comparison), *controls(comparison)]),
-        ("For whom?", for_whom(comparison)),
-        ("How sure is that?", certainty(comparison)),
+    found = [
+        Answer("Is the gain what it seems?", genuineness(comparison)),
+        Answer("Which part matters, and by how much?", parts(comparison)),
+        Answer("For whom?", [Statement(text) for text in for_whom(comparison)]),
+        Answer("How sure is that?", [Statement(text) for text in certainty(comparison)]),
     ]
-    found = [Answer(question, [Statement(text) for text in texts]) for question, texts in said if texts]
-    found.insert(1 if said[0][1] else 0, Answer("Which part matters, and by how much?", parts(comparison)))
-    return found
+    return [answer for answer in found if answer.statements]
+
+
+def genuineness(comparison: Comparison) -> list[Statement]:
+    """Say how the model stands to rules and to its ceiling, and whether controls take its gain away, as they should."""
+    statements = [Statement(text) for text in standing(comparison)]
+    if best_trivial(comparison) is not None:
+        statements[-1] = Statement(f"{statements[-1].text} Trivial rows are rules without training.")
+    fed = controls(comparison)
+    if fed:
+        text = "Controls: the trained model is fed what it should not profit from. What it loses came from there."
+        statements.append(Statement(text, fed))
+    return statements
 
 
 def parts(comparison: Comparison) -> list[Statement]:
@@ -157,9 +169,11 @@ def certainty(comparison: Comparison) -> list[str]:
     if not compared:
         return []
     sentences = [
-        f"The figures stand on {comparison.task.counted(comparison.model.units)}, each compared with itself; "
-        f"intervals ({comparison.level * 100:g} %) say how far they could move with other "
-        f"{comparison.task.unit}s of the same kind, and p is corrected for the {compared} rows that are compared."
+        f"The figures stand on {comparison.model.units:,} {comparison.task.groups[comparison.main[0]].meaning}. "
+        f"Each is compared with itself; intervals ({comparison.level * 100:g} %) say how far a figure could move with "
+        f"other {comparison.task.unit}s of the same kind.",
+        f"A difference is called shown where p is below {ALPHA:g}, corrected for the {compared} rows that are compared "
+        "on a metric: without any true difference, one table in twenty would show one.",
     ]
     return sentences + _seeds(comparison)
 

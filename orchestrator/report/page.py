@@ -76,6 +76,7 @@ def _view(report: ReportData) -> dict[str, Any]:
         "model": comparison.model,
         "gain": comparison.model.against_baseline.get(comparison.metric),
         "possible": comparison.possible_gain().get(comparison.metric),
+        "counted_units": _counted_units(comparison),
         "leaderboard": leaderboard(comparison),
         "unranked": [row.name for row in comparison.rows if comparison.metric not in row.metrics],
         "others": _other_groups(comparison),
@@ -106,6 +107,12 @@ def _private(report: ReportData) -> dict[str, Any] | None:
         "drawn": who_holds_what(newest["roles"], newest["receiver"]),
         "earlier": earlier,
     }
+
+
+def _counted_units(comparison: Comparison) -> str:
+    """Name what the main figures stand on: `seen users`, or `passages` where a group is named after its users."""
+    units, title = f"{comparison.task.unit}s", comparison.task.groups[comparison.main[0]].title
+    return title if title.endswith(units) else units
 
 
 def _other_groups(comparison: Comparison) -> list[tuple[str, Group, Drawn, Drawn]]:

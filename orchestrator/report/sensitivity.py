@@ -204,8 +204,8 @@ def _edges(
         return []
     said = []
     for path in paths:
-        tried = {point.settings.get(path) for point in points if _is_number(point.settings.get(path))}
-        value = chosen.settings.get(path)
+        tried = {value for point in points if (value := _number(point.settings.get(path))) is not None}
+        value = _number(chosen.settings.get(path))
         if len(tried) > 2 and value in (min(tried), max(tried)):
             end = "largest" if value == max(tried) else "smallest"
             said.append(
@@ -221,8 +221,8 @@ def _matters(values: Sequence[Value]) -> bool:
     return bool(means) and max(means) - min(means) > max(one.high - one.low for one in values)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _crossing(

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from components.tasks import TASKS
-from orchestrator.judging.answers import answers, certainty, for_whom, parts
+from orchestrator.judging.answers import answers, certainty, for_whom, genuineness, parts
 from orchestrator.judging.compare import compare_entries
 from tests.orchestrator.made_up import made_up_entries
 
@@ -74,13 +74,22 @@ def test_for_whom_names_other_groups_and_the_length_of_history(comparison):
 
 def test_certainty_says_whether_the_seeds_agree(comparison):
     text = " ".join(certainty(comparison))
-    assert "108 users, each compared with itself" in text
+    assert "108 users that were seen in training. Each is compared with itself" in text
+    assert "p is below 0.05, corrected for the 6 rows" in text
     assert "2 seeds" in text and "the same sign in each" in text
     baseline = comparison.row("baseline")
     torn = replace(baseline, by_seed={0: {"accuracy": 0.1}, 1: {"accuracy": 0.9}})
     rows = tuple(torn if row is baseline else row for row in comparison.rows)
     other = replace(comparison, slices={**comparison.slices, comparison.main: rows})
     assert "not the same sign in all: chance in training decides it" in " ".join(certainty(other))
+
+
+def test_controls_and_rules_are_explained_where_they_are_named(comparison):
+    trivial, fed = genuineness(comparison)
+    assert trivial.text.endswith("Trivial rows are rules without training.")
+    assert fed.items[0].startswith("Under the control shuffled-users the model changes by -4.")
+    bare = compare([entry for entry in made_up_entries() if entry.role not in ("control", "trivial")])
+    assert genuineness(bare) == []
 
 
 def test_each_question_is_asked_once(comparison):
