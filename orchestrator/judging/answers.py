@@ -50,13 +50,13 @@ def answers(comparison: Comparison) -> list[Answer]:
 
 
 def genuineness(comparison: Comparison) -> list[Statement]:
-    """Say how the model stands to rules and to its ceiling, and whether controls take its gain away, as they should."""
+    """Say how the model stands to rules and to its ceiling, and what controls take away."""
     statements = [Statement(text) for text in standing(comparison)]
     if best_trivial(comparison) is not None:
         statements[-1] = Statement(f"{statements[-1].text} Trivial rows are rules without training.")
     fed = controls(comparison)
     if fed:
-        text = "Controls: the trained model is fed what it should not profit from. What it loses came from there."
+        text = "Controls feed the trained model something else in place of the truth; it loses what it had from that."
         statements.append(Statement(text, fed))
     return statements
 
@@ -170,10 +170,11 @@ def certainty(comparison: Comparison) -> list[str]:
         return []
     sentences = [
         f"The figures stand on {comparison.model.units:,} {comparison.task.groups[comparison.main[0]].meaning}. "
-        f"Each is compared with itself; intervals ({comparison.level * 100:g} %) say how far a figure could move with "
-        f"other {comparison.task.unit}s of the same kind.",
-        f"A difference is called shown where p is below {ALPHA:g}, corrected for the {compared} rows that are compared "
-        "on a metric: without any true difference, one table in twenty would show one.",
+        f"Each is compared with itself; intervals ({comparison.level * 100:g} %) say how far a figure could move "
+        f"with other {comparison.task.unit}s of the same kind.",
+        f"A difference is called shown where p is below {ALPHA:g}, corrected for the {compared} rows that are "
+        "compared on a metric: of tables without any true difference, at most one in twenty would show one. "
+        "Intervals are not corrected: one that leaves out zero may belong to a difference that is not shown.",
     ]
     return sentences + _seeds(comparison)
 

@@ -127,12 +127,15 @@ def other_groups(comparison: Comparison) -> list[str]:
             difference = model.against_baseline[comparison.metric]
             share = comparison.possible_gain((name, history)).get(comparison.metric)
             reached = "" if share is None else f", {share * 100:.0f} % of the possible gain"
+            few = model.units < MINIMUM_USERS
             hint = (
-                f" (fewer than {MINIMUM_USERS}: no more than a hint)" if model.units < MINIMUM_USERS else ""
+                f" From fewer than {MINIMUM_USERS} {comparison.task.unit}s this is no more than a hint."
+                if few
+                else ""
             )
             sentences.append(
-                f"On {model.units} {group.meaning}{hint}, the difference from "
-                f"{reference_name(comparison)} is {size(comparison, difference)}{reached}."
+                f"On {model.units} {group.meaning}, the difference from "
+                f"{reference_name(comparison)} is {size(comparison, difference)}{reached}.{hint}"
             )
     return sentences
 

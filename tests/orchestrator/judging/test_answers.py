@@ -68,7 +68,10 @@ def test_parts_that_harm_are_named():
 
 def test_for_whom_names_other_groups_and_the_length_of_history(comparison):
     text = " ".join(for_whom(comparison))
-    assert "On 12 users that training never saw" in text and "fewer than 50: no more than a hint" in text
+    assert (
+        "On 12 users that training never saw" in text
+        and "From fewer than 50 users this is no more than a hint." in text
+    )
     assert "of seen users a gain is shown from 5 events on; with 0 events the difference" in text
 
 
