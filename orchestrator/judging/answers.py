@@ -56,7 +56,10 @@ def genuineness(comparison: Comparison) -> list[Statement]:
         statements[-1] = Statement(f"{statements[-1].text} Trivial rows are rules without training.")
     fed = controls(comparison)
     if fed:
-        text = "Controls feed the trained model something else in place of the truth; it loses what it had from that."
+        text = (
+            "Controls feed the trained model something else than it should read, such as another user's history: "
+            "what it loses, it had from there."
+        )
         statements.append(Statement(text, fed))
     return statements
 
