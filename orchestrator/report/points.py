@@ -77,7 +77,7 @@ def searched(comparison: Comparison, points: Sequence[GridPoint]) -> SearchView:
     ]
     chart = line_chart(
         f"{metric.label} of each trial of the search",
-        [line for one in tried for line in one.lines(tried.index(one))],
+        [line for place, one in enumerate(tried) for line in one.lines(place)],
         "trial",
         f"{metric.label}, validation part",
         lambda value: write.axis_tick(metric, value),
