@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from components.errors import AdaptuneError
 from orchestrator.cli.output import DEFAULT_HOME, GATE_REFUSED, GOOD, HomeOption, JsonOption, emit, err
 from orchestrator.cli.run import open_ledger, over_parties
 
@@ -81,11 +82,12 @@ def compare(
 
 
 def report(
-    sweep: Annotated[
-        str,
+    sweeps: Annotated[
+        list[str],
         typer.Argument(
-            metavar="SWEEP",
-            help="A sweep that was run, its file or its name; or a folder of sweep files.",
+            metavar="SWEEP…",
+            help="A sweep that was run, its file or its name; several, to hold them against the first; or a folder "
+            "of sweep files.",
             show_default=False,
         ),
     ],
@@ -95,21 +97,40 @@ def report(
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the report of a sweep, or of all sweeps of a folder: one HTML file that needs nothing else."""
+    """Write the report of a sweep, or of several side by side: one HTML file that needs nothing else."""
     from orchestrator.report.writing import write_report, write_study_report
-    from orchestrator.study import is_folder, load_study
 
     workspace, ledger = open_ledger(home)
-    if sweep not in ledger.sweep_names() and is_folder(sweep):
-        study = load_study(Path(sweep))
-        names = [spec.name for spec in study.sweeps.values()]
-        path, unfinished = write_study_report(study.name, names, ledger, workspace, out)
-        document = {"study": study.name, "report": path, "unfinished": unfinished}
-        emit(document, as_json, lambda console: _print_study_report(console, document))
+    title, names = _on_one_page(sweeps, ledger)
+    if not title:
+        spec = _last_run(names[0], ledger)
+        path = write_report(spec, ledger, workspace, out)
+        emit({"sweep": spec.name, "report": path}, as_json, lambda console: console.print(f"report: {path}"))
         return
-    spec = _last_run(sweep, ledger)
-    path = write_report(spec, ledger, workspace, out)
-    emit({"sweep": spec.name, "report": path}, as_json, lambda console: console.print(f"report: {path}"))
+    path, written = write_study_report(title, names, ledger, workspace, out)
+    document = {
+        "study": title,
+        "report": path,
+        "unfinished": dict(written.unfinished),
+        "side_by_side": [between.to_json() for between in written.between],
+    }
+    emit(document, as_json, lambda console: _print_study_report(console, document))
+
+
+def _on_one_page(arguments: list[str], ledger: "Ledger") -> tuple[str, list[str]]:
+    """Return what a page of several sweeps is called, and their names; one sweep is returned as it was given."""
+    from orchestrator.records.results import sweep_name
+    from orchestrator.study import is_folder, load_study
+
+    known = ledger.sweep_names()
+    folders = [one for one in arguments if one not in known and is_folder(one)]
+    if folders and arguments[1:]:
+        raise AdaptuneError(f"{folders[0]} is a folder: name it alone, or name sweeps")
+    if folders:
+        study = load_study(Path(folders[0]))
+        return study.name, [spec.name for spec in study.sweeps.values()]
+    names = list(dict.fromkeys(one if one in known else sweep_name(one) for one in arguments))
+    return (", ".join(names), names) if names[1:] else ("", arguments[:1])
 
 
 def _print_study_report(console: "Console", document: dict[str, Any]) -> None:

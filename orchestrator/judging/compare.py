@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from components.data.traits import Trait
 from components.errors import AdaptuneError
-from components.metrics.rows import FULL_HISTORY, metric_names, metric_values, micro, select_slice
+from components.metrics.rows import FULL_HISTORY, macro, metric_names, metric_values, micro, select_slice
 from components.metrics.statistics import (
     LEVEL,
     MissingTrials,
@@ -167,6 +167,11 @@ def _compare_slice(
             against_baseline=against[row],
             model_minus=minus[row],
             micro=_micro(parts[index], task, chosen),
+            by_seed={
+                seed: {name: value for name, value in macro(table, *chosen).items() if not isnan(value)}
+                for seed, table in parts[index].items()
+                if entries[index].role != "trivial"
+            },
         )
         for row, index in enumerate(here)
     )

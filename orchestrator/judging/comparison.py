@@ -1,7 +1,7 @@
 """What a comparison of a sweep's rows consists of, and how it is handed on: JSON and pandas."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -104,6 +104,8 @@ class Row:
     """The model minus this row; empty for the model itself."""
     micro: Mapping[str, float]
     """Pooled over examples, for the metrics for which that means something."""
+    by_seed: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    """What each seed scored alone, by metric: how far chance in training moves a mean. None of a trivial row."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as it stands in `compare --json`; an undefined number is null."""
@@ -115,6 +117,7 @@ class Row:
             "metrics": {name: numbers(value) for name, value in self.metrics.items()},
             "against_baseline": {name: numbers(value) for name, value in self.against_baseline.items()},
             "model_minus": {name: numbers(value) for name, value in self.model_minus.items()},
+            "by_seed": {str(seed): dict(values) for seed, values in self.by_seed.items()},
         }
 
 
@@ -186,6 +189,17 @@ class Comparison:
     def oracle(self) -> Row | None:
         """The row of the model that was told the truth, if the sweep has one."""
         return next((row for row in self.rows if row.role == "oracle"), None)
+
+    def model_minus_by_seed(self, row: Row) -> dict[int, float]:
+        """Return the model's objective minus a row's in each seed; empty for a trivial row."""
+        ours = {
+            seed: values[self.metric] for seed, values in self.model.by_seed.items() if self.metric in values
+        }
+        return {
+            seed: ours[seed] - values[self.metric]
+            for seed, values in row.by_seed.items()
+            if seed in ours and self.metric in values
+        }
 
     def possible_gain(self, chosen: Slice | None = None) -> dict[str, float]:
         """Return, by metric, the model's gain over the baseline as a share of the oracle's.

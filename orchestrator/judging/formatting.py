@@ -89,6 +89,26 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def short_time(seconds: float) -> str:
+    """Write a time span of which tenths of a second may matter."""
+    return f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
+
+
+def memory(size: float | None) -> str:
+    """Write an amount of memory, given in bytes."""
+    if size is None:
+        return MISSING
+    return f"{size / 1e6:,.0f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
+
+
+def hours(seconds: float | None) -> str:
+    """Write a time in hours, as processor time is counted."""
+    if seconds is None:
+        return MISSING
+    value = seconds / 3600
+    return f"{value:.3f} h" if value < 0.1 else f"{value:.2f} h" if value < 10 else f"{value:,.0f} h"
+
+
 def plain_value(value: Any) -> str:
     """Write any value: lists with commas, mappings as `name value`."""
     if isinstance(value, Mapping):

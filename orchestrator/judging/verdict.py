@@ -1,5 +1,8 @@
 """What a comparison means, in sentences: the same in the terminal and in the report."""
 
+from collections.abc import Sequence
+
+from components.metrics.statistics import MINIMUM_USERS
 from orchestrator.judging.comparison import ALPHA, Comparison, Difference, GroupBenefit, Row
 from orchestrator.judging.formatting import (
     detectable,
@@ -49,9 +52,20 @@ def reference_name(comparison: Comparison) -> str:
     return f"the {comparison.baseline}" if comparison.baseline == "baseline" else comparison.baseline
 
 
+def size(comparison: Comparison, difference: Difference) -> str:
+    """Write a difference of the objective in full: size, interval, p, and what could have been seen where none is."""
+    metric = comparison.task.metrics[comparison.metric]
+    seen = detectable(metric, difference)
+    return (
+        f"{metric_difference(metric, difference.difference)} {difference_interval(metric, difference)}, "
+        f"{p_statement(difference.p_adjusted)}"
+        + (f"; this comparison could have seen {seen}" if seen else "")
+    )
+
+
 def headline(comparison: Comparison) -> str:
     """Say in one sentence whether the model beats the baseline, and by how much."""
-    metric, label = comparison.task.metrics[comparison.metric], _label(comparison)
+    metric, label = comparison.task.metrics[comparison.metric], label_of(comparison)
     row = comparison.model
     difference = row.against_baseline.get(comparison.metric)
     if difference is None:
@@ -60,15 +74,26 @@ def headline(comparison: Comparison) -> str:
     baseline = comparison.row(comparison.baseline)
     assert baseline is not None
     reference = metric_value(metric, baseline.metrics[comparison.metric].mean)
-    name, size = reference_name(comparison), _size(comparison, difference)
+    name, written = reference_name(comparison), size(comparison, difference)
     if difference.p_adjusted >= ALPHA:
-        return f"No difference shown: the model reaches {mean} {label}, {name} {reference} ({size})."
+        return f"No difference shown: the model reaches {mean} {label}, {name} {reference} ({written})."
     verb = "beats" if is_better(comparison, difference.difference) else "is worse than"
-    return f"The model {verb} {name}: {mean} against {reference} {label} ({size})."
+    return f"The model {verb} {name}: {mean} against {reference} {label} ({written})."
 
 
 def findings(comparison: Comparison) -> list[str]:
     """Say how the model stands to the trivial rows, to its controls and how it does in the other groups."""
+    return [
+        *standing(comparison),
+        *(text for text in (_better_without(comparison),) if text),
+        *controls(comparison),
+        *other_groups(comparison),
+        *benefit(comparison),
+    ]
+
+
+def standing(comparison: Comparison) -> list[str]:
+    """Say how far the model is from the ceiling, and how it stands to the best trivial row."""
     sentences = [text for text in (_ceiling(comparison),) if text]
     trivial = best_trivial(comparison)
     if trivial is not None and comparison.metric in trivial.model_minus:
@@ -78,19 +103,23 @@ def findings(comparison: Comparison) -> list[str]:
             place = "level with"
         sure = "" if difference.p_adjusted < ALPHA else ", which may be chance"
         sentences.append(
-            f"It stands {place} the best trivial row, {trivial.name} ({_size(comparison, difference)}){sure}."
+            f"It stands {place} the best trivial row, {trivial.name} ({size(comparison, difference)}){sure}."
         )
-    better = best_ablation(comparison)
-    if better is not None:
-        difference = better.model_minus[comparison.metric]
-        if difference.p_adjusted < ALPHA:
-            text = f"{better.name} scores better without one of its parts"
-        else:
-            text = f"{better.name} is level with the model, or better, without one of its parts"
-        sentences.append(f"{text}: the model minus {better.name} is {_size(comparison, difference)}.")
-    for row in comparison.rows:
-        if row.role == "control" and comparison.metric in row.model_minus:
-            sentences.append(_control(comparison, row))
+    return sentences
+
+
+def controls(comparison: Comparison) -> list[str]:
+    """Say what the model loses under each control."""
+    return [
+        _control(comparison, row)
+        for row in comparison.rows
+        if row.role == "control" and comparison.metric in row.model_minus
+    ]
+
+
+def other_groups(comparison: Comparison) -> list[str]:
+    """Say how the model stands to the baseline in the groups beside the main one."""
+    sentences = []
     main, history = comparison.main
     for name, group in comparison.task.groups.items():
         model = comparison.row(comparison.model.name, (name, history))
@@ -98,11 +127,17 @@ def findings(comparison: Comparison) -> list[str]:
             difference = model.against_baseline[comparison.metric]
             share = comparison.possible_gain((name, history)).get(comparison.metric)
             reached = "" if share is None else f", {share * 100:.0f} % of the possible gain"
+            few = model.units < MINIMUM_USERS
+            hint = (
+                f" From fewer than {MINIMUM_USERS} {comparison.task.unit}s this is no more than a hint."
+                if few
+                else ""
+            )
             sentences.append(
                 f"On {model.units} {group.meaning}, the difference from "
-                f"{reference_name(comparison)} is {_size(comparison, difference)}{reached}."
+                f"{reference_name(comparison)} is {size(comparison, difference)}{reached}.{hint}"
             )
-    return sentences + _benefit(comparison)
+    return sentences
 
 
 def caveats(comparison: Comparison) -> list[str]:
@@ -128,6 +163,12 @@ def caveats(comparison: Comparison) -> list[str]:
     return notes + _copies(comparison)
 
 
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Write names as a list, the first `most` of them."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 def smallest_judged(comparison: Comparison) -> GroupBenefit | None:
     """Return the smallest group of users that is large enough to be judged."""
     judged = [group for group in comparison.benefit if not group.refused]
@@ -139,7 +180,7 @@ def group_name(group: GroupBenefit) -> str:
     return f"{group.trait} {group.value}"
 
 
-def _benefit(comparison: Comparison) -> list[str]:
+def benefit(comparison: Comparison) -> list[str]:
     """Say for how many groups of users a gain is shown, and for which a loss; small groups are not judged."""
     judged = [group for group in comparison.benefit if not group.refused]
     smallest = smallest_judged(comparison)
@@ -148,6 +189,8 @@ def _benefit(comparison: Comparison) -> list[str]:
     shown = [group for group in judged if group.difference.p_adjusted < ALPHA]
     better = [group for group in shown if is_better(comparison, group.difference.difference)]
     worse = [group_name(group) for group in shown if group not in better]
+    rest = [group_name(group) for group in judged if group not in shown]
+    without = f" (not in {listed(rest)})" if better and rest else ""
     refused = len(comparison.benefit) - len(judged)
     small = (
         f"; {refused} further {'group is' if refused == 1 else 'groups are'} too small to judge"
@@ -157,8 +200,8 @@ def _benefit(comparison: Comparison) -> list[str]:
     loss = f", a loss in {', '.join(worse)}" if worse else ", a loss in none"
     return [
         f"By profile and length of history, a gain over {reference_name(comparison)} is shown in {len(better)} of "
-        f"{len(judged)} groups of users{loss}{small}. The smallest of them, {group_name(smallest)} "
-        f"({smallest.users} users): {_size(comparison, smallest.difference)}."
+        f"{len(judged)} groups of users{without}{loss}{small}. The smallest of them, {group_name(smallest)} "
+        f"({smallest.users} users): {size(comparison, smallest.difference)}."
     ]
 
 
@@ -167,16 +210,16 @@ def _ceiling(comparison: Comparison) -> str:
     oracle = comparison.oracle
     if oracle is None or comparison.metric not in oracle.against_baseline:
         return ""
-    size = _size(comparison, oracle.against_baseline[comparison.metric])
+    written = size(comparison, oracle.against_baseline[comparison.metric])
     share = comparison.possible_gain().get(comparison.metric)
     if share is None:
         return (
             f"{oracle.name}, the model that is told the truth, is not shown to be above "
-            f"{reference_name(comparison)} ({size}): there is no gain to have a share of."
+            f"{reference_name(comparison)} ({written}): there is no gain to have a share of."
         )
     return (
         f"It reaches {share * 100:.0f} % of the possible gain: {oracle.name}, the model that is told the truth, "
-        f"differs from {reference_name(comparison)} by {size}."
+        f"differs from {reference_name(comparison)} by {written}."
     )
 
 
@@ -194,6 +237,19 @@ def _copies(comparison: Comparison) -> list[str]:
     ]
 
 
+def _better_without(comparison: Comparison) -> str:
+    """Name the ablation that scores better than the model, if one does."""
+    better = best_ablation(comparison)
+    if better is None:
+        return ""
+    difference = better.model_minus[comparison.metric]
+    if difference.p_adjusted < ALPHA:
+        text = f"{better.name} scores better without one of its parts"
+    else:
+        text = f"{better.name} is level with the model, or better, without one of its parts"
+    return f"{text}: the model minus {better.name} is {size(comparison, difference)}."
+
+
 def _control(comparison: Comparison, row: Row) -> str:
     loss = row.model_minus[comparison.metric]
     gain = comparison.model.against_baseline.get(comparison.metric)
@@ -206,16 +262,7 @@ def _control(comparison: Comparison, row: Row) -> str:
     return f"{text}: it loses {lost} of its gain over {reference_name(comparison)}."
 
 
-def _size(comparison: Comparison, difference: Difference) -> str:
-    metric = comparison.task.metrics[comparison.metric]
-    seen = detectable(metric, difference)
-    return (
-        f"{metric_difference(metric, difference.difference)} {difference_interval(metric, difference)}, "
-        f"{p_statement(difference.p_adjusted)}"
-        + (f"; this comparison could have seen {seen}" if seen else "")
-    )
-
-
-def _label(comparison: Comparison) -> str:
+def label_of(comparison: Comparison) -> str:
+    """Write the objective's name inside a sentence."""
     label = comparison.task.metrics[comparison.metric].label
     return label if label.isupper() or "@" in label else label.lower()

@@ -137,6 +137,12 @@ def _entries(spec: SweepSpec, ledger: Ledger, workspace: Workspace, part: Part) 
     return entries
 
 
+def model_entry(spec: SweepSpec, ledger: Ledger, workspace: Workspace, part: Part = "test") -> "Entry":
+    """Return what a sweep's model scored on a part, by seed."""
+    members = [member for member in ledger.members(spec.name, FINAL) if member.name == MODEL]
+    return _entry(MODEL, MODEL, members, Look(part), ledger, workspace)
+
+
 def _entry(
     name: str, role: "Role", members: Iterable[Member], look: Look, ledger: Ledger, workspace: Workspace
 ) -> "Entry":

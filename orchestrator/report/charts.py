@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from markupsafe import Markup, escape
 
@@ -22,17 +23,24 @@ class Point:
     y: float
     low: float | None = None
     high: float | None = None
+    note: str = ""
+    """What its title says further, such as `chosen`."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """One line. `kind` decides its colour (the CSS class of a role), `dash` tells lines of a kind apart."""
+    """One line. `kind` decides its colour (the CSS class of a role), `dash` tells lines of a kind apart.
+
+    Its shape may be other than a line: steps that hold each value until the next, or marks that nothing joins, whose
+    corners or arms tell an odd `dash` from an even one.
+    """
 
     label: str
     kind: str
     points: Sequence[Point]
     dash: int = 0
     strong: bool = True
+    shape: Literal["line", "steps", "dots", "crosses", "rings"] = "line"
 
 
 def line_chart(
@@ -42,12 +50,16 @@ def line_chart(
     y_label: str,
     write_y: Callable[[float], str],
     x_names: Sequence[str] | None = None,
+    y_axis: Axis | None = None,
 ) -> Markup:
-    """Draw lines with interval bands; `x_names` turns x into positions 0, 1, … with these names."""
+    """Draw lines with interval bands; `x_names` turns x into positions 0, 1, … with these names.
+
+    Charts that stand side by side share a `y_axis`, so that heights can be compared.
+    """
     points = [point for line in series for point in line.points]
     if not points:
         return Markup('<p class="empty">Nothing to draw.</p>')
-    y_axis = Axis.around(
+    y_axis = y_axis or Axis.around(
         value for point in points for value in (point.y, point.low, point.high) if value is not None
     )
     if x_names is None:
@@ -63,15 +75,17 @@ def line_chart(
         interval = ""
         if point.low is not None and point.high is not None:
             interval = f" [{write_y(point.low)}, {write_y(point.high)}]"
-        return f"{place}: {write_y(point.y)}{interval}"
+        return f"{place}: {write_y(point.y)}{interval}{f', {point.note}' if point.note else ''}"
 
-    body = [plot.frame(x_ticks, write_y, x_label, y_label)]
+    body = [plot.frame(x_ticks, write_y, x_label)]
     body += [plot.band(line) for line in series]
-    body += [plot.line(line, describe) for line in sorted(series, key=lambda line: line.strong)]
+    body += [plot.draw(line, describe) for line in sorted(series, key=lambda line: line.strong)]
     drawing = Markup("").join(body)
-    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        WIDTH, HEIGHT, f"{name}: {', '.join(line.label for line in series)}", drawing
-    )
+    labels = ", ".join(dict.fromkeys(line.label for line in series))
+    return Markup(
+        '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{title}"><title>{title}</title>'
+        "<desc>{}</desc>{}</svg>"
+    ).format(WIDTH, HEIGHT, f"{y_label} by {x_label}", drawing, title=f"{name}: {labels}")
 
 
 def swatch(kind: str, dash: int, strong: bool = True) -> Markup:
@@ -98,7 +112,6 @@ class _Plot:
         x_ticks: Sequence[tuple[float, str]],
         write_y: Callable[[float], str],
         x_label: str,
-        y_label: str,
     ) -> Markup:
         parts = []
         for tick in self.y_axis.ticks:
@@ -122,7 +135,6 @@ class _Plot:
                 middle, HEIGHT - 6, x_label
             )
         )
-        parts.append(Markup("<desc>{}</desc>").format(f"{y_label} by {x_label}"))
         return Markup("").join(parts)
 
     def band(self, line: Series) -> Markup:
@@ -134,24 +146,47 @@ class _Plot:
         back = [f"{self.x(x)},{self.y(low)}" for x, low, _ in reversed(known)]
         return Markup('<polygon class="band {}" points="{}"/>').format(line.kind, " ".join(forth + back))
 
-    def line(self, line: Series, describe: Callable[[Point], str]) -> Markup:
-        path = " ".join(f"{self.x(point.x)},{self.y(point.y)}" for point in line.points)
-        many = len(line.points) > MANY
-        dots = Markup("").join(
-            Markup('<circle class="{}" cx="{}" cy="{}" r="{}"><title>{}</title></circle>').format(
-                f"{line.kind} many" if many else line.kind,
-                self.x(point.x),
-                self.y(point.y),
-                1 if many else 3,
-                f"{line.label}, {describe(point)}",
-            )
-            for point in line.points
+    def draw(self, line: Series, describe: Callable[[Point], str]) -> Markup:
+        titles = [f"{line.label}, {describe(point)}" for point in line.points]
+        marks = Markup("").join(
+            self._mark(line, point, title) for point, title in zip(line.points, titles, strict=True)
         )
+        if line.shape not in ("line", "steps"):
+            return marks
+        corners = [(self.x(point.x), self.y(point.y)) for point in line.points]
+        if line.shape == "steps":
+            corners = [
+                corner
+                for (x, y), (_, before) in zip(corners, [corners[0], *corners], strict=False)
+                for corner in ((x, before), (x, y))
+            ]
+        path = " ".join(f"{x},{y}" for x, y in corners)
+        dash = DASHES[line.dash % len(DASHES)]
         return (
             Markup(
                 '<polyline class="{}" points="{}" stroke-dasharray="{}"><title>{}</title></polyline>'
-            ).format(_classes(line.kind, line.strong), path, DASHES[line.dash % len(DASHES)], line.label)
-            + dots
+            ).format(_classes(line.kind, line.strong), path, dash, line.label)
+            + marks
+        )
+
+    def _mark(self, line: Series, point: Point, title: str) -> Markup:
+        x, y, odd = self.x(point.x), self.y(point.y), line.dash % 2
+        if line.shape == "crosses":
+            arms = "m-5,0h10m-5,-5v10" if odd else "m-4,-4l8,8m0,-8l-8,8"
+            return Markup('<path class="cross {}" d="M{} {}{}"><title>{}</title></path>').format(
+                line.kind, x, y, arms, title
+            )
+        if line.shape in ("dots", "rings") and odd:
+            half = 4 if line.shape == "dots" else 8
+            path, kind = f"m-{half},-{half}h{2 * half}v{2 * half}h-{2 * half}z", f"{line.shape} {line.kind}"
+            return Markup('<path class="{}" d="M{} {}{}"><title>{}</title></path>').format(
+                kind, x, y, path, title
+            )
+        many = line.shape == "steps" or (line.shape == "line" and len(line.points) > MANY)
+        size = {"dots": "4", "rings": "8"}.get(line.shape, "1" if many else "3")
+        kind = f"{line.kind} many" if many else f"{line.kind} rings" if line.shape == "rings" else line.kind
+        return Markup('<circle class="{}" cx="{}" cy="{}" r="{}"><title>{}</title></circle>').format(
+            kind, x, y, size, title
         )
 
 

@@ -4,7 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.judging.between import Between
 from orchestrator.judging.comparison import Comparison, Role
+from orchestrator.records.costs import Training
+from orchestrator.records.spent import Spent
+from orchestrator.release.card import Card
 
 
 @dataclass(frozen=True)
@@ -21,8 +25,19 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Stopped:
+    """Where a training of a point was ended early."""
+
+    epoch: int
+    epochs: int
+    """How many it would have had."""
+    objective: float
+    """What it had reached."""
+
+
+@dataclass(frozen=True)
 class GridPoint:
-    """One point of a grid and what it reached on the validation part."""
+    """One point of a grid or a search and what it reached on the validation part."""
 
     role: Role
     settings: Mapping[str, Any]
@@ -34,7 +49,11 @@ class GridPoint:
     """Training time, all seeds together."""
     chosen: bool = False
     missing: Mapping[int, str] = field(default_factory=dict)
-    """By seed, one word on why there is no result, such as `diverged`."""
+    """By seed, in a few words why there is no result, such as `diverged`."""
+    stopped: Mapping[int, Stopped] = field(default_factory=dict)
+    """By seed, where it was ended early."""
+    number: int = 0
+    """Its place, from 1, in the order in which the points were planned or suggested."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +64,7 @@ class Cost:
     trials: int
     runs: int
     epochs: int
-    seconds: float
+    spent: Spent
 
 
 @dataclass(frozen=True)
@@ -55,7 +74,13 @@ class ReportData:
     comparison: Comparison
     curves: Sequence[Curve] = ()
     grid: Sequence[GridPoint] = ()
+    grid_keys: Sequence[str] = ()
+    """The paths that the sweep's grid varies; a search varies further ones."""
     costs: Sequence[Cost] = ()
+    trainings: Sequence[Training] = ()
+    """Every training that the costs are made of."""
+    cards: Sequence[Card] = ()
+    """What is known of the versions that were promoted from this sweep, newest first."""
     provenance: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Headings such as `Data`, `Code`, `Hardware`, each with names and values."""
     evaluations: Sequence[Mapping[str, Any]] = ()
@@ -67,6 +92,11 @@ class ReportData:
     created: str = ""
     """When the report was written, in ISO 8601."""
 
+    @property
+    def points(self) -> list[Mapping[str, Any]]:
+        """The settings of all points that were tried."""
+        return [point.settings for point in self.grid]
+
 
 @dataclass(frozen=True)
 class StudyData:
@@ -76,5 +106,7 @@ class StudyData:
     sweeps: Sequence[ReportData]
     unfinished: Mapping[str, str] = field(default_factory=dict)
     """Sweeps that have nothing to show yet, by name, each with the reason."""
+    between: Sequence[Between] = ()
+    """The sweeps of each task side by side, where there are at least two."""
     created: str = ""
     """When the report was written, in ISO 8601."""

@@ -1,22 +1,29 @@
 """One self-contained HTML page: no script, no font, no picture from elsewhere."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from components.metrics.statistics import MINIMUM_USERS
 from components.tasks import Group
 from orchestrator.judging import formatting
+from orchestrator.judging.answers import answers
 from orchestrator.judging.comparison import Comparison
 from orchestrator.judging.paper import paper_tables
-from orchestrator.judging.verdict import caveats, findings, headline
+from orchestrator.judging.verdict import caveats, headline
 from orchestrator.report.benefit import benefit
+from orchestrator.report.cost import cost
 from orchestrator.report.data import ReportData, StudyData
+from orchestrator.report.model_card import model_card
 from orchestrator.report.parties import who_holds_what
-from orchestrator.report.progress import adaptation, cold_start, grid, learning
-from orchestrator.report.standings import Drawn, all_metrics, contributions, leaderboard
+from orchestrator.report.points import grid, searched
+from orchestrator.report.progress import adaptation, cold_start, learning
+from orchestrator.report.sensitivity import sensitivity
+from orchestrator.report.side_by_side import between_view
+from orchestrator.report.standings import Drawn, all_metrics, contributions, leaderboard, parts_on_metrics
 
 FOLDER = Path(__file__).parent
 
@@ -35,7 +42,10 @@ def render_study(study: StudyData) -> str:
         view = {**_view(report), "prefix": f"{report.comparison.sweep}-"}
         body = article.render(**{**view, "paper": None})  # its tables stand at the top of the page
         sweeps.append({**view, "body": Markup(body)})
-    return environment.get_template("study.html").render(study=study, sweeps=sweeps)
+    costs = {view["report"].comparison.sweep: view["cost"].together for view in sweeps if view["cost"]}
+    return environment.get_template("study.html").render(
+        study=study, sweeps=sweeps, between=[between_view(one, costs) for one in study.between]
+    )
 
 
 def _environment() -> Environment:
@@ -46,7 +56,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["unbroken"] = _unbroken
+    environment.filters["prose"] = _prose
     environment.globals["style"] = Markup((FOLDER / "style.css").read_text(encoding="utf-8"))
     environment.globals["write"] = formatting
     environment.globals["minimum_users"] = MINIMUM_USERS
@@ -61,23 +71,29 @@ def _view(report: ReportData) -> dict[str, Any]:
         "comparison": comparison,
         "metric": comparison.task.metrics[comparison.metric],
         "headline": headline(comparison),
-        "findings": findings(comparison),
+        "answers": answers(comparison),
         "caveats": caveats(comparison),
         "model": comparison.model,
         "gain": comparison.model.against_baseline.get(comparison.metric),
         "possible": comparison.possible_gain().get(comparison.metric),
+        "counted_units": _counted_units(comparison),
         "leaderboard": leaderboard(comparison),
+        "unranked": [row.name for row in comparison.rows if comparison.metric not in row.metrics],
         "others": _other_groups(comparison),
         "all_metrics": all_metrics(comparison),
         "contributions": contributions(comparison),
+        "parts_on_metrics": parts_on_metrics(comparison),
         "benefit": benefit(comparison),
         "paper": paper_tables(comparison),
         "cold_start": cold_start(comparison),
         "adaptation": adaptation(comparison),
         "learning": learning(comparison, report.curves),
         "grid": grid(comparison, report.grid),
+        "searched": searched(comparison, report.grid) if report.search else None,
+        "sensitivity": sensitivity(comparison, report.grid, report.grid_keys),
+        "cost": cost(report),
+        "cards": [model_card(comparison, card) for card in report.cards],
         "private": _private(report),
-        "total_seconds": sum(cost.seconds for cost in report.costs),
     }
 
 
@@ -93,6 +109,12 @@ def _private(report: ReportData) -> dict[str, Any] | None:
     }
 
 
+def _counted_units(comparison: Comparison) -> str:
+    """Name what the main figures stand on: `seen users`, or `passages` where a group is named after its users."""
+    units, title = f"{comparison.task.unit}s", comparison.task.groups[comparison.main[0]].title
+    return title if title.endswith(units) else units
+
+
 def _other_groups(comparison: Comparison) -> list[tuple[str, Group, Drawn, Drawn]]:
     """Name, words, leaderboard and contributions of each group beside the main one."""
     main, history = comparison.main
@@ -103,8 +125,10 @@ def _other_groups(comparison: Comparison) -> list[tuple[str, Group, Drawn, Drawn
     ]
 
 
-def _unbroken(sentence: str) -> str:
-    """Keep numbers and what belongs to them on one line."""
-    for broken in (" %", " points", "p = ", "p < "):
+def _prose(sentence: str) -> Markup:
+    """Keep numbers, what belongs to them and intervals on one line, and show what stands in backticks as code."""
+    for broken in (" %", "p = ", "p < "):
         sentence = sentence.replace(broken, broken.replace(" ", "\N{NO-BREAK SPACE}"))
-    return sentence
+    sentence = re.sub(r"(\d\.\d) points", "\\1\N{NO-BREAK SPACE}points", sentence)
+    sentence = re.sub(r"(\[[^\]\s]+,) ([^\]\s]+\])", "\\1\N{NO-BREAK SPACE}\\2", sentence)
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))

@@ -1,18 +1,18 @@
-"""How it came about: cold start, learning curves and the grid. The template only lays this out."""
+"""How it came about: cold start and learning curves. The template only lays this out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isnan
 from statistics import fmean
-from typing import Any
 
 from markupsafe import Markup
 
 from components.tasks import Metric
 from orchestrator.judging import formatting as write
 from orchestrator.judging.comparison import Comparison, Difference, Row, Slice
+from orchestrator.report.axis import Axis
 from orchestrator.report.charts import Point, Series, line_chart, swatch
-from orchestrator.report.data import Curve, GridPoint
+from orchestrator.report.data import Curve
 
 COLD_START = ("model", "baseline")
 
@@ -43,11 +43,15 @@ class AdaptationCurve:
 def cold_start(comparison: Comparison) -> list[ByHistory]:
     """Draw model and baseline by the number of events that they were shown, for each group with cuts."""
     changing = comparison.task.adaptation
-    found = [
-        _by_history(comparison, group, comparison.metric, "events of history")
-        for group in comparison.task.groups
-        if changing is None or group != changing.group
+    groups = [group for group in comparison.task.groups if changing is None or group != changing.group]
+    known = [
+        row.metrics[comparison.metric]
+        for (group, _), rows in comparison.slices.items()
+        for row in rows
+        if group in groups and row.role in COLD_START and comparison.metric in row.metrics
     ]
+    axis = Axis.around(end for one in known for end in (one.low, one.high))
+    found = [_by_history(comparison, group, comparison.metric, "events of history", axis) for group in groups]
     return [curve for curve in found if curve is not None]
 
 
@@ -81,7 +85,9 @@ def _followed(comparison: Comparison) -> str:
     return f"From {above[0]} {events} on, the model's share is above one half."
 
 
-def _by_history(comparison: Comparison, group: str, name: str, counted: str) -> ByHistory | None:
+def _by_history(
+    comparison: Comparison, group: str, name: str, counted: str, y_axis: Axis | None = None
+) -> ByHistory | None:
     """Draw one metric of one group; None where its histories are not cut."""
     metric, words = comparison.task.metrics[name], comparison.task.groups[group]
     cuts = sorted(history for found, history in comparison.slices if found == group and history >= 0)
@@ -109,6 +115,7 @@ def _by_history(comparison: Comparison, group: str, name: str, counted: str) -> 
         metric.label,
         lambda value: write.axis_tick(metric, value),
         x_names=names,
+        y_axis=y_axis,
     )
     units = next((row.units for row in comparison.slices[(group, histories[0])]), 0)
     return ByHistory(words.title, comparison.task.counted(units), chart, names, rows)
@@ -141,6 +148,8 @@ class Learning:
 
     charts: Sequence[tuple[str, Markup]]
     legend: Sequence[tuple[Markup, str, bool]]
+    numbers: Sequence[tuple[str, Sequence[str]]]
+    """The same in words: each line's name, and of each chart its first, best and last value."""
 
 
 def learning(comparison: Comparison, curves: Sequence[Curve]) -> Learning:
@@ -154,24 +163,43 @@ def learning(comparison: Comparison, curves: Sequence[Curve]) -> Learning:
         styled.append((role, label, members, dash.setdefault(role, 0), any(one.chosen for one in members)))
         dash[role] += 1
     metric = comparison.task.metrics[comparison.metric]
-    wanted = [
-        (comparison.metric, f"{metric.label}, validation part", lambda value: write.axis_tick(metric, value))
+    wanted: list[tuple[str, str, Callable[[float], str], Callable[[float], str], bool]] = [
+        (
+            comparison.metric,
+            f"{metric.label}, validation part",
+            lambda value: write.axis_tick(metric, value),
+            lambda value: write.metric_value(metric, value),
+            comparison.mode == "max",
+        ),
+        ("train_loss", "Training loss", lambda value: f"{value:g}", lambda value: f"{value:.3f}", False),
     ]
-    wanted.append(("train_loss", "Training loss", lambda value: f"{value:g}"))
     charts = []
-    for name, title, written in wanted:
+    told: dict[str, list[str]] = {}
+    for name, title, tick, written, rising in wanted:
         series = [
             Series(f"{role}, {label}", role, points, place, chosen)
             for role, label, members, place, chosen in styled
             if (points := _mean_curve(members, name, comparison.seeds))
         ]
         if series:
-            charts.append((title, line_chart(title, series, "epoch", title, written)))
+            charts.append((title, line_chart(title, series, "epoch", title, tick)))
+            lines = {line.label: line.points for line in series}
+            for role, label, *_ in styled:
+                name = f"{role}, {label}"
+                told.setdefault(name, []).extend(_course(lines.get(name, ()), written, rising))
     legend = [
         (swatch(role, place, chosen), f"{role}: {label}{_gaps(members, comparison.seeds)}", chosen)
         for role, label, members, place, chosen in styled
     ]
-    return Learning(charts, legend if charts else [])
+    return Learning(charts, legend if charts else [], list(told.items()))
+
+
+def _course(points: Sequence[Point], written: Callable[[float], str], rising: bool) -> list[str]:
+    """Write a curve's first, best and last value."""
+    if not points:
+        return [write.MISSING] * 3
+    best = (max if rising else min)(points, key=lambda point: point.y)
+    return [written(points[0].y), f"{written(best.y)} (epoch {best.x:g})", written(points[-1].y)]
 
 
 def _gaps(curves: Iterable[Curve], seeds: Sequence[int]) -> str:
@@ -192,47 +220,3 @@ def _mean_curve(curves: Iterable[Curve], name: str, seeds: Sequence[int]) -> lis
         return []
     epochs = sorted(set.intersection(*(set(values) for values in by_seed.values())))
     return [Point(epoch, fmean(values[epoch] for values in by_seed.values())) for epoch in epochs]
-
-
-@dataclass(frozen=True)
-class GridView:
-    """The grid's points, best first within model and baseline."""
-
-    settings: Sequence[str]
-    seeds: Sequence[int]
-    lines: Sequence[tuple[GridPoint, Sequence[str], Sequence[str], str]]
-    """Point, its settings, its objective by seed, and their mean."""
-
-
-def grid(comparison: Comparison, points: Sequence[GridPoint]) -> GridView:
-    """Lay out every point with its validation objective."""
-    metric = comparison.task.metrics[comparison.metric]
-    names = list(dict.fromkeys(name for point in points for name in point.settings))
-    seeds = sorted({seed for point in points for seed in point.objective})
-    sign = -1 if comparison.mode == "max" else 1
-
-    def mean(point: GridPoint) -> float | None:
-        values = [value for value in point.objective.values() if value is not None]
-        return fmean(values) if values and len(values) == len(point.objective) else None
-
-    def order(point: GridPoint) -> tuple[bool, float]:
-        value = mean(point)
-        return point.role != "model", 1e9 if value is None else sign * value
-
-    lines = [
-        (
-            point,
-            [_setting(point.settings.get(name)) for name in names],
-            [
-                point.missing.get(seed) or write.metric_value(metric, point.objective.get(seed))
-                for seed in seeds
-            ],
-            write.metric_value(metric, mean(point)),
-        )
-        for point in sorted(points, key=order)
-    ]
-    return GridView([name.rsplit(".", 1)[-1] for name in names], seeds, lines)
-
-
-def _setting(value: Any) -> str:
-    return write.MISSING if value is None else f"{value:g}" if isinstance(value, float) else str(value)

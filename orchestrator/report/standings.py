@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isnan
+from typing import Literal
 
 from components.tasks import Metric
 from orchestrator.judging import formatting as write
-from orchestrator.judging.comparison import ALPHA, Comparison, Difference, Interval, Row, Slice
+from orchestrator.judging.comparison import ALPHA, ROLES, Comparison, Difference, Interval, Row, Slice
 from orchestrator.judging.verdict import is_better, is_ceiling
 from orchestrator.report.axis import Axis
 
@@ -34,10 +35,15 @@ class Stated:
     interval: str
     p_adjusted: str
     effect: str
-    verdict: str
-    """`better`, `worse`, or empty where no difference is shown."""
+    verdict: Literal["better", "worse", ""]
+    """Empty where no difference is shown."""
     could_see: str
     """The smallest difference that the comparison could have seen, where none is shown."""
+
+    @property
+    def word(self) -> str:
+        """The verdict as a reader sees it."""
+        return self.verdict or "not shown"
 
 
 @dataclass(frozen=True)
@@ -47,10 +53,12 @@ class Line:
     row: Row
     value: str
     interval: str
-    mark: Mark | None
+    mark: Mark
     difference: Stated | None
     ceiling: bool = False
     """Whether the row was told the truth."""
+    by_seed: str = ""
+    """The difference in each seed."""
 
 
 @dataclass(frozen=True)
@@ -65,19 +73,21 @@ class Drawn:
 
 
 def leaderboard(comparison: Comparison, chosen: Slice | None = None) -> Drawn:
-    """Order the rows of a slice, by default the main one, by the objective; those without it come last."""
+    """Order the rows of a slice, by default the main one, that have the objective by it, the best first."""
     metric = comparison.task.metrics[comparison.metric]
     sign = -1 if comparison.mode == "max" else 1
     rows = sorted(
-        comparison.slices.get(chosen or comparison.main, ()),
-        key=lambda row: (
-            sign * row.metrics[comparison.metric].mean if comparison.metric in row.metrics else 1e9
+        (
+            row
+            for row in comparison.slices.get(chosen or comparison.main, ())
+            if comparison.metric in row.metrics
         ),
+        key=lambda row: sign * row.metrics[comparison.metric].mean,
     )
-    intervals = [row.metrics[comparison.metric] for row in rows if comparison.metric in row.metrics]
+    intervals = [row.metrics[comparison.metric] for row in rows]
     axis = Axis.around(_edges(intervals))
     baseline = next((row for row in rows if row.name == comparison.baseline), None)
-    reference = baseline.metrics.get(comparison.metric) if baseline is not None else None
+    reference = baseline.metrics[comparison.metric] if baseline is not None else None
     return Drawn(
         lines=[_leaderboard_line(comparison, metric, row, axis) for row in rows],
         ticks=[(axis.percent(tick), write.axis_tick(metric, tick)) for tick in axis.ticks],
@@ -86,9 +96,7 @@ def leaderboard(comparison: Comparison, chosen: Slice | None = None) -> Drawn:
 
 
 def _leaderboard_line(comparison: Comparison, metric: Metric, row: Row, axis: Axis) -> Line:
-    interval = row.metrics.get(comparison.metric)
-    if interval is None:
-        return Line(row, write.MISSING, "", None, None, is_ceiling(comparison, row))
+    interval = row.metrics[comparison.metric]
     difference = row.against_baseline.get(comparison.metric)
     return Line(
         row=row,
@@ -103,14 +111,14 @@ def _leaderboard_line(comparison: Comparison, metric: Metric, row: Row, axis: Ax
 def contributions(comparison: Comparison, chosen: Slice | None = None) -> Drawn:
     """Show what the model loses without a part, or reading another user: the model minus each such row.
 
-    By default on the main slice.
+    By default on the main slice. Of each role, what costs the most comes first.
     """
     metric = comparison.task.metrics[comparison.metric]
-    rows = [
-        row
-        for row in comparison.slices.get(chosen or comparison.main, ())
-        if row.role in ("ablation", "control", "baseline") and comparison.metric in row.model_minus
-    ]
+    sign = -1 if comparison.mode == "max" else 1
+    rows = sorted(
+        (row for row in _without(comparison, chosen) if comparison.metric in row.model_minus),
+        key=lambda row: (ROLES.index(row.role), sign * row.model_minus[comparison.metric].difference),
+    )
     differences = [row.model_minus[comparison.metric] for row in rows]
     axis = Axis.around([0.0, *_edges(differences)])
     lines = [
@@ -120,6 +128,7 @@ def contributions(comparison: Comparison, chosen: Slice | None = None) -> Drawn:
             interval=write.difference_interval(metric, difference),
             mark=Mark.on(axis, difference.difference, difference.low, difference.high),
             difference=state_difference(comparison, metric, difference),
+            by_seed=_by_seed(comparison, metric, row) if chosen in (None, comparison.main) else "",
         )
         for row, difference in zip(rows, differences, strict=True)
     ]
@@ -128,9 +137,47 @@ def contributions(comparison: Comparison, chosen: Slice | None = None) -> Drawn:
     )
 
 
+def _without(comparison: Comparison, chosen: Slice | None = None) -> list[Row]:
+    """Return the rows that the model is held against part by part."""
+    rows = comparison.slices.get(chosen or comparison.main, ())
+    return [row for row in rows if row.role in ("ablation", "control", "baseline")]
+
+
+def _by_seed(comparison: Comparison, metric: Metric, row: Row) -> str:
+    gains = comparison.model_minus_by_seed(row).values()
+    return ", ".join(write.metric_difference(metric, gain).removesuffix(" points") for gain in gains)
+
+
+def parts_on_metrics(
+    comparison: Comparison,
+) -> tuple[Sequence[Metric], Sequence[tuple[Row, Sequence["Cell"]]]]:
+    """Lay out the model minus each ablation, control and baseline on every metric that both have."""
+    rows = _without(comparison)
+    metrics = {
+        name: metric
+        for name, metric in comparison.task.metrics.items()
+        if any(name in row.model_minus for row in rows)
+    }
+    return list(metrics.values()), [
+        (row, [_change(metric, row.model_minus.get(name)) for name, metric in metrics.items()])
+        for row in rows
+    ]
+
+
+def _change(metric: Metric, difference: Difference | None) -> "Cell":
+    if difference is None:
+        return Cell(write.MISSING)
+    return Cell(
+        write.metric_difference(metric, difference.difference).removesuffix(" points"),
+        write.difference_interval(metric, difference),
+        difference.p_adjusted < ALPHA,
+        write.detectable(metric, difference),
+    )
+
+
 def state_difference(comparison: Comparison, metric: Metric, difference: Difference) -> Stated:
     """Write a difference of the objective."""
-    verdict = ""
+    verdict: Literal["better", "worse", ""] = ""
     if difference.p_adjusted < ALPHA:
         verdict = "better" if is_better(comparison, difference.difference) else "worse"
     return Stated(

@@ -6,10 +6,10 @@ A worker writes complete result folders and renames them into place. It never wr
 import json
 import logging
 import shutil
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from typing import Any
 from components.tasks import TASKS
 from orchestrator.planning.environment import environment
 from orchestrator.planning.identity import validity
+from orchestrator.records.spent import Spent
 from orchestrator.records.workspace import Workspace, folder_in_place, read_curve, write_json
 from orchestrator.running.jobs import EvaluateJob, Job, Look, Progress, Surroundings, TrainJob, TrivialJob
+from orchestrator.running.usage import Meter
 
 Report = Callable[[Progress], None]
 
@@ -83,6 +85,7 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     curve = {point["epoch"]: point for point in points}
     waiting = {reading.epochs: reading for reading in job.readings}
+    meter, used = Meter(), 0.0
     task = TASKS[around.task].load()
     data = _open(around.task, job.data_folder)
     config = job.readings[-1].config
@@ -98,7 +101,15 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
                 mirror.log(reading.trial_id, point["epoch"], point["metrics"])
 
         def on_epoch(epoch: EpochReport, module: Any) -> None:
-            curve[epoch.epoch] = {"epoch": epoch.epoch, "metrics": epoch.metrics, "seconds": epoch.seconds}
+            nonlocal used
+            before, used = used, meter.cpu_seconds
+            curve[epoch.epoch] = {
+                "epoch": epoch.epoch,
+                "metrics": epoch.metrics,
+                "seconds": epoch.seconds,
+                "cpu_seconds": used - before,
+                "peak_memory": meter.peak_memory,
+            }
             _log.info("epoch %d: %s", epoch.epoch, json.dumps(epoch.metrics))
             for reading in waiting.values():
                 mirror.log(reading.trial_id, epoch.epoch, epoch.metrics)
@@ -123,7 +134,7 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
                         seed=config.training.seed,
                         epochs=reading.epochs,
                         parameters=sum(parameter.numel() for parameter in module.model.parameters()),
-                        seconds=sum(point["seconds"] for point in points),
+                        **asdict(Spent.by_epochs(points)),
                         mirror_problem="; ".join(mirror.problems),
                     )
             write_json(folder / "curve.json", [curve[number] for number in sorted(curve)])
@@ -155,11 +166,12 @@ def evaluate(job: EvaluateJob, around: Surroundings) -> None:
     module = task.build(job.config, data)
     module.model.load_state_dict(load_file(folder / "model" / "model.safetensors"))
     for look in job.looks:
+        meter = Meter()
         # A control says whether a gain is lost; where along the history it is lost, nobody asks.
         slices = not look.control
         with subnormals_as_zero():
             rows = task.evaluate(module, data, look.part, control=look.control or None, slices=slices)
-        _write_look(folder, look, rows, around)
+        _write_look(folder, look, rows, around, meter)
 
 
 def evaluate_trivial(job: TrivialJob, around: Surroundings) -> None:
@@ -167,11 +179,12 @@ def evaluate_trivial(job: TrivialJob, around: Surroundings) -> None:
     task = TASKS[around.task].load()
     data = _open(around.task, job.data_folder)
     for trial_id, name in job.names:
-        started = time.perf_counter()
+        meter = Meter()
         validation, test = (task.trivial(name, data, part) for part in ("validation", "test"))
         with folder_in_place(Workspace(Path(around.home)).trial(trial_id)) as place:
             write_json(place / "config.json", {"task": around.task, "trivial": name})
             _write_look(place, Look("test"), test, around)
+            spent = meter.spent  # on both parts
             _write_result(
                 place,
                 validation,
@@ -182,7 +195,7 @@ def evaluate_trivial(job: TrivialJob, around: Surroundings) -> None:
                 seed=0,
                 epochs=0,
                 parameters=0,
-                seconds=time.perf_counter() - started,
+                **asdict(spent),
                 mirror_problem="",
             )
 
@@ -196,7 +209,9 @@ def _write_result(place: Path, rows: Any, around: Surroundings, **values: Any) -
     write_json(place / "result.json", {**values, **shared, "metrics": _macro(rows, around)})
 
 
-def _write_look(folder: Path, look: Look, rows: Any, around: Surroundings) -> None:
+def _write_look(
+    folder: Path, look: Look, rows: Any, around: Surroundings, meter: Meter | None = None
+) -> None:
     from components.metrics.rows import write_rows
 
     write_rows(rows, folder / f"{look.stem}.arrow")
@@ -205,6 +220,7 @@ def _write_look(folder: Path, look: Look, rows: Any, around: Surroundings) -> No
         "control": look.control,
         "validity": around.validity,
         "metrics": _macro(rows, around),
+        **({} if meter is None else asdict(meter.spent)),
     }
     write_json(folder / f"{look.stem}.json", summary)
 

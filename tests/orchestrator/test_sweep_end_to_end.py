@@ -12,6 +12,7 @@ import pytest
 from orchestrator import Sweep
 from orchestrator.records.workspace import read_json
 from tests.orchestrator.conftest import TINY, Finished
+from tests.orchestrator.report.test_report import Page
 from tests.orchestrator.sweeping import Json, adaptune, end, ledger_of, start, write_sweep
 
 pytestmark = pytest.mark.xdist_group("ray")
@@ -157,6 +158,32 @@ def test_a_report_is_one_page(finished: Finished, tmp_path: Path) -> None:
     assert (call.code, call.document) == (0, {"sweep": "tiny", "report": str(tmp_path / "a.html")})
     page = (tmp_path / "a.html").read_text()
     assert "no-attention" in page and not re.search(r"(src|href)=.https?:", page)
+
+
+def test_a_report_says_what_each_training_took_and_shows_what_was_promoted(
+    finished: Finished, tmp_path: Path
+) -> None:
+    home = finished.copy(tmp_path)
+    results = [read_json(path) for path in (home / "trials").glob("[!.]*/result.json")]
+    assert len(results) >= TRIALS
+    assert all(result["cpu_seconds"] > 0 and result["peak_memory"] > 50e6 for result in results)
+    assert adaptune("promote", "tiny", "--home", home).code == 0
+    page = Page(Path(adaptune("report", "tiny", "--home", home, "--json").document["report"]).read_text())
+    text = " ".join(" ".join(page.text).split())
+    assert "of processor time" in text and "evaluation" in text
+    assert "recommendation/1 champion" in text and "Not the present winner" not in text
+    assert "None: the sweep file asks for nothing before a promotion" in text
+    assert "How much each setting matters, model" in text
+
+
+def test_a_report_of_several_sweeps_says_which_are_not_on_it(finished: Finished, tmp_path: Path) -> None:
+    call = adaptune("report", "tiny", "nowhere", "tiny", "--home", finished.copy(tmp_path), "--json")
+    assert call.code == 0, call.err
+    assert Path(call.document["report"]).name == "study-tiny-nowhere.html"
+    assert "has not been run in this home folder" in call.document["unfinished"]["nowhere"]
+    assert call.document["side_by_side"] == []
+    call = adaptune("report", finished.sweep.parent, "tiny", "--home", finished.home)
+    assert call.code == 2 and "is a folder: name it alone, or name sweeps" in call.err
 
 
 def test_the_winner_is_promoted_and_listed(finished: Finished, tmp_path: Path) -> None:

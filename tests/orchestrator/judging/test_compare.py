@@ -49,7 +49,7 @@ def test_json_has_the_announced_shape(comparison):
     assert (document["unit"], document["seeds"], document["test_looks"]) == ("user", [0, 1], 3)
     rows = {row["name"]: row for row in document["rows"]}
     assert list(rows["model"]) == [
-        "name", "role", "units", "parameters", "metrics", "against_baseline", "model_minus", "users",
+        "name", "role", "units", "parameters", "metrics", "against_baseline", "model_minus", "by_seed", "users",
     ]  # fmt: skip
     assert rows["model"]["model_minus"] == {}
     minus = rows["no-feedback"]["model_minus"]["accuracy"]["difference"]

@@ -1,0 +1,199 @@
+"""What a reader wants to know first of a sweep, in sentences: which part matters, for whom, how sure that is.
+
+Where a comparison cannot say, the answer says so, and what it could have seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.judging.comparison import ALPHA, Comparison, Difference, Row
+from orchestrator.judging.formatting import metric_difference
+from orchestrator.judging.verdict import (
+    benefit,
+    best_trivial,
+    controls,
+    is_better,
+    label_of,
+    listed,
+    other_groups,
+    reference_name,
+    size,
+    standing,
+)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A sentence, and what it lists."""
+
+    text: str
+    items: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question and what the numbers say to it."""
+
+    question: str
+    statements: Sequence[Statement]
+
+
+def answers(comparison: Comparison) -> list[Answer]:
+    """Answer the questions that a report is opened with, beside whether the model beats the baseline."""
+    found = [
+        Answer("Is the gain what it seems?", genuineness(comparison)),
+        Answer("Which part matters, and by how much?", parts(comparison)),
+        Answer("For whom?", [Statement(text) for text in for_whom(comparison)]),
+        Answer("How sure is that?", [Statement(text) for text in certainty(comparison)]),
+    ]
+    return [answer for answer in found if answer.statements]
+
+
+def genuineness(comparison: Comparison) -> list[Statement]:
+    """Say how the model stands to rules and to its ceiling, and what controls take away."""
+    statements = [Statement(text) for text in standing(comparison)]
+    if best_trivial(comparison) is not None:
+        statements[-1] = Statement(f"{statements[-1].text} Trivial rows are rules without training.")
+    fed = controls(comparison)
+    if fed:
+        text = (
+            "Controls feed the trained model something else than it should read, such as another user's history: "
+            "what it loses, it had from there."
+        )
+        statements.append(Statement(text, fed))
+    return statements
+
+
+def parts(comparison: Comparison) -> list[Statement]:
+    """Say which ablations are shown to cost the objective, which are not, and what else those do."""
+    rows = [row for row in comparison.rows if row.role == "ablation" and comparison.metric in row.model_minus]
+    if not rows:
+        return [
+            Statement(
+                "That cannot be said: the sweep has no ablations that switch a part off. `ablations` in its file "
+                "adds them."
+            )
+        ]
+    rows.sort(key=lambda row: _of(comparison, row).difference, reverse=comparison.mode == "max")
+    shown = [row for row in rows if _of(comparison, row).p_adjusted < ALPHA]
+    matter = [row for row in shown if is_better(comparison, _of(comparison, row).difference)]
+    harm = [row for row in shown if row not in matter]
+    silent = [row for row in rows if row not in shown]
+    label, of = label_of(comparison), len(rows)
+    order = " Which of them matters more is not tested: compare their intervals." if matter[1:] else ""
+    texts = (
+        (
+            matter,
+            f"Shown to matter: {len(matter)} of {of}, by the model's {label} minus that without the part.{order}",
+        ),
+        (harm, f"Shown to do harm: {len(harm)} of {of}. The model has worse {label} than without the part."),
+        (silent, f"Not shown to matter for {label}: {len(silent)} of {of}. Small effects may well be there."),
+    )
+    statements = [
+        Statement(text, [f"{row.name}: {size(comparison, _of(comparison, row))}" for row in group])
+        for group, text in texts
+        if group
+    ]
+    return statements + _elsewhere(comparison, silent)
+
+
+def _of(comparison: Comparison, row: Row) -> Difference:
+    return row.model_minus[comparison.metric]
+
+
+def _elsewhere(comparison: Comparison, rows: Sequence[Row]) -> list[Statement]:
+    """Say which parts that show nothing on the objective change other metrics, so that nobody drops them for it."""
+    found = []
+    for row in rows:
+        changed = [
+            f"{metric.label} {metric_difference(metric, difference.difference)} "
+            f"({'better' if (difference.difference > 0) == (metric.mode == 'max') else 'worse'})"
+            for name, metric in comparison.task.metrics.items()
+            if name != comparison.metric
+            and (difference := row.model_minus.get(name)) is not None
+            and difference.p_adjusted < ALPHA
+        ]
+        if changed:
+            found.append(f"{row.name}: {listed(changed, 4)}")
+    if not found:
+        return []
+    text = "Some of them change other metrics, by the model minus the row, each metric tested by itself."
+    return [Statement(text, found)]
+
+
+def for_whom(comparison: Comparison) -> list[str]:
+    """Say how the gain over the baseline depends on the users and on how much is known of them."""
+    sentences = [*other_groups(comparison), *_by_history(comparison), *benefit(comparison)]
+    if not comparison.benefit and comparison.task.unit != "user":
+        sentences.append(
+            f"Among users it cannot be told apart further: what is compared are {comparison.task.unit}s."
+        )
+    return sentences
+
+
+def _by_history(comparison: Comparison) -> list[str]:
+    """Say with how many events of history the main group shows a gain."""
+    group = comparison.main[0]
+    gains = {
+        history: row.against_baseline[comparison.metric]
+        for found, history in sorted(comparison.slices)
+        if found == group and history >= 0
+        if (row := comparison.row(comparison.model.name, (found, history))) is not None
+        and comparison.metric in row.against_baseline
+    }
+    if not gains:
+        return []
+    shown = [
+        history
+        for history, gain in gains.items()
+        if gain.p_adjusted < ALPHA and is_better(comparison, gain.difference)
+    ]
+    least, most = min(gains), max(gains)
+    title = comparison.task.groups[group].title
+    if not shown:
+        text = f"of {title} no gain is shown with the last {most} events or fewer"
+    elif shown == [history for history in gains if history >= shown[0]]:
+        text = f"of {title} a gain is shown from {_events(shown[0])} on"
+    else:
+        text = f"of {title} a gain is shown with {', '.join(map(str, shown))} events"
+    return [
+        f"When only the latest events before a prediction are known, {text}; with {_events(least)} the difference "
+        f"from {reference_name(comparison)} is {size(comparison, gains[least])}."
+    ]
+
+
+def _events(count: int) -> str:
+    return "1 event" if count == 1 else f"{count} events"
+
+
+def certainty(comparison: Comparison) -> list[str]:
+    """Say what the certainty stands on: units, the correction, and whether the seeds agree."""
+    compared = sum(1 for row in comparison.rows if comparison.metric in row.against_baseline)
+    if not compared:
+        return []
+    sentences = [
+        f"The figures stand on {comparison.model.units:,} {comparison.task.groups[comparison.main[0]].meaning}. "
+        f"Each is compared with itself; intervals ({comparison.level * 100:g} %) say how far a figure could move "
+        f"with other {comparison.task.unit}s of the same kind.",
+        f"A difference is called shown where p is below {ALPHA:g}, corrected for the {compared} rows that are "
+        "compared on a metric: of tables without any true difference, at most one in twenty would show one. "
+        "Intervals are not corrected: one that leaves out zero may belong to a difference that is not shown.",
+    ]
+    return sentences + _seeds(comparison)
+
+
+def _seeds(comparison: Comparison) -> list[str]:
+    """Say whether model and baseline differ alike in every seed."""
+    baseline = comparison.row(comparison.baseline)
+    gains = {} if baseline is None else comparison.model_minus_by_seed(baseline)
+    if len(gains) < 2:
+        return []
+    metric = comparison.task.metrics[comparison.metric]
+    written = ", ".join(metric_difference(metric, gain).removesuffix(" points") for gain in gains.values())
+    unit = " points" if metric.percent else ""
+    agree = len({gain > 0 for gain in gains.values()}) == 1
+    verdict = "the same sign in each" if agree else "not the same sign in all: chance in training decides it"
+    return [
+        f"Trained anew with {len(gains)} seeds, the model minus {reference_name(comparison)} is {written}{unit}: "
+        f"{verdict}. The intervals do not cover that chance."
+    ]
