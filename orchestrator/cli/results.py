@@ -97,6 +97,7 @@ def report(
 ) -> None:
     """Write the report of a sweep, or of all sweeps of a folder: one HTML file that needs nothing else."""
     from orchestrator.report.writing import write_report, write_study_report
+    from orchestrator.running.mirror import mirror_report
     from orchestrator.study import is_folder, load_study
 
     workspace, ledger = open_ledger(home)
@@ -109,6 +110,8 @@ def report(
         return
     spec = _last_run(sweep, ledger)
     path = write_report(spec, ledger, workspace, out)
+    for problem in mirror_report(spec.name, spec.task, spec.tracking, workspace.mirror, path):
+        err().print(f"not mirrored to Weights & Biases: {problem}", markup=False)
     emit({"sweep": spec.name, "report": path}, as_json, lambda console: console.print(f"report: {path}"))
 
 
