@@ -1,6 +1,7 @@
 """Sweeps from Python, as in a notebook: `Sweep.load("sweeps/quickstart.yaml").run()`."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,12 @@ class Sweep:
         return promote_sweep(self.spec, self.ledger, self.workspace, registry, alias)
 
     def report(self, path: str | Path | None = None) -> Path:
-        """Write the HTML report and return where it is."""
+        """Write the HTML report, mirror it, and return where it is; warns where it is not mirrored."""
         from orchestrator.report.writing import write_report
+        from orchestrator.running.mirror import mirror_report
 
-        return write_report(self.spec, self.ledger, self.workspace, Path(path) if path else None)
+        page = write_report(self.spec, self.ledger, self.workspace, Path(path) if path else None)
+        spec = self.spec
+        for problem in mirror_report(spec.name, spec.task, spec.tracking, self.workspace.mirror, page):
+            warnings.warn(f"not mirrored to Weights & Biases: {problem}", stacklevel=2)
+        return page

@@ -1,8 +1,9 @@
 """Rankings of the catalogue without a model: popularity, EASE, and which items come soon after which.
 
 Each function returns, for every user, the K best items at the start of one part, best first, [U, K]; items
-that the user had before are left out, and -1 fills a list that runs short. Only training events of seen users
-fit anything; the user's own events before the part are what a user is known by.
+that the user had before are left out, and -1 fills a list that runs short. Of items that score nothing the popular
+ones come first, then those of a lower index. Only training events of seen users fit anything; the user's own events
+before the part are what a user is known by.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,8 +37,8 @@ BATCH_SCORES = 4_000_000
 
 def popularity(data: Interactions, part: int) -> NDArray[np.int64]:
     """Rank by the number of training events."""
-    count = np.bincount(data.content[training_events(data)], minlength=len(data.item_ids))
-    return _top_items(data, part, lambda users: np.tile(count.astype(np.float64), (len(users), 1)))
+    count = _training_counts(data).astype(np.float64)
+    return _top_items(data, part, lambda users: np.tile(count, (len(users), 1)))
 
 
 def ease(data: Interactions, part: int) -> NDArray[np.int64]:
@@ -126,11 +127,16 @@ def item_matrix(
     return sparse.csr_array((values, (user, item)), shape=(len(data.user_ids), len(data.item_ids)))
 
 
+def _training_counts(data: Interactions) -> NDArray[np.int64]:
+    return np.bincount(data.content[training_events(data)], minlength=len(data.item_ids))
+
+
 def _top_items(
     data: Interactions, part: int, score: Callable[[NDArray[np.int64]], Floats]
 ) -> NDArray[np.int64]:
     had = item_matrix(data, data.part < part)
     cutoff = min(CUTOFF, len(data.item_ids))
+    popular = np.argsort(-_training_counts(data), kind="stable")
     lists = []
     for users in _batches(len(data.user_ids), min(BATCH, max(1, BATCH_SCORES // len(data.item_ids)))):
         scores = score(users)
@@ -139,7 +145,12 @@ def _top_items(
         best_score = np.take_along_axis(scores, best, axis=1)
         order = np.lexsort((best, -best_score))
         ranked = np.take_along_axis(best, order, axis=1)
-        lists.append(np.where(np.isneginf(np.take_along_axis(scores, ranked, axis=1)), -1, ranked))
+        ranked_score = np.take_along_axis(scores, ranked, axis=1)
+        nothing = ranked_score == 0  # a user without a history, or fewer items near to it than a list is long
+        for row in np.flatnonzero(nothing.any(axis=1)):
+            tied = popular[scores[row, popular] == 0]
+            ranked[row, nothing[row]] = tied[: nothing[row].sum()]
+        lists.append(np.where(np.isneginf(ranked_score), -1, ranked))
     return np.concatenate(lists)
 
 

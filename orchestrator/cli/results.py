@@ -99,12 +99,15 @@ def report(
 ) -> None:
     """Write the report of a sweep, or of several side by side: one HTML file that needs nothing else."""
     from orchestrator.report.writing import write_report, write_study_report
+    from orchestrator.running.mirror import mirror_report
 
     workspace, ledger = open_ledger(home)
     title, names = _on_one_page(sweeps, ledger)
     if not title:
         spec = _last_run(names[0], ledger)
         path = write_report(spec, ledger, workspace, out)
+        for problem in mirror_report(spec.name, spec.task, spec.tracking, workspace.mirror, path):
+            err().print(f"not mirrored to Weights & Biases: {problem}", markup=False)
         emit({"sweep": spec.name, "report": path}, as_json, lambda console: console.print(f"report: {path}"))
         return
     path, written = write_study_report(title, names, ledger, workspace, out)

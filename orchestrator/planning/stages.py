@@ -221,4 +221,5 @@ class Stages:
                 or not is_whole(self._workspace, trial.id, f"{look.stem}.arrow")
             )
             if row is not None and row.state == "finished" and looks:
-                yield EvaluateJob(trial.id, trial.name, self._folder, trial.config, looks)
+                role = role_of(self.spec, trial.name)
+                yield EvaluateJob(trial.id, trial.name, role, self._folder, trial.config, looks)

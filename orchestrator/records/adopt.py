@@ -47,13 +47,15 @@ def adopt_trial(
 
 def adopt_look(
     ledger: Ledger, workspace: Workspace, trial_id: str, look: Look, data_digest: str, code: str
-) -> bool:
-    """Record one finished evaluation of a trial; False if its files are not there, or not of this `code`."""
+) -> dict[str, Any] | None:
+    """Record one finished evaluation of a trial and return its summary; None if it is not there, or not of this
+    `code`.
+    """
     summary = read_whole(workspace.trial(trial_id) / f"{look.stem}.json")
     if summary is None or summary["validity"] != code:
-        return False
+        return None
     ledger.record_evaluation(trial_id, look.part, look.control, code, summary["metrics"], data_digest)
-    return True
+    return summary
 
 
 def adopt_unknown(ledger: Ledger, workspace: Workspace) -> list[str]:

@@ -1,5 +1,6 @@
 """What becomes of jobs, written into the ledger."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.planning.identity import validity
@@ -95,12 +96,19 @@ class Bookkeeper:
         if result is None:
             return False
         self.finished.append(trial_id)
-        if result["mirror_problem"]:
-            self.mirror_problems[result["mirror_problem"]] = None
+        self._note_problem(result)
         return True
 
     def _adopt_look(self, trial_id: str, look: Look) -> bool:
-        return adopt_look(self._ledger, self._workspace, trial_id, look, self._digest, self._code)
+        summary = adopt_look(self._ledger, self._workspace, trial_id, look, self._digest, self._code)
+        if summary is None:
+            return False
+        self._note_problem(summary)
+        return True
+
+    def _note_problem(self, document: Mapping[str, Any]) -> None:
+        if problem := document.get("mirror_problem"):
+            self.mirror_problems[problem] = None
 
     def _record(self, job: TrainJob, trial_id: str, **values: Any) -> None:
         reading = next(reading for reading in job.readings if reading.trial_id == trial_id)

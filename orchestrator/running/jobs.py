@@ -75,6 +75,7 @@ class EvaluateJob:
 
     trial_id: str
     name: str
+    role: str
     data_folder: str
     config: TrialConfig
     looks: tuple[Look, ...]

@@ -2,7 +2,7 @@
 
 Runs are laid out so that a workspace needs no arranging: the group is the sweep, the job type the role of the row,
 tags name the row, the task and the seed, every chart has the epoch as its axis, and the summary holds the metrics of
-the result with a table of its slices.
+the result (not the best of any epoch) with a table of its slices.
 
 The ledger is the truth and the mirror a copy, so nothing that goes wrong here reaches the training: the
 failure is kept in `Mirror.problems`, and what failed once is not waited for again.
@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 if TYPE_CHECKING:
     import pyarrow as pa
     import wandb
+
+    from orchestrator.spec.sweep import Tracking
 
 Mode = Literal["online", "offline"]
 Metrics = Mapping[str, float | None]
@@ -117,7 +119,8 @@ class Mirror:
     ) -> None:
         """End a trial's run with its final metrics; an `exit_code` other than 0 marks it as failed.
 
-        `tables` are shown by their names. An HTML `page` is shown as it is, and kept as an artefact of type `report`.
+        `tables` are shown by their names. An HTML `page` is shown as it is, and kept as an artefact of type `report`
+        that is called as the run.
         """
         run = self._runs.pop(trial_id, None)
         if run is None:
@@ -188,6 +191,18 @@ def _library() -> ModuleType:
     return wandb
 
 
+def mirror_report(sweep: str, task: str, tracking: "Tracking", folder: Path, page: Path) -> list[str]:
+    """Mirror a sweep's report as the run `report-SWEEP` of its group, in place of an older one.
+
+    Returns what went wrong.
+    """
+    with Mirror(tracking.project, sweep, enabled=tracking.enabled, folder=folder) as mirror:
+        run_id = f"report-{sweep}"
+        mirror.open(run_id, {"sweep": sweep, "task": task}, role="report", tags=[task])
+        mirror.close(run_id, page=page)
+    return mirror.problems
+
+
 def _has_key() -> bool:
     """Whether W&B finds credentials by itself (environment, netrc, settings); never asks, never connects."""
     host = _library().setup().settings.base_url
@@ -229,7 +244,7 @@ def _shown(table: "pa.Table") -> "wandb.Table":
 
 def _publish(run: "wandb.Run", page: Path) -> None:
     wandb = _library()
-    artifact = wandb.Artifact(page.stem, type="report")
+    artifact = wandb.Artifact(run.id, type="report")
     artifact.add_file(str(page), name=page.name)
     run.log_artifact(artifact)
     run.summary.update({"report": wandb.Html(page.read_text(encoding="utf-8"), inject=False)})

@@ -7,13 +7,14 @@ import json
 import logging
 import shutil
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from components.config import TrialConfig
 from components.tasks import TASKS
 from orchestrator.planning.environment import environment
 from orchestrator.planning.identity import validity
@@ -21,6 +22,11 @@ from orchestrator.records.spent import Spent
 from orchestrator.records.workspace import Workspace, folder_in_place, read_curve, write_json
 from orchestrator.running.jobs import EvaluateJob, Job, Look, Progress, Surroundings, TrainJob, TrivialJob
 from orchestrator.running.usage import Meter
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from orchestrator.running.mirror import Mirror
 
 Report = Callable[[Progress], None]
 
@@ -71,9 +77,7 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
     At an epoch's end first the trial that is due is finished, then the curve grows, then `fit` writes the
     checkpoint: whenever the process dies, what is repeated yields the same again and nothing is left out.
     """
-    from components.metrics.rows import slice_means
     from components.training import EpochReport, fit
-    from orchestrator.running.mirror import Mirror
 
     workspace = Workspace(Path(around.home))
     folder = workspace.run(job.run_id, around.validity)
@@ -90,15 +94,10 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
     data = _open(around.task, job.data_folder)
     config = job.readings[-1].config
     module = task.build(config, data)
-    mirror = Mirror(around.project, around.sweep, enabled=around.mirror, folder=workspace.mirror)
-    with _logging_to(folder / "log.txt"), mirror:
+    with _logging_to(folder / "log.txt"), _mirror(around) as mirror:
         _log.info("training run %s, to be read after epochs %s", job.run_id, list(waiting))
         for reading in job.readings:
-            document = reading.config.model_dump(mode="json")
-            tags = [job.name, around.task, f"seed {config.training.seed}"]
-            mirror.open(reading.trial_id, document, role=job.role, tags=tags)
-            for point in curve.values():
-                mirror.log(reading.trial_id, point["epoch"], point["metrics"])
+            _open_run(mirror, reading.trial_id, reading.config, job, around, curve.values())
 
         def on_epoch(epoch: EpochReport, module: Any) -> None:
             nonlocal used
@@ -116,7 +115,8 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
             if epoch.epoch in waiting:
                 reading = waiting.pop(epoch.epoch)
                 rows = task.evaluate(module, data, "validation")
-                mirror.close(reading.trial_id, _macro(rows, around), tables={"slices": slice_means(rows)})
+                slices = _slices({"validation": rows})
+                mirror.close(reading.trial_id, _macro(rows, around), tables={"slices": slices})
                 with folder_in_place(workspace.trial(reading.trial_id)) as place:
                     points = [curve[number] for number in sorted(curve) if number <= epoch.epoch]
                     write_json(place / "curve.json", points)
@@ -171,7 +171,9 @@ def evaluate(job: EvaluateJob, around: Surroundings) -> None:
         slices = not look.control
         with subnormals_as_zero():
             rows = task.evaluate(module, data, look.part, control=look.control or None, slices=slices)
-        _write_look(folder, look, rows, around, meter)
+        spent = asdict(meter.spent)
+        problem = _mirror_test(job, around, folder, rows) if look == Look("test") else ""
+        _write_look(folder, look, rows, around, mirror_problem=problem, **spent)
 
 
 def evaluate_trivial(job: TrivialJob, around: Surroundings) -> None:
@@ -209,20 +211,66 @@ def _write_result(place: Path, rows: Any, around: Surroundings, **values: Any) -
     write_json(place / "result.json", {**values, **shared, "metrics": _macro(rows, around)})
 
 
-def _write_look(
-    folder: Path, look: Look, rows: Any, around: Surroundings, meter: Meter | None = None
-) -> None:
+def _write_look(folder: Path, look: Look, rows: Any, around: Surroundings, **values: Any) -> None:
     from components.metrics.rows import write_rows
 
     write_rows(rows, folder / f"{look.stem}.arrow")
     summary = {
+        **values,
         "part": look.part,
         "control": look.control,
         "validity": around.validity,
         "metrics": _macro(rows, around),
-        **({} if meter is None else asdict(meter.spent)),
     }
     write_json(folder / f"{look.stem}.json", summary)
+
+
+def _mirror(around: Surroundings) -> "Mirror":
+    from orchestrator.running.mirror import Mirror
+
+    folder = Workspace(Path(around.home)).mirror
+    return Mirror(around.project, around.sweep, enabled=around.mirror, folder=folder)
+
+
+def _open_run(
+    mirror: "Mirror",
+    trial_id: str,
+    config: TrialConfig,
+    job: TrainJob | EvaluateJob,
+    around: Surroundings,
+    curve: Iterable[Mapping[str, Any]],
+) -> None:
+    """Open a trial's run in the mirror, with what its curve has so far."""
+    tags = [job.name, around.task, f"seed {config.training.seed}"]
+    mirror.open(trial_id, config.model_dump(mode="json"), role=job.role, tags=tags)
+    for point in curve:
+        mirror.log(trial_id, point["epoch"], point["metrics"])
+
+
+def _mirror_test(job: EvaluateJob, around: Surroundings, folder: Path, rows: Any) -> str:
+    """Take up a finished trial's run, to add what the test part says; return what went wrong."""
+    from components.metrics.rows import read_rows
+
+    validation = read_rows(folder / "validation.arrow")
+    tested = {f"test/{name}": value for name, value in _macro(rows, around).items()}
+    with _mirror(around) as mirror:
+        _open_run(mirror, job.trial_id, job.config, job, around, read_curve(folder))
+        slices = _slices({"validation": validation, "test": rows})
+        mirror.close(job.trial_id, _macro(validation, around) | tested, tables={"slices": slices})
+    return "; ".join(mirror.problems)
+
+
+def _slices(parts: Mapping[str, Any]) -> "pa.Table":
+    """Return the means of every slice of each part, in one table."""
+    import pyarrow as pa
+
+    from components.metrics.rows import slice_means
+
+    tables = [
+        means.add_column(0, "part", pa.array([part] * len(means)))
+        for part, means in ((part, slice_means(rows)) for part, rows in parts.items())
+    ]
+    return pa.concat_tables(tables, promote_options="default")
 
 
 def _macro(rows: Any, around: Surroundings) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import os
 import re
 import resource
+import shutil
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,31 @@ def test_a_report_of_several_sweeps_says_which_are_not_on_it(finished: Finished,
     assert call.code == 2 and "is a folder: name it alone, or name sweeps" in call.err
 
 
+def test_a_report_is_mirrored_beside_the_trials_the_newest_alone(finished: Finished, tmp_path: Path) -> None:
+    import wandb
+
+    from tests.orchestrator.wandb_file import read_runs
+
+    for name in ("first.html", "our report.html"):
+        adaptune("report", finished.sweep, "--home", finished.home, "--out", tmp_path / name)
+    wandb.teardown()  # ends W&B's service, which may still be writing
+    [run] = read_runs(finished.home / "wandb")["report-tiny"]
+    assert (run.group, run.job_type, run.tags, run.exit_code) == ("tiny", "report", ["recommendation"], 0)
+    assert run.artifacts == {"report-tiny": "report"}
+    [folder] = (finished.home / "wandb").glob("*run-*report-tiny")
+    shown = folder / "files" / run.summary["report"]["path"]
+    assert shown.read_text() == (tmp_path / "our report.html").read_text()
+
+
+def test_a_report_that_cannot_be_mirrored_is_written_all_the_same(finished: Finished, tmp_path: Path) -> None:
+    home = finished.copy(tmp_path)
+    shutil.rmtree(home / "wandb")
+    (home / "wandb").write_text("a file stands where the folder should be")
+    call = adaptune("report", finished.sweep, "--home", home, "--out", tmp_path / "a.html")
+    assert call.code == 0 and (tmp_path / "a.html").exists()
+    assert "not mirrored to Weights & Biases: nothing is mirrored" in call.err
+
+
 def test_the_winner_is_promoted_and_listed(finished: Finished, tmp_path: Path) -> None:
     home = finished.copy(tmp_path)
     assert adaptune("models", "--home", home, "--json").document == {"models": []}
@@ -263,12 +289,20 @@ def test_each_trial_is_mirrored_with_config_group_and_steps(finished: Finished) 
     from tests.orchestrator.wandb_file import read_runs
 
     runs = read_runs(finished.home / "wandb")
+    runs.pop("report-tiny", None)
     trial = finished.call.document["best"]["trial"]
     [run] = runs[trial]
-    assert len(runs) == TRIALS
+    assert len(runs) == TRIALS, "what adds the test part goes on with the trial's run"
     assert (run.group, run.job_type, run.exit_code) == ("tiny", "model", 0)
     assert run.config["training"] == read_json(finished.home / "trials" / trial / "config.json")["training"]
     curve = read_json(finished.home / "trials" / trial / "curve.json")
     assert run.history == {point["epoch"]: point["metrics"] | {"epoch": point["epoch"]} for point in curve}
-    assert run.summary["slices"]["nrows"] > 1
     assert run.summary["accuracy"] == finished.call.document["best"]["metrics"]["accuracy"]
+    tested = read_json(finished.home / "trials" / trial / "test.json")["metrics"]
+    assert {name: run.summary[f"test/{name}"] for name in tested} == tested
+    [folder] = (finished.home / "wandb").glob(f"*run-*{trial}")
+    slices = read_json(folder / "files" / run.summary["slices"]["path"])
+    assert slices["columns"][:4] == ["part", "group", "history", "units"]
+    assert {row[0] for row in slices["data"]} == {"validation", "test"}
+    other = next(runs[one][0] for one in runs if not (finished.home / "trials" / one / "test.json").exists())
+    assert "slices" in other.summary and not any(name.startswith("test/") for name in other.summary)

@@ -178,6 +178,34 @@ def test_what_came_near_by_hand(log, name):
     assert len({row.tobytes() for row in top}) > 6
 
 
+def by_popularity(log):
+    count = np.bincount(log.content[bias.training_events(log)], minlength=len(log.item_ids))
+    return sorted(range(len(count)), key=lambda item: (-count[item], item))
+
+
+@pytest.mark.parametrize("name", ["ease", "ease-recency", "markov", "co-occurrence"])
+def test_who_has_no_history_is_shown_what_is_popular(name):
+    log = make_log(users=40, items=300, events=20, unseen=(39,))
+    part = log.part.copy()
+    part[log.user_offsets[39] :] = TEST
+    log = dataclasses.replace(log, part=part)
+    assert RANKINGS[name](log, TEST)[39].tolist() == by_popularity(log)[:10]
+
+
+def test_a_list_with_few_near_items_is_filled_with_popular_ones():
+    log = make_log(users=40, items=300, events=20, unseen=(39,), instants=np.ones(20, int))
+    last = np.flatnonzero(log.part[: log.user_offsets[1]] == splits.TRAIN)[-1]
+    lone, content, part = 299, log.content.copy(), log.part.copy()
+    content[content == lone] = 0
+    content[last - 2] = lone  # two items came after it, the nearer one first
+    part[log.user_offsets[39] :] = TEST
+    part[log.user_offsets[39]], content[log.user_offsets[39]] = splits.TRAIN, lone
+    log = dataclasses.replace(log, content=content, part=part)
+    near = content[[last - 1, last]].tolist()
+    popular = [item for item in by_popularity(log) if item not in (*near, lone)]
+    assert ranking.markov(log, TEST)[39].tolist() == [*near, *popular[:8]]
+
+
 @pytest.mark.parametrize("name", ["markov", "co-occurrence"])
 def test_a_large_catalogue_is_ranked_without_a_table_of_all_pairs(name, monkeypatch):
     log = make_log(users=20, items=60_000, events=20)

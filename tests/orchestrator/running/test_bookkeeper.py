@@ -105,7 +105,7 @@ def test_a_look_is_counted_once_however_its_driver_ended(
     books: Bookkeeper, ledger: Ledger, workspace: Workspace, job: TrainJob
 ) -> None:
     reading, code = job.readings[0], validity("recommendation")
-    look = EvaluateJob(reading.trial_id, "model", "folder", reading.config, (Look("test"),))
+    look = EvaluateJob(reading.trial_id, "model", "model", "folder", reading.config, (Look("test"),))
     leave_result(workspace, job, reading, code)
     leave_look(workspace, reading.trial_id, OLDER)
     books.ended(look, "ValueError: no", by_trial=True)

@@ -82,7 +82,7 @@ def test_a_run_ends_with_tables_and_a_page_that_wait_for_the_upload(folder):
     table = json.loads((media / run.summary["slices"]["path"]).read_text())
     assert table == {"columns": ["group", "accuracy"], "data": [["seen", 0.75], ["unseen", None]]}
     assert (media / run.summary["report"]["path"]).read_text() == page.read_text()
-    assert run.artifacts == {"run-a-report-slices": "run_table", "report": "report"}
+    assert run.artifacts == {"run-a-report-slices": "run_table", "a-report": "report"}
     assert to.problems == []
     assert sorted(path.name for path in folder.parent.iterdir()) == ["report.html", "wandb"]
 
