@@ -1,6 +1,6 @@
 """The prepared form of an interaction log: flat arrays over all events, users one after the other."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,6 +80,16 @@ class Interactions:
     genres: list[str]
     item_years: NDArray[np.int32]
     """[I] year of publication, 0 where unknown."""
+    item_overviews: Sequence[str] | None = None
+    """[I] what each item is about, empty where that is unknown; None where the data has no overviews."""
+    item_posters: NDArray[np.uint8] | None = None
+    """[I, 3, H, W] a small picture of each item, zeros where it has none; None where the data has no pictures."""
+    item_has_poster: NDArray[np.bool_] | None = None
+    """[I]"""
+    item_vectors: NDArray[np.float32] | None = None
+    """[I, D] of a pretrained encoder, zeros where an item has none; None where the data has no vectors."""
+    item_has_vector: NDArray[np.bool_] | None = None
+    """[I]"""
 
     def __reduce__(self) -> tuple[Callable[[Path], "Interactions"], tuple[Path]]:
         """Travel to another process as the folder, which is mapped there again."""
