@@ -20,6 +20,8 @@ from components.tasks.recommendation.catalogue import Catalogue
 from components.tasks.recommendation.posters import PosterEncoder
 
 INITIAL_SUCCESSION = 6.0
+NEWCOMER_GAIN = 10.0
+"""Items differ by many nats in popularity: the weights that expect it have a long way to go."""
 
 
 class ItemTable(NamedTuple):
@@ -30,6 +32,8 @@ class ItemTable(NamedTuple):
     """Unnormalised attention: exp(item logits), 0 for what an item lacks."""
     content_IC: Tensor
     """Fused without any user's say, and what the item leads to: what events carry and attention is asked about."""
+    popularity_I: Tensor
+    """Log of the share of training events; of an item whose identity is hidden, what its content lets expect."""
 
 
 class ItemEncoder(nn.Module):
@@ -46,6 +50,7 @@ class ItemEncoder(nn.Module):
     vector_ID: Tensor
     present_IM: Tensor | None
     hideable_I: Tensor
+    popularity_I: Tensor
 
     def __init__(self, catalogue: Catalogue, settings: RecommendationSettings) -> None:
         super().__init__()
@@ -88,6 +93,11 @@ class ItemEncoder(nn.Module):
             present[:, 0] &= ~hideable | (torch.from_numpy(catalogue.count) > 0)
         self.register_buffer("present_IM", None if present.all() else present.float(), persistent=False)
         self.register_buffer("hideable_I", hideable.float(), persistent=False)
+        count = torch.from_numpy(catalogue.count)
+        popularity = torch.log((count + 1) / count.sum().clamp_min(1))
+        self.register_buffer("popularity_I", popularity, persistent=False)
+        if self.identity_dropout > 0:
+            self.newcomer = NeutralLinear(size, 1, gain=NEWCOMER_GAIN)
         self.attention = NeutralLinear(size, 1)
         self.slots = ModalitySlots(len(self.modalities), size)
         self.dropout = nn.Dropout(settings.dropout)
@@ -117,7 +127,11 @@ class ItemEncoder(nn.Module):
         if present is not None:
             attention = attention * present
         content = torch.einsum("im,ime->ie", attention / attention.sum(-1, keepdim=True), modality)
-        return ItemTable(modality, attention, torch.cat([content, self.lead_IS], dim=-1))
+        popularity = self.popularity_I
+        if self.identity_dropout > 0 and present is not None:
+            expected = popularity.mean() + self.newcomer(content)[:, 0]
+            popularity = torch.where(present[:, 0] > 0, popularity, expected)
+        return ItemTable(modality, attention, torch.cat([content, self.lead_IS], dim=-1), popularity)
 
     def _identity(self) -> Tensor:
         identity = self.forgetting(self.identity.weight)

@@ -85,7 +85,7 @@ def test_all_ways_to_score_agree_and_see_nothing_that_is_lacking(model, world):
     items = torch.arange(len(world.item_ids)).expand(3, -1)
     absurd = table.modality_IME.clone()
     absurd[table.attention_IM == 0] = 1e4
-    like, base = [], model.popularity_I * (1 + model.popularity_scale.weight)
+    like, base = [], table.popularity_I * (1 + model.popularity_scale.weight)
     model.core.history = False  # what is counted has no part in this
     with torch.inference_mode():
         expected = ranking(model, table, reading) + base
