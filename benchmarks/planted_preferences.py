@@ -34,41 +34,55 @@ CORE = {"layers": 1, "hidden": 64, "window": 20}
 TRAINING = TrainingSettings(learning_rate=3e-3, batch_size=32, epochs=6)
 
 
-def evaluation_rows(population: Mapping[str, float], part: str, seed: int = 0) -> Any:
-    """Train one model on one population and return its evaluation rows on the test part, full histories."""
+def configuration(population: Mapping[str, Any], part: str, seed: int = 0, **model: Any) -> TrialConfig:
+    """Describe one training on one population; `model` holds further settings of the model."""
+    changes = PARTS[part]
+    personalization = None if changes is None else {**CORE, **changes}
+    return TrialConfig(
+        task="recommendation",
+        data=SyntheticSettings.model_validate({"source": "synthetic", **population}),
+        model=RecommendationSettings.model_validate(
+            {"embedding": 32, "personalization": personalization, **model}
+        ),
+        training=TRAINING.model_copy(update={"seed": seed}),
+    )
+
+
+def trained(config: TrialConfig, data: Any, scratch: Path) -> Any:
+    """Train one model and return its module."""
     from components.tasks.recommendation import task
     from components.training import fit
 
-    changes = PARTS[part]
-    personalization = None if changes is None else {**CORE, **changes}
-    config = TrialConfig(
-        task="recommendation",
-        data=SyntheticSettings(source="synthetic", **population),
-        model=RecommendationSettings.model_validate({"embedding": 32, "personalization": personalization}),
-        training=TRAINING.model_copy(update={"seed": seed}),
+    module = task.build(config, data)
+    fit(
+        task,
+        module,
+        data,
+        config.training,
+        config.training.epochs,
+        group="seen",
+        checkpoint_folder=scratch / "run",
+        on_epoch=lambda report, module: None,
     )
+    return module
+
+
+def evaluation_rows(population: Mapping[str, Any], part: str, seed: int = 0) -> Any:
+    """Train one model on one population and return its evaluation rows on the test part, full histories."""
+    from components.tasks.recommendation import task
+
+    config = configuration(population, part, seed)
     with tempfile.TemporaryDirectory() as scratch:
         data = task.open_data(task.prepare(config.data, Path(scratch)))
-        module = task.build(config, data)
-        fit(
-            task,
-            module,
-            data,
-            config.training,
-            config.training.epochs,
-            group="seen",
-            checkpoint_folder=Path(scratch) / "run",
-            on_epoch=lambda report, module: None,
-        )
-        return task.evaluate(module, data, "test", slices=False)
+        return task.evaluate(trained(config, data, Path(scratch)), data, "test", slices=False)
 
 
-def oracle_rows(population: Mapping[str, float]) -> Any:
+def oracle_rows(population: Mapping[str, Any]) -> Any:
     """Return the evaluation rows of the generator's own truth."""
     from components.tasks.recommendation import task
 
     with tempfile.TemporaryDirectory() as scratch:
-        settings = SyntheticSettings(source="synthetic", **population)
+        settings = SyntheticSettings.model_validate({"source": "synthetic", **population})
         return task.trivial("oracle", task.open_data(task.prepare(settings, Path(scratch))), "test")
 
 

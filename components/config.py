@@ -62,6 +62,16 @@ class SyntheticSettings(Settings):
     conditional: float = Field(default=0.5, ge=0, le=1)
     """Question answering and captioning: share of users whose preferred style depends on the content, among those
     who do not drift."""
+    overviews: bool = False
+    """Recommendation: write a text about each item."""
+    posters: bool = False
+    """Recommendation: draw a poster of each item, 24 x 36 pixels."""
+    taste_in: Literal["genres", "poster"] = "genres"
+    """Recommendation: what taste is in. `poster`: the colour of what a poster shows, which nothing else tells."""
+    cold: float = Field(default=0, ge=0, le=0.9)
+    """Recommendation: share of items that nobody meets before the test part: of them, content alone is known."""
+    item_vectors: Path | None = None
+    """Recommendation: vectors of items, as in the other sources, for `item-0`, `item-1` and so on."""
 
     @model_validator(mode="after")
     def _enough_items(self) -> Self:
@@ -70,6 +80,17 @@ class SyntheticSettings(Settings):
                 f"events ({self.events}) must not exceed items ({self.items}), "
                 "because a user rates an item once: raise items or lower events"
             )
+        if self.cold and self.events > self.items - round(self.cold * self.items):
+            raise ValueError(
+                f"events ({self.events}) must not exceed the items that `cold` {self.cold:g} leaves of {self.items}: "
+                "raise items, or lower events or cold"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _taste_is_shown(self) -> Self:
+        if self.taste_in == "poster" and not self.posters:
+            raise ValueError("`taste_in: poster` needs posters to show it: write `posters: true` too")
         return self
 
 
@@ -83,6 +104,15 @@ class LogSettings(Settings):
     ties: Literal["hashed", "reversed"] = "hashed"
     """Order of a user's events that share a timestamp: by a hash of user, item and time, or exactly the other way
     round. What changes with it is an artefact of the order."""
+    overviews: bool = False
+    """Read a text about each item: of MovieLens in `overviews.csv` (`movie_id`, `overview`) beside the ratings, of a
+    table in the column `overview` of `items`."""
+    posters: bool = False
+    """Read a picture of each item, `posters/ID.jpg` or `.png` beside the ratings or `items`; stored as 24 x 36."""
+    item_vectors: Path | None = None
+    """Vectors of items by a pretrained encoder: an Arrow IPC file with `item_id` (text) and `vector` (float32)."""
+    damaged: float = Field(default=0.01, ge=0, le=1)
+    """Largest share of posters, and of overviews, that may be unusable or of unknown items; left out and counted."""
 
 
 class MovieLensSettings(LogSettings):
@@ -136,6 +166,10 @@ class TableSettings(LogSettings):
             raise ValueError(
                 f"`like_threshold` {self.like_threshold:g} is outside `rating_range` {lowest:g} to {highest:g}: "
                 "set it above the lowest and at most to the highest rating"
+            )
+        if self.overviews and self.items is None:
+            raise ValueError(
+                "`overviews` reads a column of `items`: name that file, or leave `overviews` out"
             )
         return self
 

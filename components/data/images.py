@@ -1,4 +1,4 @@
-"""Pictures from files: JPEG or PNG, decoded, cut to their central square and scaled once."""
+"""Pictures from files: JPEG or PNG, decoded, cut to their centre and scaled once."""
 
 import struct
 import zlib
@@ -20,8 +20,8 @@ class UnusablePicture(ValueError):
     """A file that holds no whole picture; the message says why."""
 
 
-def decode_picture(file: Path | IO[bytes], size: int) -> NDArray[np.uint8]:
-    """Return a picture's red, green and blue, [size, size, 3]; raise `UnusablePicture` where there is none.
+def decode_picture(file: Path | IO[bytes], size: int, width: int | None = None) -> NDArray[np.uint8]:
+    """Return a picture's red, green and blue, [size, size or width, 3]; raise `UnusablePicture` where there is none.
 
     Transparency is ignored. A truncated file is unusable: half a picture would be trained on as a whole one.
     """
@@ -29,12 +29,14 @@ def decode_picture(file: Path | IO[bytes], size: int) -> NDArray[np.uint8]:
 
     try:
         with Image.open(file, formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > MOST_PIXELS:
-                raise UnusablePicture(f"{width} x {height} pixels; at most {MOST_PIXELS:,} are decoded")
-            image.draft("RGB", (2 * size, 2 * size))  # a large JPEG is decoded at a fraction of its size
+            wide, high = image.size
+            if wide * high > MOST_PIXELS:
+                raise UnusablePicture(f"{wide} x {high} pixels; at most {MOST_PIXELS:,} are decoded")
+            form = (size if width is None else width, size)
+            # A large JPEG is decoded at a fraction of its size.
+            image.draft("RGB", (2 * max(form), 2 * max(form)))
             upright = ImageOps.exif_transpose(image).convert("RGB")
-            scaled = ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS)
+            scaled = ImageOps.fit(upright, form, Image.Resampling.LANCZOS)
             return np.asarray(scaled, np.uint8)
     except UnusablePicture:
         raise

@@ -1,7 +1,7 @@
 """The prepared form of an interaction log: flat arrays over all events, users one after the other."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.config import LogSettings
-from components.data import SOURCES, splits
+from components.data import SOURCES, item_content, splits
 from components.data.arrow import offsets, open_table, read_manifest, view, write_manifest, write_table
 from components.data.events import Event
 from components.data.source import Recording
@@ -81,13 +81,13 @@ class Interactions:
     item_years: NDArray[np.int32]
     """[I] year of publication, 0 where unknown."""
     item_overviews: Sequence[str] | None = None
-    """[I] what each item is about, empty where that is unknown; None where the data has no overviews."""
+    """[I] a text about each item, empty where it has none; None where the data has no overviews."""
     item_posters: NDArray[np.uint8] | None = None
-    """[I, 3, H, W] a small picture of each item, zeros where it has none; None where the data has no pictures."""
+    """[I, 3, 36, 24] red, green and blue, zeros where an item has none; None where the data has no posters."""
     item_has_poster: NDArray[np.bool_] | None = None
     """[I]"""
     item_vectors: NDArray[np.float32] | None = None
-    """[I, D] of a pretrained encoder, zeros where an item has none; None where the data has no vectors."""
+    """[I, D] what a pretrained encoder says, zeros where it says nothing; None where the data has no vectors."""
     item_has_vector: NDArray[np.bool_] | None = None
     """[I]"""
 
@@ -116,22 +116,24 @@ class Interactions:
 
 
 def versions(settings: Any) -> Mapping[str, Any]:
-    """Name the versions of preparation, split and source."""
+    """Name the versions of preparation, split and source, and of what else is read of the items, if anything is."""
     return {
         "preparation": VERSION,
         "split": splits.SPLIT_VERSION,
         "source": [settings.source, SOURCES[settings.source].VERSION],
+        **item_content.versions(settings),
     }
 
 
 def files(settings: Any) -> Mapping[str, DataFile]:
     """Name the source's files."""
-    return SOURCES[settings.source].files(settings)
+    return {**SOURCES[settings.source].files(settings), **item_content.files(settings)}
 
 
 def read(settings: Any) -> Recording:
     """Parse the source."""
-    return SOURCES[settings.source].read(settings)
+    recording = SOURCES[settings.source].read(settings)
+    return replace(recording, content=item_content.read(settings, recording))
 
 
 def open_interactions(folder: Path) -> Interactions:
@@ -170,6 +172,7 @@ def open_interactions(folder: Path) -> Interactions:
         item_genres=items.column("genres").to_pylist(),
         genres=manifest["genres"],
         item_years=view(items, "year"),
+        **item_content.open_columns(items),
     )
 
 
@@ -198,6 +201,7 @@ def write(recording: Recording, settings: Any, digest: str, folder: Path) -> Non
         "title": pa.array(recording.item_titles, pa.string()),
         "genres": pa.array(recording.item_genres, pa.list_(pa.string())),
         "year": recording.item_years.astype(np.int32),
+        **item_content.columns(recording.content),
     }
     tables = {"events": pa.table(events), "users": pa.table(users), "items": pa.table(items)}
     for name, table in (tables | dict(recording.truth)).items():
@@ -212,9 +216,12 @@ def write(recording: Recording, settings: Any, digest: str, folder: Path) -> Non
         "genres": recording.genres,
         "rows": {name: table.num_rows for name, table in tables.items()},
     }
+    notes = item_content.notes(recording.content)
     if leave_one_out:
         tied = splits.tied_at_the_end(offsets(counts), events["timestamp"])
-        manifest["notes"] = [_tie_note(int(np.count_nonzero(tied)), len(user_ids), log.ties)]
+        notes = [_tie_note(int(np.count_nonzero(tied)), len(user_ids), log.ties), *notes]
+    said = {"notes": notes, "left_out": dict(recording.content.left_out)}
+    manifest |= {name: value for name, value in said.items() if value}
     write_manifest(folder, manifest)
 
 

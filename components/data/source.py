@@ -14,6 +14,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class ItemContent:
+    """What is known of the I items beside titles and genres; None is what was not asked for."""
+
+    overviews: list[str] | None = None
+    """[I] a text about each; empty where an item has none."""
+    posters: NDArray[np.uint8] | None = None
+    """[I, 3, 36, 24] red, green and blue; zeros where an item has none."""
+    has_poster: NDArray[np.bool_] | None = None
+    """[I]"""
+    vectors: NDArray[np.float32] | None = None
+    """[I, D] what a pretrained encoder says of each; zeros where it says nothing."""
+    has_vector: NDArray[np.bool_] | None = None
+    """[I]"""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """How much of the source is not used, by reason."""
+
+
+@dataclass(frozen=True)
 class Recording:
     """A parsed log in any order. Users and items are given by their index in `user_ids` and `item_ids`."""
 
@@ -39,6 +57,8 @@ class Recording:
     """P(like) of each event under the generator's truth."""
     truth: Mapping[str, "pa.Table"] = field(default_factory=dict)
     """Tables of the generator's truth, by name; stored beside the data."""
+    content: ItemContent = ItemContent()
+    """What else is known of the items."""
 
 
 class Source(Protocol):

@@ -72,6 +72,11 @@ def count_before(user_offsets: NDArray[np.int64], timestamp: NDArray[np.int64]) 
     return (opening - first).astype(np.int32)
 
 
+def part_sizes(events: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many of this many events of a user the test part is meant to have, and the validation part."""
+    return np.maximum(1, np.round(events * PART_SHARE)).astype(np.int64)
+
+
 def temporal(user_offsets: NDArray[np.int64], timestamp: NDArray[np.int64]) -> NDArray[np.int8]:
     """Divide each user's events by time: the last tenth is test, the tenth before it validation.
 
@@ -80,7 +85,7 @@ def temporal(user_offsets: NDArray[np.int64], timestamp: NDArray[np.int64]) -> N
     with two has no validation part.
     """
     first, last = user_offsets[:-1], user_offsets[1:]
-    part_size = np.maximum(1, np.round((last - first) * PART_SHARE)).astype(np.int64)
+    part_size = part_sizes(last - first)
     starts = tie_starts(user_offsets, timestamp)
     starts[first] = False  # a cut before the first event would leave nothing to train on
     cuts = np.flatnonzero(starts)

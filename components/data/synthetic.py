@@ -12,18 +12,24 @@ Each channel is planted by its own setting, and at 0 nothing is planted through 
 - `profile`: each age band and each region likes half of the moods and dislikes the others. There are many
   moods, each with few items, so that a history says little about them and the profile says much.
 
+With `taste_in: poster` taste and choice are in the colours of the items' posters in place of the genres, which then
+say nothing. With `cold` nobody meets that share of the items before the test part.
+
 The first word of a title after "The" is its mood and the second hints at its genre. U users, I items,
-E events, G genres, M moods, F profile fields.
+E events, G genres, M moods, F profile fields, L what taste is in: genres or colours.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.config import DataSettings, SyntheticSettings
-from components.data.source import Recording
-from components.data.splits import unseen_users
+from components.data.source import ItemContent, Recording
+from components.data.splits import part_sizes, unseen_users
+from components.data.synthetic_items import Posters, choose_cold, draw_posters, write_overviews
+from components.data.synthetic_pictures import COLOURS
 from components.randomness import derive_seed
 
 VERSION = 3
@@ -58,6 +64,27 @@ GENRES = {
 }
 
 
+@dataclass(frozen=True)
+class _Course:
+    """How each user's log goes, [U] each."""
+
+    events: NDArray[np.int64]
+    switch: NDArray[np.int64]
+    """Events before the later taste holds."""
+    release: NDArray[np.int64]
+    """Events before the user may meet cold items."""
+
+
+@dataclass(frozen=True)
+class _Catalogue:
+    """What decides who picks which item."""
+
+    weights_IL: NDArray[np.float64]
+    """How much each thing that taste is in has to do with an item; a row adds up to 1."""
+    popularity_I: NDArray[np.float64]
+    cold_I: NDArray[np.bool_]
+
+
 def files(settings: SyntheticSettings) -> dict[str, Path]:
     """Name no file: the settings decide everything."""
     return {}
@@ -69,23 +96,26 @@ def read(settings: SyntheticSettings) -> Recording:
     from scipy.special import ndtr
 
     rng = np.random.default_rng(derive_seed("synthetic", settings.seed))
+    apart = np.random.default_rng(derive_seed("synthetic items", settings.seed))
     genres_IG = _draw_genres(settings, rng)
-    weights_IG = genres_IG / genres_IG.sum(axis=1, keepdims=True)
+    posters = draw_posters(settings.items, apart) if settings.posters else None
+    cold_I = choose_cold(settings.items, settings.cold, apart)
+    weights_IL = _taste_weights(settings, genres_IG, posters)
     mood_I = rng.permutation(np.arange(settings.items) % len(MOODS))
     quality_I = rng.normal(0, QUALITY, settings.items)
     profile_UF, fit_UM = _draw_profiles(settings, rng)
-    taste_UG, later_taste_UG = _draw_tastes(settings, rng), _draw_tastes(settings, rng)
+    taste_UL, later_taste_UL = (_draw_tastes(settings, rng, weights_IL.shape[1]) for _ in range(2))
     counts_U = rng.integers(
         int(settings.events * 0.6), int(settings.events * 1.4), settings.users, endpoint=True
     )
-    counts_U = np.minimum(counts_U, settings.items)
+    counts_U = np.minimum(counts_U, np.count_nonzero(~cold_I))
     drifts_U = rng.random(settings.users) < settings.drift
     switch_U = np.where(drifts_U, (counts_U * rng.uniform(0.3, 0.6, settings.users)).astype(int), counts_U)
 
-    user, item, later = _choose_items(
-        settings, rng, (taste_UG, later_taste_UG), weights_IG, counts_U, switch_U
-    )
-    taste_E = (np.where(later[:, None], later_taste_UG[user], taste_UG[user]) * weights_IG[item]).sum(axis=1)
+    course = _Course(counts_U, switch_U, counts_U - part_sizes(counts_U) if settings.cold else counts_U)
+    catalogue = _Catalogue(weights_IL, rng.normal(0, 0.5, settings.items), cold_I)
+    user, item, later = _choose_items(settings, rng, (taste_UL, later_taste_UL), catalogue, course)
+    taste_E = (np.where(later[:, None], later_taste_UL[user], taste_UL[user]) * weights_IL[item]).sum(axis=1)
     utility = quality_I[item] + settings.taste * taste_E + settings.profile * fit_UM[user, mood_I[item]]
     felt = utility + rng.normal(0, 1, len(user))
     cuts = np.quantile(felt, np.cumsum(RATING_SHARES)[:-1])
@@ -97,18 +127,22 @@ def read(settings: SyntheticSettings) -> Recording:
     genres = [*GENRES, *(f"Genre {number}" for number in range(len(GENRES), 64))][: settings.genres]
     users_truth = {
         "user": user_ids,
-        "taste": list(taste_UG),
-        "later_taste": list(later_taste_UG),
+        "taste": list(taste_UL),
+        "later_taste": list(later_taste_UL),
         "switch": switch_U,
         "mood_fit": list(fit_UM),
     }
     items_truth = {"item": item_ids, "quality": quality_I, "mood": mood_I}
+    if posters is not None:
+        items_truth["colour"] = posters.colour_I
+    if settings.cold:
+        items_truth |= {"cold": cold_I, "popularity": catalogue.popularity_I}
     return Recording(
         user=user.astype(np.int32),
         item=item.astype(np.int32),
         value=((rating - 3) / 2).astype(np.float32),
         like=rating >= settings.like_threshold,
-        timestamp=_draw_times(rng, counts_U),
+        timestamp=_draw_times(rng, course),
         user_ids=user_ids,
         item_ids=item_ids,
         item_titles=_draw_titles(rng, genres, genres_IG, mood_I),
@@ -119,6 +153,11 @@ def read(settings: SyntheticSettings) -> Recording:
         profile_fields=PROFILE_FIELDS,
         oracle=ndtr(utility - cuts[lowest_like - 2]).astype(np.float32),
         truth={"truth": pa.table(users_truth), "truth_items": pa.table(items_truth)},
+        content=ItemContent(
+            overviews=_write_overviews(genres, genres_IG, apart) if settings.overviews else None,
+            posters=None if posters is None else posters.pixels,
+            has_poster=None if posters is None else np.ones(settings.items, bool),
+        ),
     )
 
 
@@ -155,10 +194,26 @@ def _draw_titles(
     return titles
 
 
-def _draw_tastes(settings: SyntheticSettings, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Let each user like half of the genres and dislike the others, some a little more than others."""
-    ranks = rng.random((settings.users, settings.genres)).argsort(axis=1).argsort(axis=1)
-    return np.where(ranks < settings.genres // 2, 1.0, -1.0) * rng.uniform(0.8, 1.2, ranks.shape)
+def _write_overviews(
+    genres: list[str], genres_IG: NDArray[np.bool_], generator: np.random.Generator
+) -> list[str]:
+    return write_overviews([GENRES.get(name, (f"tale of {name}",)) for name in genres], genres_IG, generator)
+
+
+def _taste_weights(
+    settings: SyntheticSettings, genres_IG: NDArray[np.bool_], posters: Posters | None
+) -> NDArray[np.float64]:
+    """Return how much each genre, or each colour, has to do with each item, [I, L]."""
+    if settings.taste_in == "poster":
+        assert posters is not None
+        return np.eye(len(COLOURS))[posters.colour_I]
+    return genres_IG / genres_IG.sum(axis=1, keepdims=True)
+
+
+def _draw_tastes(settings: SyntheticSettings, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
+    """Let each user like half of the genres, or colours, and dislike the others, some a little more than others."""
+    ranks = rng.random((settings.users, size)).argsort(axis=1).argsort(axis=1)
+    return np.where(ranks < size // 2, 1.0, -1.0) * rng.uniform(0.8, 1.2, ranks.shape)
 
 
 def _draw_profiles(
@@ -178,39 +233,60 @@ def _draw_profiles(
 def _choose_items(
     settings: SyntheticSettings,
     rng: np.random.Generator,
-    tastes_UG: tuple[NDArray[np.float64], NDArray[np.float64]],
-    weights_IG: NDArray[np.float64],
-    counts_U: NDArray[np.int64],
-    switch_U: NDArray[np.int64],
+    tastes_UL: tuple[NDArray[np.float64], NDArray[np.float64]],
+    catalogue: _Catalogue,
+    course: _Course,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     """Let users pick items without repetition (Gumbel top-k sampling: Vieira 2014; Kool et al. 2019).
 
     Returns user [E], item [E] and whether the later taste holds [E], in each user's order of time.
     """
-    popularity_I = rng.normal(0, 0.5, settings.items)
     position = np.arange(settings.items)
+    cold_I = catalogue.cold_I
     items = []
     chunk_size = max(1, 4_000_000 // settings.items)
     for start in range(0, settings.users, chunk_size):
         chunk = slice(start, start + chunk_size)
-        counts, switch = counts_U[chunk, None], switch_U[chunk, None]
-        keys = popularity_I + rng.gumbel(size=(len(counts), settings.items))
-        early, late = (keys + settings.choice * taste_UG[chunk] @ weights_IG.T for taste_UG in tastes_UG)
-        picked = np.argsort(-early, axis=1)
-        taken = np.zeros(picked.shape, bool)
-        np.put_along_axis(taken, picked, position < switch, axis=1)
-        rest = np.argsort(np.where(taken, np.inf, -late), axis=1)
-        rest = np.take_along_axis(rest, np.maximum(position - switch, 0), axis=1)
-        items.append(np.where(position < switch, picked, rest)[position < counts])
-    user = np.repeat(np.arange(settings.users), counts_U)
-    place = np.arange(len(user)) - np.repeat(np.cumsum(counts_U) - counts_U, counts_U)
-    return user, np.concatenate(items), place >= switch_U[user]
+        counts, switch, release = (
+            each[chunk, None] for each in (course.events, course.switch, course.release)
+        )
+        keys = catalogue.popularity_I + rng.gumbel(size=(len(counts), settings.items))
+        early, late = (settings.choice * taste_UL[chunk] @ catalogue.weights_IL.T for taste_UL in tastes_UL)
+        phases = [
+            (np.where(cold_I, -np.inf, keys + early), np.minimum(switch, release)),
+            (np.where(cold_I, -np.inf, keys + late), release),
+        ]
+        if cold_I.any():
+            # Anew: what is left of the others has lost every draw so far, and the cold items none.
+            keys = catalogue.popularity_I + rng.gumbel(size=keys.shape)
+            phases.append((keys + np.where(switch < counts, late, early), counts))
+        picked, taken = np.zeros(keys.shape, np.int64), np.zeros(keys.shape, bool)
+        begin = np.zeros_like(counts)
+        for wish, end in phases:
+            order = np.argsort(np.where(taken, np.inf, -wish), axis=1)
+            moved = np.take_along_axis(order, np.maximum(position - begin, 0), axis=1)
+            picked = np.where(position >= begin, moved, picked)
+            newly = np.zeros(keys.shape, bool)
+            np.put_along_axis(newly, order, position < end - begin, axis=1)
+            taken |= newly
+            begin = end
+        items.append(picked[position < counts])
+    user = np.repeat(np.arange(settings.users), course.events)
+    place = np.arange(len(user)) - np.repeat(np.cumsum(course.events) - course.events, course.events)
+    return user, np.concatenate(items), place >= course.switch[user]
 
 
-def _draw_times(rng: np.random.Generator, counts_U: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give each user a first day and gaps of hours to days; some events share their predecessor's instant."""
+def _draw_times(rng: np.random.Generator, course: _Course) -> NDArray[np.int64]:
+    """Give each user a first day and gaps of hours to days; some events share their predecessor's instant.
+
+    None shares it across the release of cold items, so that the split's cut falls exactly there.
+    """
+    counts_U = course.events
     gaps = np.ceil(rng.lognormal(np.log(DAY / 2), 1.0, int(counts_U.sum()))).astype(np.int64)
-    gaps[rng.random(len(gaps)) < TIE] = 0
+    first_U = np.cumsum(counts_U) - counts_U
+    tied = rng.random(len(gaps)) < TIE
+    tied[(first_U + course.release)[course.release < counts_U]] = False
+    gaps[tied] = 0
     elapsed = np.cumsum(gaps)
     first = START + rng.integers(0, YEAR, len(counts_U))
-    return elapsed + np.repeat(first - elapsed[np.cumsum(counts_U) - counts_U], counts_U)
+    return elapsed + np.repeat(first - elapsed[first_U], counts_U)

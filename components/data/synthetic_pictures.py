@@ -205,10 +205,12 @@ class Scene:
     """1 to 3; a big subject is alone."""
 
 
-def draw(scene: Scene, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """Draw a scene: [SIZE, SIZE, 3], red, green and blue."""
+def draw(
+    scene: Scene, generator: np.random.Generator, height: int = SIZE, width: int = SIZE
+) -> NDArray[np.uint8]:
+    """Draw a scene: [height, width, 3], red, green and blue."""
     sky, ground = PLACES[scene.place]
-    picture = np.empty((SIZE, SIZE, 3))
+    picture = np.empty((height, width, 3))
     horizon = int(generator.integers(*HORIZON))
     picture[:horizon], picture[horizon:] = sky, ground
     glyph = _glyph(scene.subject)
@@ -217,9 +219,9 @@ def draw(scene: Scene, generator: np.random.Generator) -> NDArray[np.uint8]:
     scale = 2 if scene.big else 1
     glyph = np.kron(glyph, np.ones((scale, scale), np.int64))
     side = scale * GLYPH
-    room = SIZE // scene.count
+    room = width // scene.count
     for number in range(scene.count):
-        top = int(generator.integers(SIZE // 3, SIZE - side, endpoint=True))
+        top = int(generator.integers(height // 3, height - side, endpoint=True))
         left = number * room + int(generator.integers(0, room - side, endpoint=True))
         inside = picture[top : top + side, left : left + side]
         inside[glyph == 1], inside[glyph == 2] = COLOURS[scene.colour], DETAIL

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.config import TableSettings
-from components.data.source import Recording, encode_profile
+from components.data.source import ItemContent, Recording, encode_profile
 from components.data.text import describe_wrong_content
 from components.errors import DataError
 
@@ -41,7 +41,7 @@ def read(settings: TableSettings) -> Recording:
     rating = events.numbers(names.rating)
     outside = (rating < low) | (rating > high)
     events.refuse(outside, names.rating, f"expected {low:g} to {high:g} as data.rating_range says")
-    item_ids, titles, item_genres = _read_items(settings.items, events.texts(names.item))
+    item_ids, titles, item_genres, overviews = _read_items(settings, events.texts(names.item))
     user_ids, profile, profile_fields = _read_users(settings.users, events.texts(names.user))
     return Recording(
         user=events.indices(names.user, user_ids, f"expected a user of {settings.users}"),
@@ -57,23 +57,33 @@ def read(settings: TableSettings) -> Recording:
         item_years=np.zeros(len(item_ids), np.int32),
         profile=profile,
         profile_fields=profile_fields,
+        content=ItemContent(overviews=overviews if settings.overviews else None),
     )
 
 
-def _read_items(path: Path | None, in_events: "pa.Array") -> tuple[list[str], list[str], list[list[str]]]:
-    """Read ids, titles and genres; without a file the items are those of the events, titled by their id."""
+def _read_items(
+    settings: TableSettings, in_events: "pa.Array"
+) -> tuple[list[str], list[str], list[list[str]], list[str]]:
+    """Read ids, titles, genres and overviews; without a file items are those of the events, titled by their id."""
     from components.data.columns import Columns
 
-    if path is None:
+    if settings.items is None:
         ids = sorted(in_events.unique().to_pylist())
-        return ids, ids, [[] for _ in ids]
-    items = Columns(path, ["item"], whole=True)
+        return ids, ids, [[] for _ in ids], []
+    items = Columns(settings.items, ["item", *(["overview"] if settings.overviews else [])], whole=True)
     ids = items.unique_texts("item")
     titles = items.texts("title", required=False).to_pylist() if "title" in items.names else ids
     cells = items.texts("genres", required=False).to_pylist() if "genres" in items.names else [""] * len(ids)
     genres = [[genre.strip() for genre in cell.split("|") if genre.strip()] for cell in cells]
+    texts = items.texts("overview", required=False).to_pylist() if settings.overviews else [""] * len(ids)
     order = sorted(range(len(ids)), key=ids.__getitem__)
-    return [ids[i] for i in order], [titles[i] or ids[i] for i in order], [genres[i] for i in order]
+    overviews = [" ".join(texts[i].split()) for i in order]
+    if settings.overviews and not any(overviews):
+        raise DataError(
+            settings.items, "column 'overview': every cell is empty; expected a text about each item"
+        )
+    titles = [titles[i] or ids[i] for i in order]
+    return [ids[i] for i in order], titles, [genres[i] for i in order], overviews
 
 
 def _read_users(

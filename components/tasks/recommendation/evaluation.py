@@ -179,7 +179,7 @@ def cold_items(
     examples: Examples,
     reader: Indices,
     cut: int,
-    table: ItemTable,
+    table: ItemTable | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """Measure how the cold items that users turn to are ranked at the part's start, [U] each.
 
@@ -187,8 +187,9 @@ def cold_items(
     that one stands above another cold item that the user has not met, and `ndcg_cold@10` the gain of a list of cold
     items alone; both rank them as all items are. `rank_cold` is the share of all items not met whose ranking logit
     is higher, an equal one counting half: the like probability has its say on the few best alone. NaN for users
-    without an example of a cold item.
+    without an example of a cold item. `table` is the encoded catalogue, if it is at hand.
     """
+    table = model.items() if table is None else table
     users, items = len(data.user_ids), len(data.item_ids)
     cold = np.bincount(data.content[training_events(data)], minlength=items) == 0
     of_cold = cold[data.content[examples.row]]

@@ -1,7 +1,11 @@
 """Tiny MovieLens folders, as GroupLens lays them out: the same ratings in each layout."""
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+
+import pyarrow as pa
+from PIL import Image
 
 USERS, ITEMS = 6, 5
 
@@ -90,3 +94,33 @@ def edit(path: Path, line: int, text: str, encoding: str = "latin-1") -> None:
     lines = path.read_bytes().split(b"\n")
     lines[line - 1] = text.encode(encoding)
     path.write_bytes(b"\n".join(lines))
+
+
+def write_overviews(folder: Path, *rows: str, header: str = "movie_id,overview") -> Path:
+    """Write `overviews.csv` with one row a movie, or with these rows."""
+    path = folder / "overviews.csv"
+    lines = rows or [f'{n},"A story, told {n} times."' for n in range(1, ITEMS + 1)]
+    path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def write_posters(folder: Path, *items: object) -> Path:
+    """Write a poster of 92 x 138 pixels for each item, or for these: a frame, and a colour that tells the item."""
+    posters = folder / "posters"
+    posters.mkdir(exist_ok=True)
+    for n in items or range(1, ITEMS + 1):
+        image = Image.new("RGB", (92, 138), (255, 255, 255))
+        image.paste((40 * (int(str(n)) % 6), 90, 200), (10, 10, 82, 128))
+        image.save(posters / f"{n}.jpg", quality=95)
+    return posters
+
+
+def write_vectors(
+    path: Path, ids: Sequence[object], vectors: object, kind: pa.DataType | None = None
+) -> Path:
+    """Write an Arrow IPC file of vectors."""
+    vector = pa.array(vectors, kind or pa.list_(pa.float32()))
+    table = pa.table({"item_id": pa.array(ids), "vector": vector})
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return path

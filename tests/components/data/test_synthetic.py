@@ -230,4 +230,5 @@ def test_the_defaults_have_not_changed_without_a_new_version():
         **{"users": 800, "items": 240, "events": 50, "genres": 6, "seed": 0, "like_threshold": 4.0},
         **{"taste": 2.0, "choice": 0.15, "drift": 0.25, "profile": 1.0},
         **{"articles": 40, "passages": 8, "images": 1600, "history": 20, "noise": 0.1, "conditional": 0.5},
+        **{"overviews": False, "posters": False, "taste_in": "genres", "cold": 0, "item_vectors": None},
     }
