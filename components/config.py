@@ -296,9 +296,9 @@ class RecommendationSettings(Settings):
     """The personalisation core; `null` is the non-personalised baseline."""
     modalities: ModalitySettings = ModalitySettings()
     """What describes an item beside its identity."""
-    identity_dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the items whose identity a training step hides, so that content learns to stand in for it. Above 0,
-    items without a training event have no identity: they are known by their content alone."""
+    cold_start: bool = False
+    """Know items without a training event by their content alone: how popular they are and what they go with is
+    what `modalities` let expect, and they have no identity."""
     embedding: int = Field(default=64, ge=4, le=4096)
     """Size of an item vector."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
@@ -319,11 +319,11 @@ class RecommendationSettings(Settings):
     """Weight of what these two say by themselves of the latest events, beside what is learned, when ranking."""
 
     @model_validator(mode="after")
-    def _content_stands_in(self) -> Self:
-        if self.identity_dropout > 0 and not any(self.modalities.model_dump().values()):
+    def _cold_items_have_content(self) -> Self:
+        if self.cold_start and not any(self.modalities.model_dump().values()):
             raise ValueError(
-                f"`identity_dropout` {self.identity_dropout:g} hides identities so that content stands in, and all "
-                "of `modalities` are off: switch one on, or set `identity_dropout` to 0"
+                "`cold_start` knows items by their content, and all of `modalities` are off: switch one on, or leave "
+                "`cold_start` out"
             )
         return self
 

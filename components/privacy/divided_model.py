@@ -27,7 +27,7 @@ from components.tasks.recommendation.items import ItemTable
 from components.tasks.recommendation.model import HEAD_UNITS, RecommendationModel
 from components.tasks.recommendation.serving import RecommendationServable
 
-CONTENT, ATTENTION, POPULARITY = "items.content", "items.modality_attention", "items.popularity"
+CONTENT, ATTENTION = "items.content", "items.modality_attention"
 
 _KEPT = ("head_", "like_trend.", "like_taste.", "like_context.", "items.")
 _OPEN = "items.slots."
@@ -130,9 +130,7 @@ def load_encoder(folder: Path) -> Encoder:
             folder, f"holds no encoder ({ENCODER} is missing): `adaptune export --encoder` makes one"
         )
     state = safetensors.torch.load_file(path)
-    if not {CONTENT, ATTENTION, POPULARITY} <= state.keys():
-        raise DataError(path, "lacks what it must say of items: `adaptune export --encoder` makes a new one")
-    content, attention, popularity = (state.pop(name) for name in (CONTENT, ATTENTION, POPULARITY))
+    content, attention = state.pop(CONTENT), state.pop(ATTENTION)
     catalogue = Catalogue.read(folder)
     model = RecommendationModel(_settings(folder), catalogue)
     with torch.no_grad():
@@ -142,7 +140,7 @@ def load_encoder(folder: Path) -> Encoder:
     if unexpected or set(missing) != {name for name, _ in _kept(model)}:
         raise DataError(path, "its numbers are not those of the model that config.json describes")
     vectors = content.new_zeros(*attention.shape, model.settings.embedding)
-    return Encoder(model.eval(), ItemTable(vectors, attention, content, popularity), catalogue)
+    return Encoder(model.eval(), ItemTable(vectors, attention, content), catalogue)
 
 
 def encoder_of(servable: RecommendationServable) -> dict[str, torch.Tensor]:
@@ -151,8 +149,7 @@ def encoder_of(servable: RecommendationServable) -> dict[str, torch.Tensor]:
     state = {name: value for name, value in servable.model.state_dict().items() if name not in kept}
     with torch.inference_mode():
         table = servable.model.items()
-    numbers = {CONTENT: table.content_IC, ATTENTION: table.attention_IM, POPULARITY: table.popularity_I}
-    return state | {name: value.clone() for name, value in numbers.items()}
+    return {**state, CONTENT: table.content_IC.clone(), ATTENTION: table.attention_IM.clone()}
 
 
 def write_encoder(model: Path, out: Path, digest: str) -> None:

@@ -180,7 +180,7 @@ def _ranks(
         barred[row, met] = True
     first = np.searchsorted(examples.user, users)
     weight = model.modality_weights(encoder.table, reading, every_item)
-    base = model.ranking_base(encoder.table, reading) + model.counted(reading)
+    base = model.ranking_base(reading) + model.counted(reading)
     return {
         "user": users,
         "target": data.content[examples.row[first]].astype(np.int64),

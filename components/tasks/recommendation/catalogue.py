@@ -19,6 +19,7 @@ from components.baselines.ranking import ease_weights, item_matrix
 from components.config import ModalitySettings, RecommendationSettings
 from components.data.interactions import Interactions
 from components.data.successions import count_successions
+from components.tasks.recommendation.cold_start import expectations
 from components.tasks.recommendation.rates import like_rate_prior
 from components.tasks.recommendation.texts import known_words, weighted_words, word_matrix, word_presence
 
@@ -48,13 +49,15 @@ class Catalogue:
     lead: NDArray[np.float32]
     follow: NDArray[np.float32]
     """[I, S] each: the product of `lead` of one item and `follow` of another says how much having met the one speaks
-    for the other; see `knowledge_vectors`."""
+    for the other; see `knowledge_vectors`. With `cold_start` expected of items that training never met."""
     genres: Sequence[str]
     words: Sequence[str]
     kinds: Sequence[str]
     profile_fields: Mapping[str, Sequence[str]]
     least_liked_value: float
     """Feedback of at least this is a like."""
+    expected: NDArray[np.float32] | None = None
+    """[I] `count`, and in place of 0 how many events content lets expect; None without `cold_start`."""
     overviews: Sequence[str] | None = None
     """[I]; like the rest below, None where the model does not look at it, and nothing where an item has none."""
     overview_words: Sequence[str] = ()
@@ -80,7 +83,7 @@ class Catalogue:
         prior_rate, prior_events = like_rate_prior(
             likes, count, np.hstack([genres, word_presence(titled, len(words))])
         )
-        return cls(
+        catalogue = cls(
             item_ids=data.item_ids,
             titles=data.item_titles,
             item_genres=data.item_genres,
@@ -97,6 +100,11 @@ class Catalogue:
             profile_fields=data.profile_fields,
             least_liked_value=float(data.value[train][data.like[train]].min(initial=1.0)),
             **_contents(data, settings.modalities),
+        )
+        return (
+            replace(catalogue, **expectations(catalogue, settings.modalities))
+            if settings.cold_start
+            else catalogue
         )
 
     def genre_matrix(self) -> NDArray[np.float32]:
@@ -160,6 +168,8 @@ class Catalogue:
 
     def _content_columns(self) -> dict[str, pa.Array]:
         columns: dict[str, pa.Array] = {}
+        if self.expected is not None:
+            columns["expected"] = pa.array(self.expected)
         if self.overviews is not None:
             columns["overview"] = pa.array(list(self.overviews), pa.string())
         for name, values, has in (
@@ -184,6 +194,8 @@ class Catalogue:
                 flat = table[name].combine_chunks().flatten().to_numpy()
                 numbers[name] = flat.reshape(len(table), flat.size // max(1, len(table))).copy()
             contents: dict[str, Any] = {}
+            if "expected" in table.column_names:
+                contents["expected"] = table["expected"].to_numpy().copy()
             if "overview" in table.column_names:
                 contents["overviews"] = table["overview"].to_pylist()
             for name in ("poster", "vector"):

@@ -20,8 +20,6 @@ from components.tasks.recommendation.catalogue import Catalogue
 from components.tasks.recommendation.posters import PosterEncoder
 
 INITIAL_SUCCESSION = 6.0
-NEWCOMER_GAIN = 10.0
-"""Items differ by many nats in popularity: the weights that expect it have a long way to go."""
 
 
 class ItemTable(NamedTuple):
@@ -32,8 +30,6 @@ class ItemTable(NamedTuple):
     """Unnormalised attention: exp(item logits), 0 for what an item lacks."""
     content_IC: Tensor
     """Fused without any user's say, and what the item leads to: what events carry and attention is asked about."""
-    popularity_I: Tensor
-    """Log of the share of training events; of an item whose identity is hidden, what its content lets expect."""
 
 
 class ItemEncoder(nn.Module):
@@ -49,8 +45,7 @@ class ItemEncoder(nn.Module):
     pictured_I: Tensor
     vector_ID: Tensor
     present_IM: Tensor | None
-    hideable_I: Tensor
-    popularity_I: Tensor
+    met_I: Tensor | None
 
     def __init__(self, catalogue: Catalogue, settings: RecommendationSettings) -> None:
         super().__init__()
@@ -75,7 +70,7 @@ class ItemEncoder(nn.Module):
             word_IL, weight_IL = catalogue.weighted_overviews()
             self.register_buffer("overview_word_IL", torch.from_numpy(word_IL), persistent=False)
             self.register_buffer("overview_weight_IL", torch.from_numpy(weight_IL), persistent=False)
-            self.overview = SmallEmbedding(len(catalogue.overview_words) + 1, size)
+            self.overview = NeutralEmbedding(len(catalogue.overview_words) + 1, size)
         if chosen.poster:
             assert catalogue.posters is not None
             self.register_buffer("poster_I3HW", torch.tensor(catalogue.posters), persistent=False)
@@ -86,18 +81,10 @@ class ItemEncoder(nn.Module):
             vector_ID = F.normalize(torch.tensor(catalogue.vectors), dim=-1)
             self.register_buffer("vector_ID", vector_ID, persistent=False)
             self.vector = nn.Linear(vector_ID.shape[1], size, bias=False)
-        self.identity_dropout = settings.identity_dropout
         present = self._presence(catalogue)
-        hideable = present[:, 1:].any(-1)
-        if self.identity_dropout > 0:
-            present[:, 0] &= ~hideable | (torch.from_numpy(catalogue.count) > 0)
         self.register_buffer("present_IM", None if present.all() else present.float(), persistent=False)
-        self.register_buffer("hideable_I", hideable.float(), persistent=False)
-        count = torch.from_numpy(catalogue.count)
-        popularity = torch.log((count + 1) / count.sum().clamp_min(1))
-        self.register_buffer("popularity_I", popularity, persistent=False)
-        if self.identity_dropout > 0:
-            self.newcomer = NeutralLinear(size, 1, gain=NEWCOMER_GAIN)
+        met = torch.from_numpy(catalogue.count > 0).float() if settings.cold_start else None
+        self.register_buffer("met_I", met, persistent=False)
         self.attention = NeutralLinear(size, 1)
         self.slots = ModalitySlots(len(self.modalities), size)
         self.dropout = nn.Dropout(settings.dropout)
@@ -123,18 +110,15 @@ class ItemEncoder(nn.Module):
             vectors.append(self.vector(self.vector_ID))
         modality = self.dropout(torch.stack(vectors, dim=1))
         attention = (self.attention(modality + self.slots.weight)[..., 0]).clamp(-8, 8).exp()
-        present = self._hide_some()
-        if present is not None:
-            attention = attention * present
+        if self.present_IM is not None:
+            attention = attention * self.present_IM
         content = torch.einsum("im,ime->ie", attention / attention.sum(-1, keepdim=True), modality)
-        popularity = self.popularity_I
-        if self.identity_dropout > 0 and present is not None:
-            expected = popularity.mean() + self.newcomer(content)[:, 0]
-            popularity = torch.where(present[:, 0] > 0, popularity, expected)
-        return ItemTable(modality, attention, torch.cat([content, self.lead_IS], dim=-1), popularity)
+        return ItemTable(modality, attention, torch.cat([content, self.lead_IS], dim=-1))
 
     def _identity(self) -> Tensor:
         identity = self.forgetting(self.identity.weight)
+        if self.met_I is not None:
+            identity = identity * self.met_I[:, None]
         if self.counted:
             identity = identity + self.lead(self.lead_IS) + self.follow(self.follow_IS)
         return identity
@@ -146,22 +130,6 @@ class ItemEncoder(nn.Module):
     def _spread(self, vector_NE: Tensor, item_N: Tensor) -> Tensor:
         """Lay the vectors of some items out over the catalogue: (I, E), zeros elsewhere."""
         return vector_NE.new_zeros(len(self.lead_IS), vector_NE.shape[1]).index_copy(0, item_N, vector_NE)
-
-    def _hide_some(self) -> Tensor | None:
-        """Return which modalities items have now, (I, M), or None for all; in training some identities are hidden.
-
-        A hidden item is what one is that training has not met: content alone, so that content learns to do
-        (Volkovs, Yu & Poutanen, DropoutNet: addressing cold start in recommender systems, NeurIPS 2017).
-        """
-        if not self.training or self.identity_dropout == 0:
-            return self.present_IM
-        hidden_I = torch.rand_like(self.hideable_I) < self.identity_dropout * self.hideable_I
-        if self.present_IM is None:
-            present = self.hideable_I.new_ones(len(hidden_I), len(self.modalities))
-        else:
-            present = self.present_IM.clone()
-        present[:, 0].masked_fill_(hidden_I, 0)
-        return present
 
     def _presence(self, catalogue: Catalogue) -> Tensor:
         """Return which modalities items have, (I, M); an overview of unknown words is none."""
@@ -182,6 +150,14 @@ class SmallEmbedding(nn.Embedding):
     def reset_parameters(self) -> None:
         """Draw from a normal distribution of deviation 0.1."""
         nn.init.normal_(self.weight, std=0.1)
+
+
+class NeutralEmbedding(nn.Embedding):
+    """An embedding that starts at zero: the many words of an overview would be noise that takes long to unlearn."""
+
+    def reset_parameters(self) -> None:
+        """Start at zero."""
+        nn.init.zeros_(self.weight)
 
 
 class ModalitySlots(nn.Module):

@@ -66,6 +66,7 @@ class RecommendationModel(nn.Module):
     base_I: Tensor
     rate_I: Tensor
     mean_value_I: Tensor
+    popularity_I: Tensor
     count_I: Tensor
     likes_I: Tensor
     prior_I: Tensor
@@ -132,6 +133,10 @@ class RecommendationModel(nn.Module):
         self.register_buffer("rate_I", rate, persistent=False)
         self.register_buffer("base_I", torch.logit(rate, eps=1e-3), persistent=False)
         self.register_buffer("mean_value_I", mean_value, persistent=False)
+        expected = count if catalogue.expected is None else torch.from_numpy(catalogue.expected)
+        self.register_buffer(
+            "popularity_I", torch.log((expected + 1) / count.sum().clamp_min(1)), persistent=False
+        )
 
     def events(self, table: ItemTable, history: History) -> Events:
         """Describe logged events to the core, with residuals of like and value against what all users gave."""
@@ -233,7 +238,7 @@ class RecommendationModel(nn.Module):
 
     def ranking_logits(self, table: ItemTable, reading: Reading | None, item_N: Tensor | None) -> Tensor:
         """Score items `item_N` (None: the whole catalogue) at each moment: (B, Q, N), or (1, 1, N) without users."""
-        vectors, attention, prior = table.modality_IME, table.attention_IM, table.popularity_I
+        vectors, attention, prior = table.modality_IME, table.attention_IM, self.popularity_I
         if item_N is not None:
             vectors, attention, prior = vectors[item_N], attention[item_N], prior[item_N]
         left, weight = self._ranking_factors(reading)
@@ -254,7 +259,7 @@ class RecommendationModel(nn.Module):
         habits = self._habits_query(reading)
         if habits is not None:
             scores = scores + (habits * F.embedding(item_BQ, self.items.follow_IS)).sum(-1)
-        return scores + table.popularity_I[item_BQ] * (1 + self.popularity_scale.weight)
+        return scores + self.popularity_I[item_BQ] * (1 + self.popularity_scale.weight)
 
     def liked(self, reading: Reading | None) -> Tensor:
         """Return the query that likes are told by, (B, Q, E), or (E,) without users."""
@@ -266,9 +271,9 @@ class RecommendationModel(nn.Module):
         query = self.ranking_constant.weight.view(1, 1, -1)
         return query if reading is None else query + self.ranking_query(reading.user_BQH)
 
-    def ranking_base(self, table: ItemTable, reading: Reading | None) -> Tensor:
+    def ranking_base(self, reading: Reading | None) -> Tensor:
         """Return what of `ranking_logits` does not depend on the items' vectors: (B, Q, I), or (I,) without users."""
-        base = table.popularity_I * (1 + self.popularity_scale.weight)
+        base = self.popularity_I * (1 + self.popularity_scale.weight)
         habits = self._habits_query(reading)
         return base if habits is None else base + habits @ self.items.follow_IS.T
 
@@ -280,9 +285,9 @@ class RecommendationModel(nn.Module):
         """
         weight = self.settings.counting_weight
         if weight == 0 or self._habits_query(reading) is None or reading is None or self.core is None:
-            return self.base_I.new_zeros(1)
+            return self.popularity_I.new_zeros(1)
         lead_BQS = self.core.habits(reading.summary)[..., LATEST, self.settings.embedding :]
-        total = self.base_I.new_zeros(())
+        total = self.popularity_I.new_zeros(())
         for lead, follow in zip(
             lead_BQS.split(self.knowledge, dim=-1),
             self.items.follow_IS.split(self.knowledge, dim=-1),

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from components.personalization.modulation import NeutralLinear
+
 MEAN, SPREAD = 0.42, 0.33
 """About the mean and standard deviation of posters' channels, between 0 and 1."""
 WIDTHS = (16, 32, 64)
@@ -21,7 +23,7 @@ class PosterEncoder(nn.Module):
         for before, after in zip((3, *widths), widths, strict=False):
             blocks += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.ReLU()]
         self.blocks = nn.Sequential(*blocks)
-        self.out = nn.Linear(widths[-1], size)
+        self.out = NeutralLinear(widths[-1], size)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Encode pictures, (I, 3, H, W) from 0 to 255: (I, E)."""

@@ -182,7 +182,7 @@ BROKEN: dict[str, tuple[str | bytes, int, int, str]] = {
     ),
     "grid that the data lacks": (HEAD + "grid:\n  model.modalities.poster: [false, true]\n", 5, 3, "set `data.posters`"),
     "content that cannot stand in": (
-        HEAD + "model:\n  modalities: {title: false, genres: false}\n  identity_dropout: 0.2\n", 6, 21, "and all of",
+        HEAD + "model:\n  modalities: {title: false, genres: false}\n  cold_start: true\n", 6, 15, "all of `modalities` are off",
     ),
     "comparison with nothing": (HEAD + "compare: {against: basline}\n", 4, 20, "did you mean 'baseline'?"),
     "nothing to compare": (HEAD + "model: {personalization: null}\n", 4, 9, "so nothing differs from the baseline"),

@@ -7,11 +7,12 @@ import torch
 from components.config import ModalitySettings
 from components.metrics.rows import macro
 from components.tasks.recommendation import task as recommendation
+from components.tasks.recommendation.batches import TrainingBatches
 from components.tasks.recommendation.catalogue import Catalogue
 from components.tasks.recommendation.model import Reading
 from components.tasks.recommendation.texts import known_words, weighted_words
 from tests.components.tasks.quick import train_quickly
-from tests.components.tasks.recommendation.fixtures import described, described_config, with_cold_items
+from tests.components.tasks.recommendation.fixtures import described, described_config
 
 EVERY = ("genres", "title", "overview", "poster", "vectors")
 
@@ -23,13 +24,18 @@ def world(log):
 
 @pytest.fixture
 def model(world):
-    """A model that steers attention and gates, as a trained one does."""
-    model = recommendation.build(described_config(), world).model.eval()
+    return as_if_trained(recommendation.build(described_config(), world).model)
+
+
+def as_if_trained(model):
+    """A model with something in place of what starts at zero: attention, gates, overviews and posters."""
+    items = model.items
+    started = (items.attention, items.overview, items.poster.out)
     torch.manual_seed(0)
     with torch.no_grad():
-        for part in (model.items.attention, model.attention_bias.interest, model.fusion_gate.gate):
+        for part in (*started, model.attention_bias.interest, model.fusion_gate.gate):
             part.weight.normal_(std=0.5)
-    return model
+    return model.eval()
 
 
 def some_users(model):
@@ -85,7 +91,7 @@ def test_all_ways_to_score_agree_and_see_nothing_that_is_lacking(model, world):
     items = torch.arange(len(world.item_ids)).expand(3, -1)
     absurd = table.modality_IME.clone()
     absurd[table.attention_IM == 0] = 1e4
-    like, base = [], table.popularity_I * (1 + model.popularity_scale.weight)
+    like, base = [], model.popularity_I * (1 + model.popularity_scale.weight)
     model.core.history = False  # what is counted has no part in this
     with torch.inference_mode():
         expected = ranking(model, table, reading) + base
@@ -110,47 +116,17 @@ def test_training_encodes_what_a_step_needs(model, world):
 def test_a_step_needs_all_that_it_looks_up(world):
     """Whatever a step does not need may be anything: the loss is the same."""
     module = recommendation.build(described_config(), world)
-    module.log, module.trained = lambda *args, **keywords: None, module.trained.eval()
-    batch = next(module.batches.epoch(0))
-    batch = batch._replace(negative_N=batch.negative_N[:4])
+    module.log = lambda *args, **keywords: None
+    as_if_trained(module.trained)
+    batch = next(TrainingBatches(world, 1, 4, seed=0).epoch(0))
+    needed = batch.needed_items()
+    unneeded = np.setdiff1d(np.arange(len(world.item_ids)), needed)
     losses = []
-    for _ in range(2):
+    for changed in ([], unneeded, needed):
+        module.trained.items.poster_I3HW[changed] = 255
         torch.manual_seed(0)
         losses.append(module.training_step(batch, 0).item())
-        unneeded = np.setdiff1d(np.arange(len(world.item_ids)), batch.needed_items())
-        module.trained.items.poster_I3HW[unneeded] = 255
-    assert losses[0] == losses[1]
-
-
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_items_that_training_never_met_are_known_by_content(log, dropout):
-    world = with_cold_items(described(log), 30)
-    model = recommendation.build(described_config(identity_dropout=dropout), world).model.eval()
-    before = model.items()
-    assert torch.equal(before.attention_IM[:, 0] > 0, (torch.arange(40) < 30) | (dropout == 0))
-    with torch.no_grad():
-        model.items.identity.weight[30:] += 5
-    fused = [model._fuse(table, None, torch.arange(40)[None]) for table in (before, model.items())]
-    assert torch.equal(fused[0][:, :30], fused[1][:, :30])
-    assert torch.equal(fused[0][:, 30:], fused[1][:, 30:]) == (dropout > 0)
-
-
-def test_an_item_of_which_nothing_else_is_known_keeps_its_identity(log):
-    world = with_cold_items(described(log), 30)
-    only = ModalitySettings(genres=False, title=False, overview=True)
-    model = recommendation.build(described_config(only, identity_dropout=0.5), world).model
-    for mode in (True, False):
-        attention = model.train(mode).items().attention_IM
-        assert (attention.sum(-1) > 0).all()
-    assert (attention[30:, 0] > 0).tolist() == [not text for text in world.item_overviews[30:]]
-
-
-def test_a_step_hides_a_share_of_the_identities_and_evaluation_none(world):
-    model = recommendation.build(described_config(identity_dropout=0.4), world).model
-    torch.manual_seed(0)
-    hidden = torch.stack([model.train().items().attention_IM[:, 0] == 0 for _ in range(50)]).float()
-    assert 0.35 < hidden.mean() < 0.45
-    assert (model.eval().items().attention_IM[:, 0] > 0).all()
+    assert len(unneeded) and losses[0] == losses[1] != losses[2]
 
 
 def test_overviews_are_weighed_by_tf_idf():

@@ -10,7 +10,12 @@ from components.tasks.recommendation import task as recommendation
 from components.tasks.recommendation.evaluation import Examples, predict
 from components.tasks.servable import UnknownKind, UnusableContent
 from tests.components.tasks.quick import train_quickly
-from tests.components.tasks.recommendation.fixtures import described, described_config, tiny_config
+from tests.components.tasks.recommendation.fixtures import (
+    described,
+    described_config,
+    tiny_config,
+    with_cold_items,
+)
 
 
 def promoted(module, log, folder):
@@ -36,8 +41,8 @@ def test_serving_gives_the_probabilities_and_the_ranking_of_evaluation(servable,
 
 
 def test_so_it_does_with_all_modalities_and_items_that_lack_some(log, tmp_path):
-    world = described(log)
-    module = train_quickly(recommendation.build(described_config(identity_dropout=0.2), world), 2, 2)
+    world = with_cold_items(described(log), 30)
+    module = train_quickly(recommendation.build(described_config(cold_start=True), world), 2, 2)
     served = promoted(module, world, tmp_path)
     assert served.model.items.modalities == ("identity", "genres", "title", "overview", "poster", "vectors")
     assert_serving_is_evaluation(served, module, world)
