@@ -7,9 +7,11 @@ what this model makes of it with perfect eyes). Beside them stands an oracle tha
 on the test part, on warm and on cold items apart, the AUC of cold items, and what share of the gap from generic to
 oracle is closed.
 
-    python -m benchmarks.planted_posters            # about 2 minutes on one core
+    python -m benchmarks.planted_posters            # about 3 minutes on one core
+    python -m benchmarks.planted_posters 320        # items: half of them are pictures to learn from
 """
 
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -28,8 +30,9 @@ from components.metrics.rows import FULL_HISTORY
 
 POPULATION: dict[str, Any] = {
     **{"posters": True, "taste_in": "poster", "cold": 0.5},
-    **{"items": 320, "choice": 0.5, "profile": 0.0, "drift": 0.0},
+    **{"choice": 0.5, "profile": 0.0, "drift": 0.0},
 }
+ITEMS = 640
 VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "full": ("full", {"modalities": {"poster": True}}),
     "no-poster": ("full", {}),
@@ -59,17 +62,16 @@ class Planted:
         return replace(self.data, genres=names, item_genres=genres)
 
 
-def plant(folder: Path) -> Planted:
-    """Generate the population."""
+def plant(folder: Path, items: int = ITEMS) -> Planted:
+    """Generate the population with this many items."""
     from components.tasks.recommendation import task
 
-    settings = configuration(POPULATION, "full").data
+    settings = configuration({**POPULATION, "items": items}, "full").data
     data = task.open_data(task.prepare(settings, folder))
-    users, items = (open_table(data.folder / f"{name}.arrow") for name in ("truth", "truth_items"))
-    taste_UL = np.array(users.column("later_taste" if POPULATION["drift"] else "taste").to_pylist())
-    liked_UI = taste_UL[:, view(items, "colour")]
-    cold_I = items.column("cold").to_numpy(zero_copy_only=False)
-    return Planted(data, cold_I, POPULATION["choice"] * liked_UI + view(items, "popularity"))
+    of_users, of_items = (open_table(data.folder / f"{name}.arrow") for name in ("truth", "truth_items"))
+    taste_UL = np.array(of_users.column("taste").to_pylist())
+    wish_UI = POPULATION["choice"] * taste_UL[:, view(of_items, "colour")] + view(of_items, "popularity")
+    return Planted(data, of_items.column("cold").to_numpy(zero_copy_only=False), wish_UI)
 
 
 def measure(planted: Planted, variant: str, scratch: Path, seed: int = 0) -> dict[str, Floats]:
@@ -125,7 +127,7 @@ def closed(rows: Mapping[str, Mapping[str, Floats]], variant: str, name: str) ->
 def main() -> None:
     """Train everything and print the table."""
     with tempfile.TemporaryDirectory() as folder:
-        planted = plant(Path(folder))
+        planted = plant(Path(folder), int(sys.argv[1]) if len(sys.argv) > 1 else ITEMS)
         rows = {variant: measure(planted, variant, Path(folder)) for variant in VARIANTS}
         rows["oracle"] = oracle(planted)
     print("test part, mean over users, seen and unseen; in brackets the share of the gap to the oracle")
