@@ -1,11 +1,11 @@
 """Does the model find in pictures what is planted in pictures alone, and use it for items that nobody has met yet?
 
 Trains the recommendation model on a generated population whose taste is in the colours of posters
-(`taste_in: poster`) and half of whose items appear in the test part only (`cold`): personalised with posters and
-without them, not personalised (generic), and personalised with the colour as a genre in place of the posters (told:
-what this model makes of it with perfect eyes). Beside them stands an oracle that is told the truth. Prints accuracy
-on the test part, on warm and on cold items apart, the AUC of cold items, and what share of the gap from generic to
-oracle is closed.
+(`taste_in: poster`) and half of whose items appear in the test part only (`cold`): personalised with posters, with
+and without `cold_start`, and without posters, not personalised (generic), and personalised with the colour as a genre
+in place of the posters (told: what this model makes of it with perfect eyes). Beside them stands an oracle that is
+told the truth. Prints accuracy on the test part, on warm and on cold items apart, the AUC of cold items, and what
+share of the gap from generic to oracle is closed.
 
     python -m benchmarks.planted_posters            # about 3 minutes on one core
     python -m benchmarks.planted_posters 320        # items: half of them are pictures to learn from
@@ -34,7 +34,8 @@ POPULATION: dict[str, Any] = {
 }
 ITEMS = 640
 VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "full": ("full", {"modalities": {"poster": True}}),
+    "full": ("full", {"modalities": {"poster": True}, "cold_start": True}),
+    "no-cold-start": ("full", {"modalities": {"poster": True}}),
     "no-poster": ("full", {}),
     "generic": ("generic", {}),
     "told": ("full", {}),
