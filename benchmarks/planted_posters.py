@@ -7,7 +7,7 @@ in place of the posters (told: what this model makes of it with perfect eyes). B
 told the truth. Prints accuracy on the test part, on warm and on cold items apart, the AUC of cold items, and what
 share of the gap from generic to oracle is closed.
 
-    python -m benchmarks.planted_posters            # about 3 minutes on one core
+    python -m benchmarks.planted_posters            # about 2 minutes on one core
     python -m benchmarks.planted_posters 320        # items: half of them are pictures to learn from
 """
 

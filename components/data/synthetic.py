@@ -96,10 +96,9 @@ def read(settings: SyntheticSettings) -> Recording:
     from scipy.special import ndtr
 
     rng = np.random.default_rng(derive_seed("synthetic", settings.seed))
-    apart = np.random.default_rng(derive_seed("synthetic items", settings.seed))
     genres_IG = _draw_genres(settings, rng)
-    posters = draw_posters(settings.items, apart) if settings.posters else None
-    cold_I = choose_cold(settings.items, settings.cold, apart)
+    posters = draw_posters(settings.items, _apart(settings, "posters")) if settings.posters else None
+    cold_I = choose_cold(settings.items, settings.cold, _apart(settings, "cold"))
     weights_IL = _taste_weights(settings, genres_IG, posters)
     mood_I = rng.permutation(np.arange(settings.items) % len(MOODS))
     quality_I = rng.normal(0, QUALITY, settings.items)
@@ -154,7 +153,9 @@ def read(settings: SyntheticSettings) -> Recording:
         oracle=ndtr(utility - cuts[lowest_like - 2]).astype(np.float32),
         truth={"truth": pa.table(users_truth), "truth_items": pa.table(items_truth)},
         content=ItemContent(
-            overviews=_write_overviews(genres, genres_IG, apart) if settings.overviews else None,
+            overviews=_write_overviews(genres, genres_IG, _apart(settings, "overviews"))
+            if settings.overviews
+            else None,
             posters=None if posters is None else posters.pixels,
             has_poster=None if posters is None else np.ones(settings.items, bool),
         ),
@@ -168,6 +169,11 @@ def unseen(settings: DataSettings) -> NDArray[np.bool_] | None:
 
 def _user_ids(settings: SyntheticSettings) -> list[str]:
     return [f"user-{number}" for number in range(settings.users)]
+
+
+def _apart(settings: SyntheticSettings, what: str) -> np.random.Generator:
+    """Return a generator for what may be switched on, so that it changes nothing else."""
+    return np.random.default_rng(derive_seed("synthetic", what, settings.seed))
 
 
 def _draw_genres(settings: SyntheticSettings, rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -56,11 +56,15 @@ def write_overviews(
     texts = []
     for row in genres_IG:
         hints = [words for words, has in zip(nouns, row, strict=True) if has]
-        words = [each[generator.integers(len(each))] for each in hints]
-        said = " and ".join(f"a {word.lower()}" for word in words)
-        opening, ending = (each[generator.integers(len(each))] for each in (_OPENINGS, _ENDINGS))
+        words = [_pick(each, generator) for each in hints]
+        said = " and ".join(f"the {word.lower()}" for word in words)
+        opening, ending = _pick(_OPENINGS, generator), _pick(_ENDINGS, generator)
         texts.append(f"{opening} {said}. {ending}")
     return texts
+
+
+def _pick(texts: Sequence[str], generator: np.random.Generator) -> str:
+    return texts[int(generator.integers(len(texts)))]
 
 
 def choose_cold(items: int, share: float, generator: np.random.Generator) -> NDArray[np.bool_]:

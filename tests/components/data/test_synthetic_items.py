@@ -53,6 +53,9 @@ def test_posters_and_overviews_alone_change_nothing_of_the_log(root):
     assert plain.item_titles == shown.item_titles and plain.item_genres == shown.item_genres
     assert truth(plain, "truth_items").column_names == ["item", "quality", "mood"]
     assert np.array_equal(generate(root, posters=True).item_posters, shown.item_posters)
+    assert generate(root, overviews=True).item_overviews == shown.item_overviews
+    cold, shown_cold = (generate(root, **changes, cold=0.3) for changes in ({}, SHOWN))
+    assert np.array_equal(cold.content, shown_cold.content)
 
 
 def test_another_seed_draws_other_posters_and_writes_other_texts(root):
@@ -90,7 +93,7 @@ def test_nothing_else_tells_the_colour(planted):
 
 def test_an_overview_hints_at_the_genres_of_its_item(planted):
     for text, genres in zip(planted.item_overviews, planted.item_genres, strict=True):
-        assert all(any(f"a {noun.lower()}" in text for noun in GENRES[genre]) for genre in genres)
+        assert all(any(f"the {noun.lower()}" in text for noun in GENRES[genre]) for genre in genres)
 
 
 def test_cold_items_are_met_in_the_test_part_alone_and_everywhere_in_it(planted):
