@@ -1,8 +1,8 @@
 """What the content of items lets expect that training has never met: how popular they are, and what goes with them.
 
 Ridge regression from content, fitted to the items that training met (Gantner et al., Learning attribute-to-feature
-mappings for cold-start recommendations, ICDM 2010). I items, D features, N items that it is fitted to, Q items that
-it is asked about, S numbers to expect.
+mappings for cold-start recommendations, ICDM 2010). I items, D features, N items that it is fitted to, Q items
+that it is asked about, S numbers to expect.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -35,13 +35,14 @@ Floats = NDArray[np.float64]
 def expectations(catalogue: "Catalogue", chosen: ModalitySettings) -> dict[str, Any]:
     """Return the fields of a catalogue that are about items without a training event, as content lets expect them."""
     count = catalogue.count.astype(np.float64)
-    new = np.flatnonzero(count == 0)
+    met, new = _some_of(np.flatnonzero(count), count), np.flatnonzero(count == 0)
     expected, knowledge = catalogue.count.copy(), np.hstack([catalogue.lead, catalogue.follow])
-    if 0 < len(new) < len(count):
+    if len(met) and len(new):
         features = content_features(catalogue, chosen)
-        log_count = regress(features, np.log1p(count)[:, None], (count > 0).astype(np.float64), new)[:, 0]
+        alike = (features[np.r_[met, new]] @ features[met].T).toarray()
+        log_count = regress(alike, np.log1p(count[met, None]), np.ones(len(met)))[:, 0]
         expected[new] = np.maximum(np.expm1(log_count), 0)
-        knowledge[new] = regress(features, knowledge, count / (count + TRUSTED_EVENTS), new)
+        knowledge[new] = regress(alike, knowledge[met], count[met] / (count[met] + TRUSTED_EVENTS))
     lead, follow = np.hsplit(knowledge, 2)
     return {"expected": expected, "lead": lead.copy(), "follow": follow.copy()}
 
@@ -68,27 +69,28 @@ def content_features(catalogue: "Catalogue", chosen: ModalitySettings) -> sparse
     return sparse.hstack([sparse.csr_matrix(block, dtype=np.float64) for block in blocks], format="csr")
 
 
-def regress(
-    features: sparse.csr_matrix, target: NDArray[Any], weight: Floats, asked: NDArray[np.integer]
-) -> Floats:
-    """Predict the targets of the items `asked` from their features: weighted ridge, the constant not penalised.
+def regress(alike: Floats, target: NDArray[Any], weight: Floats) -> Floats:
+    """Predict S numbers of each of Q items by weighted ridge regression, (Q, S), the constant not penalised.
 
-    Fitted to the items of positive `weight`, [I], and their `target`, [I, S]; of more than `MOST_FITTED`, to some
-    that are evenly spaced in weight. Solved in the dual form.
+    `target`, [N, S], and `weight`, [N], are of the items that it is fitted to; `alike`, [N + Q, N], holds the scalar
+    products of features of those, and of the Q items after them, with theirs: the dual form.
     """
-    fitted = np.flatnonzero(weight > 0)
-    if len(fitted) > MOST_FITTED:
-        by_weight = fitted[np.argsort(weight[fitted], kind="stable")]
-        fitted = by_weight[np.linspace(0, len(fitted) - 1, MOST_FITTED).astype(np.int64)]
-    share, root = weight[fitted] / weight[fitted].sum(), np.sqrt(weight[fitted])[:, None]
-    middle = target[fitted].T @ share
-    alike_NN, alike_QN = ((features[rows] @ features[fitted].T).toarray() for rows in (fitted, asked))
-    mean_N = alike_NN @ share
-    alike_QN = alike_QN - (alike_QN @ share)[:, None] - mean_N + share @ mean_N  # as if features had mean 0
-    alike_NN = alike_NN - mean_N[:, None] - mean_N + share @ mean_N
-    kernel = root * alike_NN * root.T + RIDGE * np.eye(len(fitted))
-    found = np.linalg.solve(kernel, root * (target[fitted] - middle))
-    return np.asarray(middle + alike_QN @ (root * found))
+    fitted = len(weight)
+    share, root = weight / weight.sum(), np.sqrt(weight)[:, None]
+    mean = share @ alike[:fitted]
+    alike = alike - (alike @ share)[:, None] - mean + mean @ share  # as if features had mean 0
+    middle = share @ target
+    kernel = root * alike[:fitted] * root.T + RIDGE * np.eye(fitted)
+    found = np.linalg.solve(kernel, root * (target - middle))
+    return np.asarray(middle + alike[fitted:] @ (root * found))
+
+
+def _some_of(items: NDArray[np.integer], count: Floats) -> NDArray[np.integer]:
+    """Choose at most `MOST_FITTED` of the items, evenly spaced in their order by events."""
+    if len(items) <= MOST_FITTED:
+        return items
+    by_count = items[np.argsort(count[items], kind="stable")]
+    return by_count[np.linspace(0, len(items) - 1, MOST_FITTED).astype(np.int64)]
 
 
 def _colours(posters: NDArray[np.uint8]) -> NDArray[np.float32]:

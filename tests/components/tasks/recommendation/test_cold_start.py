@@ -36,18 +36,20 @@ def test_expectations_are_those_of_weighted_ridge_regression(world):
     known = weight > 0
     reference = Ridge(alpha=RIDGE).fit(features[known].toarray(), target[known], weight[known])
     asked = np.array([0, 3, 7])
-    found = regress(features, target, weight, asked)
+    alike = (features[np.r_[np.flatnonzero(known), asked]] @ features[known].T).toarray()
+    found = regress(alike, target[known], weight[known])
     assert found == pytest.approx(reference.predict(features[asked].toarray()), abs=1e-8)
 
 
-def test_of_many_items_some_of_every_weight_are_fitted_to(world, monkeypatch):
-    features = content_features(catalogue_of(world, False), EVERYTHING)
-    target, weight = np.arange(40.0)[:, None], np.arange(40.0)
-    chosen = np.zeros(40)
-    chosen[[1, 20, 39]] = weight[[1, 20, 39]]
-    expected = regress(features, target, chosen, np.arange(5))
+def test_of_many_items_some_are_fitted_to_rare_ones_too(world, monkeypatch):
+    whole = catalogue_of(world, True)
+    order = np.argsort(whole.count[:30], kind="stable")
     monkeypatch.setattr(cold_start, "MOST_FITTED", 3)
-    assert regress(features, target, weight, np.arange(5)) == pytest.approx(expected)
+    count = whole.count.astype(float)
+    assert cold_start._some_of(np.arange(30), count).tolist() == order[[0, 14, 29]].tolist()
+    some = catalogue_of(world, True)
+    assert np.array_equal(some.expected[:30], whole.expected[:30])
+    assert (some.expected[30:] != whole.expected[30:]).all()
 
 
 def test_features_are_of_what_is_switched_on_and_zero_where_an_item_lacks_it(world):
