@@ -1,11 +1,11 @@
 """Does the model find in pictures what is planted in pictures alone, and use it for items that nobody has met yet?
 
 Trains the recommendation model on a generated population whose taste is in the colours of posters
-(`taste_in: poster`) and half of whose items appear in the test part only (`cold`): personalised with posters and
-without them, not personalised (generic), and personalised with the colour as a genre in place of the posters (told:
-what this model makes of it with perfect eyes). Beside them stands an oracle that is told the truth. Prints accuracy
-on the test part, on warm and on cold items apart, the AUC of cold items, and what share of the gap from generic to
-oracle is closed.
+(`taste_in: poster`) and half of whose items appear in the test part only (`cold`): personalised with posters, with
+and without `cold_start`, and without posters, not personalised (generic), and personalised with the colour as a genre
+in place of the posters (told: what this model makes of it with perfect eyes). Beside them stands an oracle that is
+told the truth. Prints accuracy on the test part, on warm and on cold items apart, the AUC of cold items, and what
+share of the gap from generic to oracle is closed.
 
     python -m benchmarks.planted_posters            # about 2 minutes on one core
     python -m benchmarks.planted_posters 320        # items: half of them are pictures to learn from
@@ -34,7 +34,8 @@ POPULATION: dict[str, Any] = {
 }
 ITEMS = 640
 VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "full": ("full", {"modalities": {"poster": True}}),
+    "full": ("full", {"modalities": {"poster": True}, "cold_start": True}),
+    "no-cold-start": ("full", {"modalities": {"poster": True}}),
     "no-poster": ("full", {}),
     "generic": ("generic", {}),
     "told": ("full", {}),
@@ -78,7 +79,7 @@ def measure(planted: Planted, variant: str, scratch: Path, seed: int = 0) -> dic
     """Train a variant and return its measures for each user, [U]; NaN where there is nothing to measure."""
     import torch
 
-    from components.tasks.recommendation.evaluation import Examples, cold_auc, predict
+    from components.tasks.recommendation.evaluation import Examples, cold_items, predict
 
     part, settings = VARIANTS[variant]
     data = planted.told() if variant == "told" else planted.data
@@ -86,7 +87,7 @@ def measure(planted: Planted, variant: str, scratch: Path, seed: int = 0) -> dic
     examples, everyone = Examples.of(data, "test"), np.arange(len(data.user_ids))
     with torch.inference_mode():
         logits, _ = predict(model, data, examples, everyone, FULL_HISTORY)
-        auc = cold_auc(model, data, examples, everyone, FULL_HISTORY)
+        auc = cold_items(model, data, examples, everyone, FULL_HISTORY)["auc_cold"]
     return _measures(planted, 1 / (1 + np.exp(-logits)), auc)
 
 

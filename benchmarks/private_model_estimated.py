@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from components.data.interactions import open_interactions
 from components.privacy.divided_model import Encoder, Kept, load_encoder, write_encoder
 from components.privacy.encoded_users import RankQuestions, encode_users
-from components.tasks.recommendation.items import MODALITIES
 from components.tasks.recommendation.serving import load_servable
 
+MODALITIES = ("identity", "genres", "title")
+"""What the estimate knows how to tell apart."""
 RIDGE = 0.1
 CUTOFF = 10
 
@@ -63,9 +64,13 @@ def compare(model: Path, data: Path) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         write_encoder(model, Path(folder), "measured")
         encoder = load_encoder(Path(folder))
+    if encoder.model.items.modalities != MODALITIES:
+        raise SystemExit(
+            f"{model}: only models that describe items by {', '.join(MODALITIES)} can be estimated"
+        )
     kept = Kept.of(load_servable(model)).items
     size = encoder.model.settings.embedding
-    whole = kept[:, : MODALITIES * size].reshape(len(kept), MODALITIES, size)
+    whole = kept[:, : len(MODALITIES) * size].reshape(len(kept), len(MODALITIES), size)
     ranks = encode_users(encoder, open_interactions(data), "test").ranks
     by_whole, by_estimate = (scores(ranks, vectors) for vectors in (whole, estimated(encoder)))
     tops = [np.argsort(-each, axis=1)[:, :CUTOFF] for each in (by_whole, by_estimate)]

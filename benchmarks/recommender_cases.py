@@ -15,10 +15,10 @@ from components.privacy.divided_model import Kept, Shape
 from components.privacy.encoded_users import LikeQuestions, RankQuestions
 from components.privacy.private_scoring import RecommendationScorer
 from components.privacy.seat import Session
-from components.tasks.recommendation.items import MODALITIES
 from components.tasks.recommendation.model import HEAD_UNITS
 
 CUTOFF = 10
+MODALITIES = 3
 
 Asked = TypeVar("Asked", LikeQuestions, RankQuestions)
 
@@ -44,7 +44,7 @@ class Recommended:
 
 def make_recommended(generator: Generator, parties: int) -> Recommended:
     """Draw a model and users none of whose scores is close to a tie."""
-    shape = Shape(*(int(size) for size in generator.integers([2, 2, 0, 1], [31, 9, 12, 24])))
+    shape = Shape(*(int(size) for size in generator.integers([2, 2, 0, 1], [31, 9, 12, 24])), MODALITIES)
     kept = Kept(
         items=generator.normal(scale=0.4, size=(shape.items, shape.width)),
         linear=generator.normal(scale=0.4, size=(shape.linear + 1, 1)),

@@ -62,15 +62,41 @@ class PersonalizationSettings(Settings):
         return self
 
 
+class ModalitySettings(Settings):
+    """What describes an item beside its identity. What is switched off has no parameters."""
+
+    genres: bool = True
+    """The item's genres."""
+    title: bool = True
+    """The words of its title."""
+    overview: bool = False
+    """The words of its overview, by tf-idf; needs `data.overviews`."""
+    poster: bool = False
+    """Its picture, through a small convolutional network that is trained along; needs `data.posters`."""
+    vectors: bool = False
+    """Its vector by a pretrained encoder; needs `data.item_vectors`."""
+
+
+NEEDED_DATA = {"overview": "overviews", "poster": "posters", "vectors": "item_vectors"}
+"""Modalities that only some data has, and the key under `data` that brings it in."""
+
+
 class RecommendationSettings(Settings):
     """The recommendation model."""
 
     personalization: PersonalizationSettings | None = PersonalizationSettings()
     """The personalisation core; `null` is the non-personalised baseline."""
+    modalities: ModalitySettings = ModalitySettings()
+    """What describes an item beside its identity."""
+    cold_start: bool = False
+    """Know items without a training event by their content alone: how popular they are and what they go with is
+    what `modalities` let expect, and they have no identity."""
     embedding: int = Field(default=64, ge=4, le=4096)
     """Size of an item vector."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Dropout on item, user and hidden vectors."""
+    softmax: Literal["sampled", "full"] = "sampled"
+    """What the ranking loss contrasts an item with: `negatives` items drawn a step, or the whole catalogue."""
     negatives: int = Field(default=256, ge=1)
     """Items drawn a step for the sampled softmax of the ranking loss; the whole catalogue if it is smaller."""
     ranking_weight: float = Field(default=0.2, ge=0)
@@ -83,6 +109,15 @@ class RecommendationSettings(Settings):
     """Size of the vectors that hold which items speak for which, as EASE weighs them; 0 is without."""
     counting_weight: float = Field(default=0.0, ge=0)
     """Weight of what these two say by themselves of the latest events, beside what is learned, when ranking."""
+
+    @model_validator(mode="after")
+    def _cold_items_have_content(self) -> Self:
+        if self.cold_start and not any(self.modalities.model_dump().values()):
+            raise ValueError(
+                "`cold_start` knows items by their content, and all of `modalities` are off: switch one on, or leave "
+                "`cold_start` out"
+            )
+        return self
 
 
 LEAST_HEAD = 8
@@ -217,3 +252,14 @@ class TrialConfig(Settings):
         if task not in MODEL_SETTINGS:
             raise ValueError(f"there is no task named {task!r}; the tasks are {', '.join(MODEL_SETTINGS)}")
         return MODEL_SETTINGS[task].model_validate(value)
+
+    @model_validator(mode="after")
+    def _modalities_have_data(self) -> Self:
+        if isinstance(self.model, RecommendationSettings):
+            for modality, key in NEEDED_DATA.items():
+                if getattr(self.model.modalities, modality) and not getattr(self.data, key, None):
+                    raise ValueError(
+                        f"`model.modalities.{modality}` is on, and the data comes without: set `data.{key}`, or "
+                        f"switch `model.modalities.{modality}` off"
+                    )
+        return self

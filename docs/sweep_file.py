@@ -130,6 +130,9 @@ def _sections(schema: Schema) -> Iterator[str]:
     yield "## `model.personalization`\n"
     yield _described(definitions["PersonalizationSettings"])
     yield from _table(definitions["PersonalizationSettings"], definitions)
+    yield "## `model.modalities`, in recommendation\n"
+    yield _described(definitions["ModalitySettings"])
+    yield from _table(definitions["ModalitySettings"], definitions)
     yield "## `training`\n"
     yield from _table(definitions["TrainingSettings"], definitions)
     yield from _variations()

@@ -1,8 +1,9 @@
 """A recommender in two parts: the encoder, which all parties read their users with, and what its owner keeps.
 
 Kept are the vectors of the items' modalities, which scores are products with, and the head. Open are the sequence
-encoder, what steers attention and fusion, the query maps, the catalogue with its counts, and what the encoder needs
-of items: the attention on each modality, and the vector of an item as an event carries it, a mix of its modalities.
+encoder, what steers attention and fusion, the query maps, the catalogue with its counts but without overviews,
+pictures and vectors, and what the encoder needs of items: the attention on each modality, and the vector of an item
+as an event carries it, a mix of its modalities.
 
 Dimensions: I items, M modalities, E embedding, H user vector, U head units, L linear inputs.
 """
@@ -22,21 +23,15 @@ from components.config import RecommendationSettings
 from components.errors import DataError
 from components.privacy import ENCODER, PRIVATE_TASK, WHOLE
 from components.tasks.recommendation.catalogue import Catalogue
-from components.tasks.recommendation.items import MODALITIES, ItemTable
+from components.tasks.recommendation.items import ItemTable
 from components.tasks.recommendation.model import HEAD_UNITS, RecommendationModel
 from components.tasks.recommendation.serving import RecommendationServable
 
 CONTENT, ATTENTION = "items.content", "items.modality_attention"
 
-_KEPT = ("head_", "like_trend.", "like_taste.", "like_context.")
-_ITEM_VECTORS = (
-    "items.identity.",
-    "items.lead.",
-    "items.follow.",
-    "items.genre.",
-    "items.word.",
-    "items.attention.",
-)
+_KEPT = ("head_", "like_trend.", "like_taste.", "like_context.", "items.")
+_OPEN = "items.slots."
+"""Of the items' weights, what attention over modalities looks at; the others make the vectors that are kept."""
 
 Floats = NDArray[np.float64]
 
@@ -100,6 +95,7 @@ class Shape:
     linear: int
     hidden: int
     """Rows of `Kept.hidden`, without the constant's."""
+    modalities: int
 
     @classmethod
     def of(cls, encoder: Encoder) -> "Shape":
@@ -112,17 +108,18 @@ class Shape:
             linear = core.trend_size * (1 + bool(core.facets)) + (
                 core.user_size if core.attention is not None else 0
             )
-        return cls(len(encoder.catalogue.item_ids), model.settings.embedding, linear, hidden)
+        items, modalities = encoder.table.attention_IM.shape
+        return cls(items, model.settings.embedding, linear, hidden, modalities)
 
     @property
     def vector(self) -> int:
         """Numbers of an item's vectors, M * E."""
-        return MODALITIES * self.embedding
+        return self.modalities * self.embedding
 
     @property
     def width(self) -> int:
         """Numbers that the owner keeps of an item."""
-        return MODALITIES * (self.embedding + HEAD_UNITS)
+        return self.modalities * (self.embedding + HEAD_UNITS)
 
 
 def load_encoder(folder: Path) -> Encoder:
@@ -142,7 +139,7 @@ def load_encoder(folder: Path) -> Encoder:
     missing, unexpected = model.load_state_dict(state, strict=False)
     if unexpected or set(missing) != {name for name, _ in _kept(model)}:
         raise DataError(path, "its numbers are not those of the model that config.json describes")
-    vectors = content.new_zeros(len(content), MODALITIES, model.settings.embedding)
+    vectors = content.new_zeros(*attention.shape, model.settings.embedding)
     return Encoder(model.eval(), ItemTable(vectors, attention, content), catalogue)
 
 
@@ -172,7 +169,7 @@ def write_encoder(model: Path, out: Path, digest: str) -> None:
     config = json.loads((model / "config.json").read_text(encoding="utf-8"))
     told = {"task": config["task"], "model": config["model"]}  # seed and paths are nobody else's concern
     (out / "config.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
-    servable.catalogue.write(out)
+    servable.catalogue.without_contents().write(out)  # what attention makes of them is among the numbers
 
 
 def _hash_of_kept(model: RecommendationModel) -> str:
@@ -185,7 +182,7 @@ def _hash_of_kept(model: RecommendationModel) -> str:
 
 def _kept(model: RecommendationModel) -> Iterator[tuple[str, torch.nn.Parameter]]:
     for name, parameter in model.named_parameters():
-        if name.startswith((*_KEPT, *_ITEM_VECTORS)):
+        if name.startswith(_KEPT) and not name.startswith(_OPEN):
             yield name, parameter
 
 

@@ -23,7 +23,6 @@ from components.tasks.recommendation.evaluation import (
     state_before,
     whole_histories,
 )
-from components.tasks.recommendation.items import MODALITIES
 
 Floats = NDArray[np.float32]
 Whole = NDArray[np.int64]
@@ -94,7 +93,7 @@ class EncodedUsers:
             user=none,
             like=np.zeros(0, bool),
             vector=np.zeros((0, vector), np.float32),
-            weight=np.zeros((0, MODALITIES), np.float32),
+            weight=np.zeros((0, shape.modalities), np.float32),
             base=numbers,
             linear=np.zeros((0, shape.linear + 1), np.float32),
             hidden=np.zeros((0, shape.hidden + 1), np.float32),
@@ -104,7 +103,7 @@ class EncodedUsers:
             target=none,
             barred=np.zeros((0, items), bool),
             query=np.zeros((0, shape.embedding), np.float32),
-            weight=np.zeros((0, items, MODALITIES), np.float32),
+            weight=np.zeros((0, items, shape.modalities), np.float32),
             base=np.zeros((0, items), np.float32),
         )
         return cls(likes, ranks, np.zeros(0, bool))

@@ -18,7 +18,6 @@ from components.privacy.divided_model import Kept, Shape
 from components.privacy.encoded_users import LikeQuestions, RankQuestions
 from components.privacy.failures import OutOfBounds
 from components.privacy.scoring import BARRED, BITS, LARGEST_ENTRY, Scorer, check_capacity, whole
-from components.tasks.recommendation.items import MODALITIES
 from components.tasks.recommendation.model import HEAD_UNITS
 
 Share = torch.Tensor
@@ -61,7 +60,9 @@ class RecommendationScorer(Scorer):
             choice = np.zeros((len(asked.item[mine]), self._shape.items), np.int64)
             choice[np.arange(len(choice)), asked.item[mine]] = 1
             picked = self._product("matmul", self._given(choice, count), self._items)
-            vectors, through_head = picked.split([self._shape.vector, MODALITIES * HEAD_UNITS], dim=1)
+            vectors, through_head = picked.split(
+                [self._shape.vector, self._shape.modalities * HEAD_UNITS], dim=1
+            )
             vector, linear, hidden = (
                 self._given(self._whole(part[mine]), count)
                 for part in (asked.vector, asked.linear, asked.hidden)
@@ -74,7 +75,7 @@ class RecommendationScorer(Scorer):
             weighted = self._product(
                 "mul",
                 weight[..., None].expand(-1, -1, HEAD_UNITS).contiguous(),
-                through_head.unflatten(1, (MODALITIES, -1)),
+                through_head.unflatten(1, (self._shape.modalities, -1)),
             )
             before = weighted.sum(1) + self._product("matmul", hidden, self._hidden)
             after = self._product("mul", before, self._constant(before, 1) - self._negative(before))
@@ -92,17 +93,17 @@ class RecommendationScorer(Scorer):
 
         `members` [n, G] holds 1 where a row belongs to a group; `rows` says how many rows each party has.
         """
-        items, embedding = self._shape.items, self._shape.embedding
-        vectors = self._items[:, : self._shape.vector].unflatten(1, (MODALITIES, embedding))
+        items, modalities = self._shape.items, self._shape.modalities
+        vectors = self._items[:, : self._shape.vector].unflatten(1, (modalities, self._shape.embedding))
         within = torch.zeros(cutoff, members.shape[1], dtype=torch.int64)
         for party, part in _chunks(rows, max(1, _COMPARED // items)):
             mine = part if party == self._rank else slice(0)
             count = part.stop - part.start
             query = self._given(self._whole(asked.query[mine]), count)
-            weight = self._given(self._whole(asked.weight[mine].reshape(-1, items * MODALITIES)), count)
-            weight = weight.unflatten(1, (items, MODALITIES))
+            weight = self._given(self._whole(asked.weight[mine].reshape(-1, items * modalities)), count)
+            weight = weight.unflatten(1, (items, modalities))
             score = self._given(self._base(asked.base[mine]), count)
-            for modality in range(MODALITIES):
+            for modality in range(modalities):
                 alike = self._product("matmul", query, vectors[:, modality].T.contiguous())
                 score = score + self._product("mul", alike, weight[..., modality].contiguous())
             chosen = np.zeros((len(asked.target[mine]), items), np.int64)
@@ -145,7 +146,7 @@ def _check(kept: Kept, shape: Shape) -> None:
     vectors, through_head = np.split(np.abs(kept.items), [shape.vector], axis=1)
     if kept.items.shape[1] != shape.width or kept.hidden.shape[0] != shape.hidden + 1:
         raise OutOfBounds("The model is not the one whose encoder the parties have.")
-    hidden = 2 * through_head.reshape(-1, MODALITIES, HEAD_UNITS).sum(1).max(0)
+    hidden = 2 * through_head.reshape(-1, shape.modalities, HEAD_UNITS).sum(1).max(0)
     hidden = hidden + LARGEST_ENTRY * np.abs(kept.hidden).sum(0)
     plain = LARGEST_ENTRY * (vectors.sum(1).max() + np.abs(kept.linear).sum())
     check_capacity(float(hidden.max()), 2 * BITS)

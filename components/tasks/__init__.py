@@ -149,6 +149,16 @@ TASKS: dict[str, TaskInfo] = {
                 "max",
                 "chance that a held-out item that training never saw is ranked above another one that it never saw",
             ),
+            "ndcg_cold@10": Metric(
+                "NDCG@10, cold items",
+                "max",
+                "discounted gain of the top 10 of the items that training never saw",
+            ),
+            "rank_cold": Metric(
+                "Rank, cold items",
+                "min",
+                "share of the catalogue that ranks above a held-out item that training never saw",
+            ),
         },
         unit="user",
         groups={

@@ -224,6 +224,13 @@ class Variations:
 
 def clashes(spec: SweepSpec, node: Node) -> Iterator[SpecError]:
     """Find values of the grid, the search and the ablations that are good alone and do not go together."""
+    try:
+        spec.resolve({}, spec.seeds[0])
+    except AdaptuneError as error:
+        named = re.search(r"`(model|training)\.([a-z_.]+)`", str(error))
+        place = (named[1], *named[2].split(".")) if named else ("model",)
+        yield node.find(place, key=True).error(str(error))
+        return  # whatever varies would repeat it
     root = {"model": as_field(type(spec.model)), "training": as_field(TrainingSettings)}
     said: set[str] = set()
     for name, changes in {"": {}, **spec.ablations}.items():
@@ -239,7 +246,7 @@ def clashes(spec: SweepSpec, node: Node) -> Iterator[SpecError]:
             except AdaptuneError as error:
                 place = _blamed(str(error), name, changes, point, spec.space)
                 # Of a range that is searched, the first value that does not fit says enough.
-                same = str(place) if place[0] == "search" else str(error)
+                same = str(place) + ("" if place[0] == "search" else str(error).rpartition(" (at ")[0])
                 if same not in said:
                     said.add(same)
                     yield node.find(place, key=True).error(str(error))
@@ -259,12 +266,13 @@ def _possible(space: Space) -> dict[str, Sequence[Any]]:
 def _blamed(
     message: str, name: str, changes: Mapping[str, Any], point: Mapping[str, Any], space: Space
 ) -> Location:
-    for key in re.findall(r"`([a-z_]+)`", message):
+    named = re.findall(r"`([a-z_.]+)`", message)
+    for key in named:
         for path in changes:
-            if path.endswith(f".{key}"):
+            if f".{path}".endswith(f".{key}"):
                 return ("ablations", name, path)
         for path in point:
-            if path.endswith(f".{key}"):
+            if f".{path}".endswith(f".{key}"):
                 return ("search", "space", path) if path in space else ("grid", path)
     return ("ablations", name) if name else ("grid",) if set(point) - set(space) else ("search", "space")
 

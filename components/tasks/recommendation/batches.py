@@ -47,6 +47,10 @@ class Batch(NamedTuple):
     negative_N: Tensor
     """Items that the ranking loss contrasts with; in training only."""
 
+    def needed_items(self) -> Tensor:
+        """Return the items that this batch needs to know, each once."""
+        return torch.cat([self.history.item_BT.flatten(), self.item_BQ.flatten(), self.negative_N]).unique()
+
 
 def stretch_rows(start: Indices, length: Indices) -> Indices:
     """Rows of the log (B, T) for stretches of `length` events from row `start` on, padded by their last event."""
@@ -70,13 +74,14 @@ class TrainingBatches:
     """The batches of one epoch: every training user once, users of similar length together.
 
     Questions are asked about all of a user's events; the history is a random part of them, another one in each epoch,
-    so that a user is not known by heart. Order, histories and negatives follow from (seed, epoch) alone.
+    so that a user is not known by heart. Order, histories and negatives follow from (seed, epoch) alone. A step draws
+    `negatives` items; with None it takes the whole catalogue.
     """
 
-    def __init__(self, data: Interactions, batch_size: int, negatives: int, seed: int) -> None:
+    def __init__(self, data: Interactions, batch_size: int, negatives: int | None, seed: int) -> None:
         self.data = data
         self.batch_size = batch_size
-        self.negatives = negatives
+        self.negatives = len(data.item_ids) if negatives is None else negatives
         self.seed = seed
         owner = np.repeat(np.arange(len(data.user_ids)), np.diff(data.user_offsets))
         length = np.bincount(owner[data.part == 0], minlength=len(data.user_ids))

@@ -4,11 +4,10 @@
 """
 
 import json
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,15 +16,13 @@ from scipy import sparse
 from scipy.sparse.linalg import svds
 
 from components.baselines.ranking import ease_weights, item_matrix
-from components.config import RecommendationSettings
+from components.config import ModalitySettings, RecommendationSettings
 from components.data.interactions import Interactions
 from components.data.successions import count_successions
+from components.tasks.recommendation.cold_start import expectations
 from components.tasks.recommendation.rates import like_rate_prior
+from components.tasks.recommendation.texts import known_words, weighted_words, word_matrix, word_presence
 
-WORD = re.compile(r"\w+")
-LEAST_WORD_COUNT = 2
-"""Title words rarer than this say nothing about other items and are left out."""
-MOST_WORDS = 12
 REACH = 20
 """How many events back an event counts as a successor."""
 COUNT_PRIOR = 5
@@ -52,13 +49,24 @@ class Catalogue:
     lead: NDArray[np.float32]
     follow: NDArray[np.float32]
     """[I, S] each: the product of `lead` of one item and `follow` of another says how much having met the one speaks
-    for the other; see `knowledge_vectors`."""
+    for the other; see `knowledge_vectors`. With `cold_start` expected of items that training never met."""
     genres: Sequence[str]
     words: Sequence[str]
     kinds: Sequence[str]
     profile_fields: Mapping[str, Sequence[str]]
     least_liked_value: float
     """Feedback of at least this is a like."""
+    expected: NDArray[np.float32] | None = None
+    """[I] `count`, and in place of 0 how many events content lets expect; None without `cold_start`."""
+    overviews: Sequence[str] | None = None
+    """[I]; like the rest below, None where the model does not look at it, and nothing where an item has none."""
+    overview_words: Sequence[str] = ()
+    posters: NDArray[np.uint8] | None = None
+    """[I, 3, H, W]"""
+    has_poster: NDArray[np.bool_] | None = None
+    vectors: NDArray[np.float32] | None = None
+    """[I, D] of a pretrained encoder."""
+    has_vector: NDArray[np.bool_] | None = None
 
     @classmethod
     def of(cls, data: Interactions, settings: RecommendationSettings) -> "Catalogue":
@@ -70,13 +78,12 @@ class Catalogue:
         lead, follow = knowledge_vectors(data, train, settings)
         count = np.bincount(content, minlength=items).astype(np.float32)
         likes = np.bincount(content, data.like[train], minlength=items).astype(np.float32)
-        seen = Counter(word for title in data.item_titles for word in set(_words(title)))
-        words = sorted(word for word, times in seen.items() if times >= LEAST_WORD_COUNT)
+        words = known_words(data.item_titles)
         genres, titled = genre_matrix(data.item_genres, data.genres), word_matrix(data.item_titles, words)
         prior_rate, prior_events = like_rate_prior(
-            likes, count, np.hstack([genres, _presence(titled, len(words))])
+            likes, count, np.hstack([genres, word_presence(titled, len(words))])
         )
-        return cls(
+        catalogue = cls(
             item_ids=data.item_ids,
             titles=data.item_titles,
             item_genres=data.item_genres,
@@ -92,6 +99,12 @@ class Catalogue:
             kinds=data.kinds,
             profile_fields=data.profile_fields,
             least_liked_value=float(data.value[train][data.like[train]].min(initial=1.0)),
+            **_contents(data, settings.modalities),
+        )
+        return (
+            replace(catalogue, **expectations(catalogue, settings.modalities))
+            if settings.cold_start
+            else catalogue
         )
 
     def genre_matrix(self) -> NDArray[np.float32]:
@@ -102,8 +115,13 @@ class Catalogue:
         """Return the word numbers of each title, [I, L], from 1; 0 is padding."""
         return word_matrix(self.titles, self.words)
 
+    def weighted_overviews(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the word numbers of each overview, [I, L], and their weights; see `weighted_words`."""
+        assert self.overviews is not None
+        return weighted_words(self.overviews, self.overview_words)
+
     def write(self, folder: Path) -> None:
-        """Write `items.arrow` and `vocabulary.json`."""
+        """Write `items.arrow` and `vocabulary.json`; what the model looks at travels along, pictures included."""
         table = pa.table(
             {
                 "id": pa.array(list(self.item_ids), pa.string()),
@@ -115,6 +133,7 @@ class Catalogue:
                 "prior_rate": self.prior_rate,
                 "lead": pa.array(list(self.lead), pa.list_(pa.float32())),
                 "follow": pa.array(list(self.follow), pa.list_(pa.float32())),
+                **self._content_columns(),
             }
         )
         with (
@@ -122,7 +141,7 @@ class Catalogue:
             pa.ipc.new_file(sink, table.schema) as writer,
         ):
             writer.write_table(table)
-        vocabulary = {
+        vocabulary: dict[str, Any] = {
             "genres": list(self.genres),
             "words": list(self.words),
             "kinds": list(self.kinds),
@@ -130,8 +149,37 @@ class Catalogue:
             "prior_events": self.prior_events,
             "least_liked_value": self.least_liked_value,
         }
+        if self.overviews is not None:
+            vocabulary["overview_words"] = list(self.overview_words)
         text = json.dumps(vocabulary, indent=1, ensure_ascii=False)
         (folder / "vocabulary.json").write_text(text, encoding="utf-8")
+
+    def without_contents(self) -> "Catalogue":
+        """Return the same items with nothing in place of their overviews, pictures and vectors."""
+        none = np.zeros(len(self.item_ids), bool)
+        blank: dict[str, Any] = {}
+        if self.overviews is not None:
+            blank |= {"overviews": [""] * len(none), "overview_words": ()}
+        if self.posters is not None:
+            blank |= {"posters": np.zeros((len(none), 3, 1, 1), np.uint8), "has_poster": none}
+        if self.vectors is not None:
+            blank |= {"vectors": np.zeros((len(none), 1), np.float32), "has_vector": none}
+        return replace(self, **blank)
+
+    def _content_columns(self) -> dict[str, pa.Array]:
+        columns: dict[str, pa.Array] = {}
+        if self.expected is not None:
+            columns["expected"] = pa.array(self.expected)
+        if self.overviews is not None:
+            columns["overview"] = pa.array(list(self.overviews), pa.string())
+        for name, values, has in (
+            ("poster", self.posters, self.has_poster),
+            ("vector", self.vectors, self.has_vector),
+        ):
+            if values is not None:
+                columns[name] = pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(values))
+                columns[f"has_{name}"] = pa.array(has)
+        return columns
 
     @classmethod
     def read(cls, folder: Path) -> "Catalogue":
@@ -145,8 +193,32 @@ class Catalogue:
             for name in ("lead", "follow"):
                 flat = table[name].combine_chunks().flatten().to_numpy()
                 numbers[name] = flat.reshape(len(table), flat.size // max(1, len(table))).copy()
+            contents: dict[str, Any] = {}
+            if "expected" in table.column_names:
+                contents["expected"] = table["expected"].to_numpy().copy()
+            if "overview" in table.column_names:
+                contents["overviews"] = table["overview"].to_pylist()
+            for name in ("poster", "vector"):
+                if name in table.column_names:
+                    contents[f"{name}s"] = table[name].combine_chunks().to_numpy_ndarray().copy()
+                    contents[f"has_{name}"] = table[f"has_{name}"].to_numpy()
         vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
-        return cls(columns["id"], columns["title"], columns["genres"], **numbers, **vocabulary)
+        return cls(columns["id"], columns["title"], columns["genres"], **numbers, **vocabulary, **contents)
+
+
+def _contents(data: Interactions, chosen: ModalitySettings) -> dict[str, Any]:
+    """Take what the model looks at of the items' overviews, pictures and vectors."""
+    contents: dict[str, Any] = {}
+    if chosen.overview:
+        assert data.item_overviews is not None, "`model.modalities.overview` without overviews"
+        contents |= {"overviews": data.item_overviews, "overview_words": known_words(data.item_overviews)}
+    if chosen.poster:
+        assert data.item_posters is not None, "`model.modalities.poster` without posters"
+        contents |= {"posters": data.item_posters, "has_poster": data.item_has_poster}
+    if chosen.vectors:
+        assert data.item_vectors is not None, "`model.modalities.vectors` without vectors"
+        contents |= {"vectors": data.item_vectors, "has_vector": data.item_has_vector}
+    return contents
 
 
 def genre_matrix(item_genres: Sequence[Sequence[str]], genres: Sequence[str]) -> NDArray[np.float32]:
@@ -155,16 +227,6 @@ def genre_matrix(item_genres: Sequence[Sequence[str]], genres: Sequence[str]) ->
     matrix = np.zeros((len(item_genres), len(genres)), np.float32)
     for row, names in enumerate(item_genres):
         matrix[row, [column[name] for name in names]] = 1
-    return matrix
-
-
-def word_matrix(titles: Sequence[str], words: Sequence[str]) -> NDArray[np.int64]:
-    """Return the numbers of each title's first `MOST_WORDS` words in `words`, [I, L], from 1; 0 is padding."""
-    number = {word: index + 1 for index, word in enumerate(words)}
-    rows = [[number[word] for word in _words(title) if word in number][:MOST_WORDS] for title in titles]
-    matrix = np.zeros((len(rows), max(1, max(map(len, rows), default=0))), np.int64)
-    for row, numbers in enumerate(rows):
-        matrix[row, : len(numbers)] = numbers
     return matrix
 
 
@@ -229,14 +291,3 @@ def _factors(
         return np.ascontiguousarray(vectors[:, ::-1] / max(length, 1e-12), np.float32)
 
     return of_unit_length(lead), of_unit_length(follow)
-
-
-def _presence(word_IL: NDArray[np.int64], words: int) -> NDArray[np.float32]:
-    """Return [I, words]: 1 where a title has a word."""
-    matrix = np.zeros((len(word_IL), words + 1), np.float32)
-    np.put_along_axis(matrix, word_IL, 1, axis=1)
-    return matrix[:, 1:]
-
-
-def _words(title: str) -> list[str]:
-    return WORD.findall(title.lower())

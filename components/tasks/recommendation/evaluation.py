@@ -5,6 +5,7 @@ Every example is predicted from a state that holds strictly earlier events only.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from components.tasks.recommendation.batches import History, gather_history, str
 from components.tasks.recommendation.items import ItemTable
 from components.tasks.recommendation.lists import ListMetrics
 from components.tasks.recommendation.model import RecommendationModel
-from components.tasks.recommendation.ranking import rank
+from components.tasks.recommendation.ranking import rank, ranking_scores
 
 PARTS = {"validation": 1, "test": 2}
 HISTORY_CUTS = (0, 1, 2, 5, 20)
@@ -89,7 +90,8 @@ def rows_of(
     cuts = (FULL_HISTORY, *HISTORY_CUTS) if slices else (FULL_HISTORY,)
     list_metrics = ListMetrics.of(data, PARTS[part])
     with torch.inference_mode():
-        tables = [_slice(model, data, examples, reader, cut, list_metrics) for cut in cuts]
+        table = model.items()
+        tables = [_slice(model, data, examples, reader, cut, list_metrics, table) for cut in cuts]
     model.train(was_training)
     return concat_rows(tables)
 
@@ -114,8 +116,9 @@ def _slice(
     reader: Indices,
     cut: int,
     list_metrics: ListMetrics,
+    table: ItemTable,
 ) -> pa.Table:
-    logits, top = predict(model, data, examples, reader, cut)
+    logits, top = predict(model, data, examples, reader, cut, table)
     users = len(data.user_ids)
     present = np.flatnonzero(examples.part_start >= 0)
     like, value, item = data.like[examples.row], data.value[examples.row], data.content[examples.row]
@@ -126,7 +129,7 @@ def _slice(
     metrics |= ranking_metrics(top, relevant)
     metrics["satisfaction"] = satisfaction(examples.user, logits, value, users)
     metrics |= list_metrics(top)
-    metrics["auc_cold"] = cold_auc(model, data, examples, reader, cut)
+    metrics |= cold_items(model, data, examples, reader, cut, table)
     group = np.where(data.unseen[present], "unseen", "seen")
     return evaluation_rows(
         [data.user_ids[user] for user in present],
@@ -138,15 +141,21 @@ def _slice(
 
 
 def predict(
-    model: RecommendationModel, data: Interactions, examples: Examples, reader: Indices, cut: int
+    model: RecommendationModel,
+    data: Interactions,
+    examples: Examples,
+    reader: Indices,
+    cut: int,
+    table: ItemTable | None = None,
 ) -> tuple[NDArray[np.float64], Indices]:
     """Return the like logits of the examples, [N], and each user's top items at the part's start, [U, 10].
 
-    Users without examples, and places that no item is left for, hold -1.
+    Users without examples, and places that no item is left for, hold -1. `table` is the encoded catalogue, if it is
+    at hand.
     """
     logits = np.zeros(len(examples.row))
     top = np.full((len(data.user_ids), CUTOFF), -1, np.int64)
-    table = model.items()
+    table = model.items() if table is None else table
     device = table.content_IC.device
     for batch in in_batches(_stretches(data, examples, reader, cut)):
         source, profile = _encode(model, table, data, batch)
@@ -164,29 +173,38 @@ def predict(
     return logits, top
 
 
-def cold_auc(
-    model: RecommendationModel, data: Interactions, examples: Examples, reader: Indices, cut: int
-) -> NDArray[np.float64]:
-    """Return the chance that a cold item that the user turns to is ranked above another cold item, [U].
+def cold_items(
+    model: RecommendationModel,
+    data: Interactions,
+    examples: Examples,
+    reader: Indices,
+    cut: int,
+    table: ItemTable | None = None,
+) -> dict[str, NDArray[np.float64]]:
+    """Measure how the cold items that users turn to are ranked at the part's start, [U] each.
 
-    Cold is an item without a training event of a seen user: a model knows its content alone. The cold items that
-    the user has not met are ranked as all items are, at the part's start. NaN for users without an example of a
-    cold item.
+    Cold is an item without a training event of a seen user: a model knows its content alone. `auc_cold` is the chance
+    that one stands above another cold item that the user has not met, and `ndcg_cold@10` the gain of a list of cold
+    items alone; both rank them as all items are. `rank_cold` is the share of all items not met whose ranking logit
+    is higher, an equal one counting half: the like probability has its say on the few best alone. NaN for users
+    without an example of a cold item. `table` is the encoded catalogue, if it is at hand.
     """
-    items = len(data.item_ids)
+    table = model.items() if table is None else table
+    users, items = len(data.user_ids), len(data.item_ids)
     cold = np.bincount(data.content[training_events(data)], minlength=items) == 0
     of_cold = cold[data.content[examples.row]]
-    turned_to = examples.user[of_cold] * items + data.content[examples.row[of_cold]]
+    turned_to = np.unique(examples.user[of_cold] * items + data.content[examples.row[of_cold]])
     stretches = _stretches(data, examples, reader, cut)
     chosen = np.isin(stretches.user, examples.user[of_cold]) & (stretches.ranked >= 0)
-    table = model.items()
     place, score = [np.empty(0, np.int64)], [np.empty(0)]
+    top, above = np.full((users, CUTOFF), -1, np.int64), np.full(users, np.nan)
     for batch in in_batches(Stretch(*(field[chosen] for field in stretches))):
         source, profile = _encode(model, table, data, batch)
         state = state_before(model, source, batch.ranked, np.arange(len(batch.user)))
-        left_BI = np.tile(cold, (len(batch.user), 1))
-        for left_I, met in zip(left_BI, met_before(data, examples, batch.user), strict=True):
-            left_I[met] = False
+        new_BI = np.ones((len(batch.user), items), bool)
+        for new_I, met in zip(new_BI, met_before(data, examples, batch.user), strict=True):
+            new_I[met] = False
+        left_BI = new_BI & cold
         ranking = rank(model, table, state, profile, [np.flatnonzero(~left_I) for left_I in left_BI], items)
         item_BK, score_BK = ranking.item_BK.cpu().numpy(), ranking.score_BK.cpu().numpy()
         score_BI = np.full(left_BI.shape, -np.inf)
@@ -195,8 +213,21 @@ def cold_auc(
         row, item = np.nonzero(left_BI)
         place.append(batch.user[row] * items + item)
         score.append(score_BI[row, item])
+        top[batch.user, : item_BK.shape[1]] = item_BK[:, :CUTOFF]
+        logit_BI = ranking_scores(model, table, state, profile).expand(new_BI.shape).cpu().numpy()
+        wanted_BI = np.isin(batch.user[:, None] * items + np.arange(items), turned_to) & new_BI
+        for user, logit_I, new_I, wanted_I in zip(batch.user, logit_BI, new_BI, wanted_BI, strict=True):
+            wanted, others = logit_I[wanted_I, None], logit_I[new_I]
+            higher = (others > wanted).sum(-1) + ((others == wanted).sum(-1) - 1) / 2
+            above[user] = (higher / max(1, len(others) - 1)).mean() if len(wanted) else np.nan
     where = np.concatenate(place)
-    return per_user_auc(where // items, np.concatenate(score), np.isin(where, turned_to), len(data.user_ids))
+    bounds = np.searchsorted(turned_to, np.arange(users + 1) * items)
+    relevant = [turned_to[first:last] % items for first, last in pairwise(bounds)]
+    return {
+        "auc_cold": per_user_auc(where // items, np.concatenate(score), np.isin(where, turned_to), users),
+        "ndcg_cold@10": ranking_metrics(top, relevant)["ndcg@10"],
+        "rank_cold": above,
+    }
 
 
 def _encode(

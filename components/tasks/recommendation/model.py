@@ -1,4 +1,4 @@
-"""The recommendation model: three item modalities, a user who steers how they are attended to and fused, two answers.
+"""The recommendation model: item modalities, a user who steers how they are attended to and fused, two answers.
 
 Dimensions: B users, T events, Q questions, I items, M modalities, E embedding, H user vector, N negatives.
 
@@ -20,7 +20,6 @@ from components.personalization.modulation import AttentionBias, FusionGate, Neu
 from components.tasks.recommendation.batches import History
 from components.tasks.recommendation.catalogue import Catalogue
 from components.tasks.recommendation.items import (
-    MODALITIES,
     ConstantVector,
     ItemEncoder,
     ItemTable,
@@ -78,7 +77,7 @@ class RecommendationModel(nn.Module):
         self.least_liked_value = catalogue.least_liked_value
         self._register_statistics(catalogue)
         size = settings.embedding
-        self.items = ItemEncoder(catalogue, size, settings.dropout)
+        self.items = ItemEncoder(catalogue, settings)
         transitions = min(settings.transitions, len(catalogue.item_ids) - 1)
         sizes = (transitions, catalogue.lead.shape[1] - transitions)
         self.knowledge = [size for size in sizes if size > 0]
@@ -101,7 +100,7 @@ class RecommendationModel(nn.Module):
             if chosen.attention_modulation:
                 self.attention_bias = AttentionBias(user_size, size)
             if chosen.fusion_modulation:
-                self.fusion_gate = FusionGate(user_size, MODALITIES)
+                self.fusion_gate = FusionGate(user_size, len(self.items.modalities))
             self.like_query = nn.Linear(user_size, size, bias=False)
             self.ranking_query = nn.Linear(user_size, size, bias=False)
             self.head_user = nn.Linear(user_size, HEAD_UNITS, bias=False)
@@ -134,8 +133,9 @@ class RecommendationModel(nn.Module):
         self.register_buffer("rate_I", rate, persistent=False)
         self.register_buffer("base_I", torch.logit(rate, eps=1e-3), persistent=False)
         self.register_buffer("mean_value_I", mean_value, persistent=False)
+        expected = count if catalogue.expected is None else torch.from_numpy(catalogue.expected)
         self.register_buffer(
-            "popularity_I", torch.log((count + 1) / count.sum().clamp_min(1)), persistent=False
+            "popularity_I", torch.log((expected + 1) / count.sum().clamp_min(1)), persistent=False
         )
 
     def events(self, table: ItemTable, history: History) -> Events:
@@ -254,9 +254,7 @@ class RecommendationModel(nn.Module):
         """Score one item for every moment, (B, Q): the entries of `ranking_logits` that `item_BQ` picks."""
         left, weight = self._ranking_factors(reading)
         attention = F.embedding(item_BQ, table.attention_IM)
-        right = attention[..., None] * F.embedding(item_BQ, table.modality_IME.flatten(1)).unflatten(
-            -1, (MODALITIES, -1)
-        )
+        right = attention[..., None] * _of_items(item_BQ, table.modality_IME)
         scores = (left * right.flatten(-2)).sum(-1) / (weight * attention).sum(-1)
         habits = self._habits_query(reading)
         if habits is not None:
@@ -314,7 +312,7 @@ class RecommendationModel(nn.Module):
         return left.flatten(-2), attention.expand(*query.shape[:2], -1)
 
     def _fuse(self, table: ItemTable, reading: Reading | None, item_BQ: Tensor) -> Tensor:
-        vectors = F.embedding(item_BQ, table.modality_IME.flatten(1)).unflatten(-1, (MODALITIES, -1))
+        vectors = _of_items(item_BQ, table.modality_IME)
         weight = self.modality_weights(table, reading, item_BQ)
         return torch.einsum("bqm,bqme->bqe", weight, vectors)
 
@@ -326,10 +324,15 @@ class RecommendationModel(nn.Module):
 
     def _steer(self, reading: Reading | None) -> tuple[Tensor, Tensor]:
         """Return the user's factor of the attention over modalities, exp(bias), and the gates: (B, Q, M) each."""
-        neutral = self.items.slots.weight.new_ones(1, 1, MODALITIES)
+        neutral = self.items.slots.weight.new_ones(1, 1, len(self.items.modalities))
         attention = gate = neutral
         if reading is not None and self.attention_bias is not None:
             attention = self.attention_bias(reading.user_BQH, self.items.slots.weight).clamp(-8, 8).exp()
         if reading is not None and self.fusion_gate is not None:
             gate = self.fusion_gate(reading.user_BQH)
         return attention, gate
+
+
+def _of_items(item_BQ: Tensor, modality_IME: Tensor) -> Tensor:
+    """Look up items' modalities: (B, Q, M, E)."""
+    return F.embedding(item_BQ, modality_IME.flatten(1)).unflatten(-1, modality_IME.shape[1:])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from components.personalization.events import State
 from components.tasks.recommendation.items import ItemTable
-from components.tasks.recommendation.model import RecommendationModel
+from components.tasks.recommendation.model import Reading, RecommendationModel
 
 SHORTLIST = 200
 """Items with the best ranking logits, among which the like probability has its say."""
@@ -38,8 +38,7 @@ def rank(
     """
     users = len(profile_BF)
     reading = model.read(state, profile_BF)
-    logits = model.ranking_logits(table, reading, None) + model.counted(reading)
-    logits = logits[:, 0].expand(users, -1).clone()
+    logits = _scores(model, table, reading).expand(users, -1).clone()
     for row, items in enumerate(excluded):
         logits[row, torch.from_numpy(np.asarray(items, np.int64)).to(logits.device)] = float("-inf")
     best, item = logits.topk(min(SHORTLIST, logits.shape[1]))
@@ -47,3 +46,12 @@ def rank(
     score, place = (best + model.settings.like_weight * like).topk(min(count, best.shape[1]))
     item = item.gather(1, place).masked_fill(score == float("-inf"), -1)
     return Ranking(item, score, like.gather(1, place))
+
+
+def ranking_scores(model: RecommendationModel, table: ItemTable, state: State, profile_BF: Tensor) -> Tensor:
+    """Score the catalogue by all that ranks it but the like probability: (B, I), or (1, I) without users."""
+    return _scores(model, table, model.read(state, profile_BF))
+
+
+def _scores(model: RecommendationModel, table: ItemTable, reading: Reading | None) -> Tensor:
+    return (model.ranking_logits(table, reading, None) + model.counted(reading))[:, 0]

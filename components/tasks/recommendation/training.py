@@ -27,7 +27,8 @@ class RecommendationTraining(AveragedTraining[RecommendationModel]):
     def __init__(self, config: TrialConfig, data: Interactions) -> None:
         settings, training = config.model, config.training
         assert isinstance(settings, RecommendationSettings), settings
-        batches = TrainingBatches(data, training.batch_size, settings.negatives, training.seed)
+        negatives = settings.negatives if settings.softmax == "sampled" else None
+        batches = TrainingBatches(data, training.batch_size, negatives, training.seed)
         catalogue = Catalogue.of(data, settings)
         super().__init__(config, RecommendationModel(settings, catalogue), batches)
         self.settings = settings
@@ -36,7 +37,7 @@ class RecommendationTraining(AveragedTraining[RecommendationModel]):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the like loss plus the weighted ranking loss, both means over the batch's events."""
         model = self.trained
-        table = model.items()
+        table = model.items(batch.needed_items())
         source = model.encode(table, batch.history)
         reading = model.read(source, batch.profile_BF, batch.before_BQ)
         like = batch.like_BQ.to(table.content_IC.dtype)
@@ -57,8 +58,8 @@ class RecommendationTraining(AveragedTraining[RecommendationModel]):
     def _ranking_loss(self, table: ItemTable, reading: Reading | None, batch: Batch) -> Tensor:
         """Softmax over the item met and shared negatives, without those that the user had met before.
 
-        The negatives stand for the whole catalogue, so their weight makes up for the share that was drawn. Taken over
-        every other event, from a random one on, to halve the cost.
+        The negatives stand for the whole catalogue, so their weight makes up for the share that was drawn; if
+        that is all, this is the full softmax. Taken over every other event, from a random one on, to halve the cost.
         """
         chosen = slice(int(torch.randint(RANKED_SHARE, ())), None, RANKED_SHARE)
         item, negative = batch.item_BQ[:, chosen], batch.negative_N

@@ -29,9 +29,12 @@ class Tiny:
         return TASKS[self.task].load().evaluate(self.module, data, part, slices=False)
 
 
-def make_tiny(task: str, root: Path) -> Tiny:
-    """Prepare, train for a moment, and export."""
-    if task == "recommendation":
+def make_tiny(task: str, root: Path, everything: bool = False) -> Tiny:
+    """Prepare, train for a moment, and export; `everything`: a recommender that looks at all of an item."""
+    if task == "recommendation" and everything:
+        data = recommendation.described(recommendation.tiny_data(root))
+        config = recommendation.described_config()
+    elif task == "recommendation":
         data, config = recommendation.tiny_data(root), recommendation.tiny_config()
     elif task == "question-answering":
         data = question_answering.tiny_data(root, users=120)

@@ -17,6 +17,7 @@ from components.privacy.encoded_users import encode_users
 from components.privacy.failures import OutOfBounds
 from components.privacy.private_evaluation import known_part, like_tests
 from components.privacy.private_scoring import _check
+from components.tasks.recommendation.catalogue import Catalogue
 from components.tasks.recommendation.evaluation import Examples, predict
 from components.tasks.recommendation.serving import load_servable
 from orchestrator.secure.model_files import model_digest, whole_digest
@@ -51,7 +52,7 @@ def plain_logits(tiny: Tiny, data):
 def scored_by_parts(kept: Kept, shape: Shape, likes):
     """The same score from both parts, in floating point."""
     vectors, through_head = np.split(kept.items[likes.item], [shape.vector], axis=1)
-    before = (through_head.reshape(len(vectors), 3, -1) * likes.weight[..., None]).sum(
+    before = (through_head.reshape(len(vectors), shape.modalities, -1) * likes.weight[..., None]).sum(
         1
     ) + likes.hidden @ kept.hidden
     head = np.maximum(before, 0) @ kept.last
@@ -65,6 +66,25 @@ def test_the_two_parts_give_the_scores_of_the_whole(tiny, encoder_folder):
     order = np.argsort(likes.user, kind="stable")  # batches go by length of history
     scores = scored_by_parts(kept, shape, likes)[order]
     assert np.abs(scores - plain_logits(tiny, data)).max() < 1e-4
+
+
+def test_any_modalities_are_divided_alike_and_what_they_are_made_of_stays(tmp_path):
+    tiny = make_tiny("recommendation", tmp_path, everything=True)
+    folder = tmp_path / "encoder"
+    folder.mkdir()
+    write_encoder(tiny.model, folder, "digest")
+    encoder = load_encoder(folder)
+    likes = encode_users(encoder, tiny.data, "test").likes
+    kept, shape = Kept.of(load_servable(tiny.model)), Shape.of(encoder)
+    assert shape.modalities == likes.weight.shape[1] == 6
+    scores = scored_by_parts(kept, shape, likes)[np.argsort(likes.user, kind="stable")]
+    assert np.abs(scores - plain_logits(tiny, tiny.data)).max() < 1e-4
+    whole, opened = Catalogue.read(tiny.model), Catalogue.read(folder)
+    assert whole.posters.any() and whole.vectors.any() and any(whole.overviews) and whole.overview_words
+    assert not (
+        opened.posters.any() or opened.vectors.any() or any(opened.overviews) or opened.overview_words
+    )
+    assert not [name for name in safetensors.numpy.load_file(folder / ENCODER) if "poster" in name]
 
 
 def test_the_open_part_holds_nothing_of_what_is_kept(tiny, encoder_folder):

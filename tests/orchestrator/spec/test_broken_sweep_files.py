@@ -174,6 +174,16 @@ BROKEN: dict[str, tuple[str | bytes, int, int, str]] = {
     "ablation that clashes": (
         HEAD + "ablations:\n  odd: {model.personalization.heads: 3}\n", 5, 9, "does not divide `hidden` 128",
     ),
+    "modality that the data lacks": (
+        HEAD + "model:\n  modalities: {poster: true}\n", 5, 16, "`model.modalities.poster` is on, and the data comes",
+    ),
+    "ablation that the data lacks": (
+        HEAD + "ablations:\n  seen: {model.modalities.overview: true}\n", 5, 10, "set `data.overviews`",
+    ),
+    "grid that the data lacks": (HEAD + "grid:\n  model.modalities.poster: [false, true]\n", 5, 3, "set `data.posters`"),
+    "content that cannot stand in": (
+        HEAD + "model:\n  modalities: {title: false, genres: false}\n  cold_start: true\n", 6, 15, "all of `modalities` are off",
+    ),
     "comparison with nothing": (HEAD + "compare: {against: basline}\n", 4, 20, "did you mean 'baseline'?"),
     "nothing to compare": (HEAD + "model: {personalization: null}\n", 4, 9, "so nothing differs from the baseline"),
 }  # fmt: skip

@@ -86,7 +86,7 @@ def test_a_catalogue_comes_back_as_it_was_written(log, tmp_path, sizes):
 def _plain(value):
     if isinstance(value, dict):
         return {name: list(values) for name, values in value.items()}
-    return value if isinstance(value, float) else list(value)
+    return value if value is None or isinstance(value, float) else list(value)
 
 
 def test_rare_words_are_left_out_and_titles_padded(log):

@@ -9,15 +9,26 @@ from components.data.events import Event
 from components.tasks.recommendation import task as recommendation
 from components.tasks.recommendation.evaluation import Examples, predict
 from components.tasks.servable import UnknownKind, UnusableContent
+from tests.components.tasks.quick import train_quickly
+from tests.components.tasks.recommendation.fixtures import (
+    described,
+    described_config,
+    tiny_config,
+    with_cold_items,
+)
+
+
+def promoted(module, log, folder):
+    recommendation.export(module, log, folder)
+    (folder / "config.json").write_text(json.dumps(module.config.model_dump(mode="json")))
+    weights = {name: value.contiguous() for name, value in module.model.state_dict().items()}
+    safetensors.torch.save_file(weights, folder / "model.safetensors")
+    return recommendation.load_servable(folder)
 
 
 @pytest.fixture(scope="module")
 def servable(trained, log, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("version")
-    recommendation.export(trained, log, folder)
-    (folder / "config.json").write_text(json.dumps(trained.config.model_dump(mode="json")))
-    safetensors.torch.save_file(trained.model.state_dict(), folder / "model.safetensors")
-    return recommendation.load_servable(folder)
+    return promoted(trained, log, tmp_path_factory.mktemp("version"))
 
 
 def profile_of(log, user):
@@ -26,6 +37,18 @@ def profile_of(log, user):
 
 
 def test_serving_gives_the_probabilities_and_the_ranking_of_evaluation(servable, trained, log):
+    assert_serving_is_evaluation(servable, trained, log)
+
+
+def test_so_it_does_with_all_modalities_and_items_that_lack_some(log, tmp_path):
+    world = with_cold_items(described(log), 30)
+    module = train_quickly(recommendation.build(described_config(cold_start=True), world), 2, 2)
+    served = promoted(module, world, tmp_path)
+    assert served.model.items.modalities == ("identity", "genres", "title", "overview", "poster", "vectors")
+    assert_serving_is_evaluation(served, module, world)
+
+
+def assert_serving_is_evaluation(servable, trained, log):
     examples = Examples.of(log, "test")
     everyone = np.arange(len(log.user_ids))
     trained.model.eval()
@@ -89,13 +112,8 @@ def test_excluded_items_are_not_recommended(servable, log):
 
 
 def test_the_servable_of_a_baseline_works_alike(log, tmp_path):
-    from tests.components.tasks.recommendation.fixtures import tiny_config
-
     module = recommendation.build(tiny_config(None), log)
-    recommendation.export(module, log, tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps(module.config.model_dump(mode="json")))
-    safetensors.torch.save_file(module.model.state_dict(), tmp_path / "model.safetensors")
-    baseline = recommendation.load_servable(tmp_path)
+    baseline = promoted(module, log, tmp_path)
     before = baseline.recommend(baseline.initial_state(), {}, 5)
     state = baseline.step(baseline.initial_state(), next(log.events_of(0)))
     assert baseline.recommend(state, {}, 5) == before

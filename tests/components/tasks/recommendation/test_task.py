@@ -12,9 +12,9 @@ from components.tasks.recommendation import batches as recommendation_batches
 from components.tasks.recommendation import evaluation
 from components.tasks.recommendation import task as recommendation
 from components.tasks.recommendation.batches import TrainingBatches
-from components.tasks.recommendation.evaluation import Examples, another_user, cold_auc, predict
+from components.tasks.recommendation.evaluation import Examples, another_user, cold_items, predict
 from components.tasks.recommendation.ranking import Ranking
-from tests.components.tasks.recommendation.fixtures import tiny_config
+from tests.components.tasks.recommendation.fixtures import tiny_config, with_cold_items
 
 SWITCHES = ("history", "attention", "feedback", "profile", "attention_modulation", "fusion_modulation")
 
@@ -188,15 +188,8 @@ def test_lists_are_measured_for_each_group_and_history(trained, log):
             assert means["popularity_lift@10"] > -1
 
 
-def with_cold_items(log, first):
-    """The log in which training never meets the items from number `first` on."""
-    owner = np.repeat(np.arange(len(log.user_ids)), np.diff(log.user_offsets))
-    met = (log.part == 0) & ~log.unseen[owner] & (log.content >= first)
-    return dataclasses.replace(log, content=np.where(met, log.content - first, log.content))
-
-
-def test_cold_items_are_ranked_among_each_other(trained, log, monkeypatch):
-    """With a model that prefers higher numbers: the share of the cold items not met that have a lower one."""
+def test_cold_items_are_ranked_among_each_other_and_among_all(trained, log, monkeypatch):
+    """With a model that prefers higher numbers, or to say it otherwise, the cold items of those training knows."""
     cold_log = with_cold_items(log, 30)
     examples, everyone = Examples.of(cold_log, "test"), np.arange(len(log.user_ids))
 
@@ -206,23 +199,36 @@ def test_cold_items_are_ranked_among_each_other(trained, log, monkeypatch):
         return Ranking(item, torch.where(item >= 0, item.float(), -torch.inf), torch.zeros(item.shape))
 
     monkeypatch.setattr(evaluation, "rank", by_number)
+    monkeypatch.setattr(evaluation, "ranking_scores", lambda *args: torch.arange(40.0)[None] // 2)
     with torch.inference_mode():
-        found = cold_auc(trained.model, cold_log, examples, everyone, -1)
+        found = cold_items(trained.model, cold_log, examples, everyone, -1, trained.model.items())
     for user in everyone:
         start = log.user_offsets[user]
         mine = cold_log.content[start : log.user_offsets[user + 1]]
-        left = set(range(30, 40)) - set(mine[: examples.part_start[user]])
-        wanted = left & set(cold_log.content[examples.row[examples.user == user]])
+        new = set(range(40)) - set(mine[: examples.part_start[user]])
+        left = {item for item in new if item >= 30}
+        asked = {item for item in cold_log.content[examples.row[examples.user == user]] if item >= 30}
+        wanted = left & asked
         pairs = [float(one > other) for one in wanted for other in left - wanted]
-        assert found[user] == pytest.approx(np.mean(pairs) if pairs else np.nan, nan_ok=True)
-    assert (~np.isnan(found)).sum() > 10
+        assert found["auc_cold"][user] == pytest.approx(np.mean(pairs) if pairs else np.nan, nan_ok=True)
+        place = {item: index for index, item in enumerate(sorted(left, reverse=True))}
+        gain = sum(1 / np.log2(place[item] + 2) for item in wanted)
+        ideal = sum(1 / np.log2(index + 2) for index in range(min(10, len(asked))))
+        assert found["ndcg_cold@10"][user] == pytest.approx(gain / ideal if asked else np.nan, nan_ok=True)
+        higher = [
+            np.mean([(other // 2 > item // 2) + (other // 2 == item // 2) / 2 for other in new - {item}])
+            for item in wanted
+        ]
+        assert found["rank_cold"][user] == pytest.approx(np.mean(higher) if higher else np.nan, nan_ok=True)
+    assert (~np.isnan(found["auc_cold"])).sum() > 10 and np.unique(found["rank_cold"]).size > 5
 
 
 def test_cold_items_have_rows_where_there_are_any(trained, log):
     assert "auc_cold" in macro(recommendation.evaluate(trained, with_cold_items(log, 30), "test"), "seen", 2)
     for cut, some in ((with_cold_items(log, 30), True), (log, False)):
         means = macro(recommendation.evaluate(trained, cut, "test", slices=False), "seen")
-        assert np.isfinite(means["auc_cold"]) == some
+        for metric in ("auc_cold", "ndcg_cold@10", "rank_cold"):
+            assert np.isfinite(means[metric]) == some
 
 
 def test_training_does_not_read_labels_at_or_after_an_instant(trained, log):
