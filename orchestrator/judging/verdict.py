@@ -190,7 +190,8 @@ def benefit(comparison: Comparison) -> list[str]:
     better = [group for group in shown if is_better(comparison, group.difference.difference)]
     worse = [group_name(group) for group in shown if group not in better]
     rest = [group_name(group) for group in judged if group not in shown]
-    without = f" (not in {listed(rest)})" if better and rest else ""
+    gained = listed([group_name(group) for group in better])
+    without = f" ({gained}; not in {listed(rest)})" if better and rest else ""
     refused = len(comparison.benefit) - len(judged)
     small = (
         f"; {refused} further {'group is' if refused == 1 else 'groups are'} too small to judge"

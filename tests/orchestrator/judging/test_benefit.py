@@ -1,3 +1,4 @@
+from dataclasses import replace
 from io import StringIO
 from math import inf, isnan, nan
 from types import SimpleNamespace
@@ -15,7 +16,8 @@ from orchestrator.judging.compare import compare_entries
 from orchestrator.judging.comparison import Difference
 from orchestrator.judging.formatting import detectable
 from orchestrator.judging.tables import comparison_view
-from orchestrator.judging.verdict import caveats, findings
+from orchestrator.judging.verdict import benefit as benefit_sentences
+from orchestrator.judging.verdict import caveats, findings, group_name
 from orchestrator.report.benefit import benefit
 from tests.orchestrator.made_up import made_up_entries
 
@@ -85,6 +87,11 @@ def test_users_for_whom_a_metric_is_undefined_have_no_part():
 def test_verdict_tables_and_report_say_for_whom(comparison):
     [sentence] = [text for text in findings(comparison) if text.startswith("By profile")]
     assert "a gain over the baseline is shown in 3 of 3 groups of users, a loss in none" in sentence
+    assert "not in" not in sentence
+    first, *others = comparison.benefit
+    unshown = replace(first, difference=replace(first.difference, p_adjusted=0.4))
+    [told] = benefit_sentences(replace(comparison, benefit=(unshown, *others)))
+    assert "in 2 of 3 groups of users (" in told and f"; not in {group_name(first)})" in told
     assert "2 further groups are too small to judge" in sentence
     assert "The smallest of them, side left (108 users): +" in sentence
     console = Console(width=140, record=True, file=StringIO())
