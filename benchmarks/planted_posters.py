@@ -7,8 +7,8 @@ in place of the posters (told: what this model makes of it with perfect eyes). B
 told the truth. Prints accuracy on the test part, on warm and on cold items apart, the AUC of cold items, and what
 share of the gap from generic to oracle is closed.
 
-    python -m benchmarks.planted_posters            # about 2 minutes on one core
-    python -m benchmarks.planted_posters 320        # items: half of them are pictures to learn from
+    python -m benchmarks.planted_posters
+    python -m benchmarks.planted_posters 320 6      # items, half of whose pictures can be learned from, and epochs
 """
 
 import sys
@@ -32,7 +32,9 @@ POPULATION: dict[str, Any] = {
     **{"posters": True, "taste_in": "poster", "cold": 0.5},
     **{"choice": 0.5, "profile": 0.0, "drift": 0.0},
 }
-ITEMS = 640
+ITEMS = 960
+EPOCHS = 12
+"""Twice those of other planted preferences: colours are learned from pixels first."""
 VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "full": ("full", {"modalities": {"poster": True}, "cold_start": True}),
     "no-cold-start": ("full", {"modalities": {"poster": True}}),
@@ -75,7 +77,9 @@ def plant(folder: Path, items: int = ITEMS) -> Planted:
     return Planted(data, of_items.column("cold").to_numpy(zero_copy_only=False), wish_UI)
 
 
-def measure(planted: Planted, variant: str, scratch: Path, seed: int = 0) -> dict[str, Floats]:
+def measure(
+    planted: Planted, variant: str, scratch: Path, seed: int = 0, epochs: int = EPOCHS
+) -> dict[str, Floats]:
     """Train a variant and return its measures for each user, [U]; NaN where there is nothing to measure."""
     import torch
 
@@ -83,7 +87,9 @@ def measure(planted: Planted, variant: str, scratch: Path, seed: int = 0) -> dic
 
     part, settings = VARIANTS[variant]
     data = planted.told() if variant == "told" else planted.data
-    model = trained(configuration(POPULATION, part, seed, **settings), data, scratch / variant).model.eval()
+    config = configuration(POPULATION, part, seed, **settings)
+    config = config.model_copy(update={"training": config.training.model_copy(update={"epochs": epochs})})
+    model = trained(config, data, scratch / variant).model.eval()
     examples, everyone = Examples.of(data, "test"), np.arange(len(data.user_ids))
     with torch.inference_mode():
         logits, _ = predict(model, data, examples, everyone, FULL_HISTORY)
@@ -128,8 +134,9 @@ def closed(rows: Mapping[str, Mapping[str, Floats]], variant: str, name: str) ->
 def main() -> None:
     """Train everything and print the table."""
     with tempfile.TemporaryDirectory() as folder:
-        planted = plant(Path(folder), int(sys.argv[1]) if len(sys.argv) > 1 else ITEMS)
-        rows = {variant: measure(planted, variant, Path(folder)) for variant in VARIANTS}
+        items, epochs, *_ = [*map(int, sys.argv[1:]), *(ITEMS, EPOCHS)[len(sys.argv) - 1 :]]
+        planted = plant(Path(folder), items)
+        rows = {variant: measure(planted, variant, Path(folder), epochs=epochs) for variant in VARIANTS}
         rows["oracle"] = oracle(planted)
     print("test part, mean over users, seen and unseen; in brackets the share of the gap to the oracle")
     print(f"{'':12}" + "".join(f"{name:>24}" for name in MEASURES))
