@@ -47,6 +47,17 @@ class Batch(NamedTuple):
     negative_N: Tensor
     """Items that the ranking loss contrasts with; in training only."""
 
+    @property
+    def size(self) -> int:
+        """Number of users."""
+        return len(self.item_BQ)
+
+    def part(self, rows: slice) -> "Batch":
+        """Return the batch with these users alone."""
+        history = History(*(values[rows] for values in self.history))
+        others = (values[rows] for values in self[1:-1])
+        return Batch(history, *others, self.negative_N)
+
 
 def stretch_rows(start: Indices, length: Indices) -> Indices:
     """Rows of the log (B, T) for stretches of `length` events from row `start` on, padded by their last event."""
