@@ -5,6 +5,7 @@ others are Ray actors in the rest of the trial's placement group. Ray gives them
 code, says how they ended, and ends them with the worker that started them, also where that one is killed.
 """
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from orchestrator.running.jobs import Surroundings, TrainJob
 
 if TYPE_CHECKING:
     from components.team import Team
+
+_log = logging.getLogger("adaptune.worker")
 
 CAUSE_SECONDS = 10
 """Time that Ray has to say how a worker ended, once its connections are closed."""
@@ -50,6 +53,7 @@ def team_of(job: TrainJob, around: Surroundings) -> "Iterator[Team | None]":
                 ray.get(waiting)
                 waiting = [peer.train.remote(rank, str(meeting)) for rank, peer in enumerate(peers, start=1)]
                 with joined(0, around.workers, meeting) as team:
+                    _log.info("%d workers train together", around.workers)
                     yield team
             except (ConnectionError, ray.exceptions.RayActorError) as error:
                 raise _cause(waiting, error) from error
@@ -74,7 +78,8 @@ def _cause(ends: list[Any], error: Exception) -> Exception:
         except ray.exceptions.RayTaskError as failure:
             return failure
         except ray.exceptions.RayError as lost:
-            died = ConnectionError(f"worker {rank} of the trial died: {' '.join(str(lost).split())}")
+            _log.warning("worker %d of the trial died: %s", rank, lost)
+            died = ConnectionError(f"worker {rank} of the trial died: killed, crashed, or out of memory")
     return died
 
 
