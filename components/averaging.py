@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from components.config import TrialConfig
 from components.personalization.initialization import initialize
+from components.team import Team
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -44,6 +45,7 @@ class AveragedTraining(lightning.LightningModule, Generic[Model]):
         self.trained = copy.deepcopy(model)
         self.model.requires_grad_(False)
         self.batches = batches
+        self.team = Team()
 
     def train_dataloader(self) -> "EpochLoader":
         """Return the batches of whichever epoch is current when iteration starts."""
@@ -62,6 +64,10 @@ class AveragedTraining(lightning.LightningModule, Generic[Model]):
         fused = self.fused and training.precision != "16-mixed"
         return torch.optim.AdamW(groups, lr=training.learning_rate, fused=fused)
 
+    def on_after_backward(self) -> None:
+        """Add up the gradients of all members of the team."""
+        self.team.add_gradients(self.trained)
+
     def on_train_batch_end(self, outputs: object, batch: Any, batch_index: int) -> None:
         """Move the averaged weights towards the trained ones; fast at first, so that the start is forgotten."""
         step = self.global_step
@@ -76,7 +82,7 @@ def _floating(model: nn.Module) -> list[Tensor]:
 
 
 class EpochLoader:
-    """Iterates over the batches of the module's current epoch.
+    """Iterates over the batches of the module's current epoch, or its team's share of them.
 
     The epoch is counted by optimiser steps: when Lightning resumes a training it asks for the iterator before it
     has set its own count of epochs.
@@ -89,4 +95,5 @@ class EpochLoader:
         return len(self.module.batches)
 
     def __iter__(self) -> Iterator[Any]:
-        return self.module.batches.epoch(self.module.global_step // len(self))
+        batches = self.module.batches.epoch(self.module.global_step // len(self))
+        return map(self.module.team.share, batches)

@@ -23,6 +23,7 @@ import torch
 from components.config import TrainingSettings
 from components.metrics.rows import macro
 from components.randomness import derive_seed
+from components.team import Team
 
 CHECKPOINT = "last.ckpt"
 
@@ -72,6 +73,7 @@ def fit(
     on_epoch: OnEpoch,
     threads: int = 1,
     accelerator: str = "cpu",
+    team: Team | None = None,
 ) -> None:
     """Train `module` to the end of epoch number `epochs` and report after each epoch, on `group` of the rows.
 
@@ -79,11 +81,18 @@ def fit(
     unreadable one is warned about and ignored. The module ends up in the state after exactly `epochs` epochs, and
     so does the checkpoint, unless it was further already, in which case `ValueError` is raised. Raises
     `DivergedError` at the end of an epoch whose loss, weights or metrics are not finite.
+
+    With a `team`, every member calls this with the same arguments, and `module` is an `AveragedTraining` whose
+    batches are `Divisible`. The first member alone evaluates, reports and saves. Raises `ConnectionError` if another
+    member is gone.
     """
+    team = team or Team()
     torch.set_num_threads(threads)
     checkpoint_folder.mkdir(parents=True, exist_ok=True)
     path = checkpoint_folder / CHECKPOINT
     done = _finished_epochs(path)
+    if int(team.total(torch.tensor(done))) != done * team.size:
+        raise ConnectionError(f"the workers of the trial do not read the same checkpoint at {path}")
     if done > epochs:
         raise ValueError(
             f"{path} is after epoch {done}, but {epochs} were asked for; start in another folder"
@@ -93,13 +102,15 @@ def fit(
         return
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    if team.size > 1:
+        module.team = team
     trainer = lightning.Trainer(
         accelerator=accelerator,
         devices=1,
         precision=training.precision,
         max_epochs=epochs,
         gradient_clip_val=training.gradient_clip,
-        callbacks=[_EpochEnd(task, data, group, training.seed, path, on_epoch)],
+        callbacks=[_EpochEnd(task, data, group, training.seed, path, on_epoch, team)],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -114,11 +125,18 @@ class _EpochEnd(lightning.Callback):
     """Seeds each epoch, and at its end validates, reports and then saves.
 
     The checkpoint comes last: if the process dies before it, the epoch is repeated and reported again, so no
-    report is ever lost.
+    report is ever lost. Of a team, the first member does so; all of them are seeded alike.
     """
 
     def __init__(
-        self, task: ModuleType, data: Any, group: str, seed: int, path: Path, on_epoch: OnEpoch
+        self,
+        task: ModuleType,
+        data: Any,
+        group: str,
+        seed: int,
+        path: Path,
+        on_epoch: OnEpoch,
+        team: Team,
     ) -> None:
         self.task = task
         self.data = data
@@ -126,6 +144,7 @@ class _EpochEnd(lightning.Callback):
         self.seed = seed
         self.path = path
         self.on_epoch = on_epoch
+        self.team = team
         self.started = 0.0
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
@@ -133,7 +152,10 @@ class _EpochEnd(lightning.Callback):
         torch.manual_seed(derive_seed(self.seed, "epoch", trainer.current_epoch))
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        epoch, loss = trainer.current_epoch + 1, float(trainer.callback_metrics["train_loss"])
+        epoch = trainer.current_epoch + 1
+        loss = float(self.team.total(trainer.callback_metrics["train_loss"]))
+        if self.team.rank > 0:
+            return
         _check_finite("loss", loss, epoch)
         _check_finite(
             "largest weight", max(float(w.detach().abs().max()) for w in module.parameters()), epoch

@@ -67,6 +67,8 @@ class TaskInfo:
     """Further trivial rows for data sources whose truth is known, and which are told of it."""
     servable: str
     """The method by which its models answer in serving, such as `recommend`."""
+    divisible: bool = False
+    """Whether the workers of a trial can share its training batches out (`components.team.Divisible`)."""
     told: str = ""
     """The setting that tells a model the truth, such as `model.told`: an ablation that sets it is a ceiling."""
     adaptation: Adaptation | None = None
@@ -180,6 +182,7 @@ TASKS: dict[str, TaskInfo] = {
         sources=("synthetic", "movielens", "table"),
         oracles={"synthetic": ("oracle",)},
         servable="recommend",
+        divisible=True,
         claims=RECOMMENDATION,
     ),
     "question-answering": TaskInfo(
@@ -257,6 +260,7 @@ TASKS: dict[str, TaskInfo] = {
             for source in ("squad", "synthetic")
         },
         servable="answer",
+        divisible=True,
         told="model.told",
         adaptation=Adaptation(group="drifting", metric="adapted"),
         claims=QUESTION_ANSWERING,

@@ -10,6 +10,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from components.errors import AdaptuneError
+from orchestrator.spec.sweep import Resources
 
 MAX_PENDING = 64
 """Jobs that Tune asks for ahead of time; with its default of one, workers would start one after another."""
@@ -67,6 +68,25 @@ def ray_cluster(address: str | None, home: Path, shared_storage: bool = True) ->
             yield
     finally:
         ray.shutdown()
+
+
+def check_room(resources: Resources) -> None:
+    """Raise ClusterError if no machine of this Ray, which does not grow, is big enough for a trial."""
+    import ray
+
+    workers = resources.workers
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    for key, kind, what in (("cpu", "CPU", "processor cores"), ("gpu", "GPU", "graphics processors")):
+        each = getattr(resources, key)
+        most = max((node.get(kind, 0.0) for node in nodes), default=0.0)
+        if each * workers > most:
+            asked = f"`resources.{key}` {each:g}" + (
+                f" x `resources.workers` {workers}" if workers > 1 else ""
+            )
+            raise ClusterError(
+                f"a trial gets {each * workers:g} {what} ({asked}), and this machine has {most:g}: ask for less, "
+                "or name a bigger cluster with --address"
+            )
 
 
 def _check_reachable(address: str) -> None:

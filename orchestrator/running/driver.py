@@ -117,7 +117,7 @@ def run_sweep(
         books = Bookkeeper(spec, ledger, workspace, digest)
         ray = cluster or (lambda: _own_cluster(address, workspace))
         alone = cluster is None and address is None
-        cut_short = _work(stages, spec, workspace, ray, alone, books, watcher, heart)
+        cut_short = _work(stages, spec, workspace, ray, address, alone, books, watcher, heart)
     plan = make_plan(spec, ledger)
     rows = ledger.trials(list(plan.standing))
     finished = {trial_id for trial_id, row in rows.items() if row.state == "finished"}
@@ -151,6 +151,7 @@ def _work(
     spec: SweepSpec,
     workspace: Workspace,
     cluster: Callable[[], AbstractContextManager[None]],
+    address: str | None,
     alone: bool,
     books: Bookkeeper,
     watcher: Watcher,
@@ -164,6 +165,7 @@ def _work(
     first = next((stage for stage in waiting if stage), None)
     if first is None:
         return False
+    from orchestrator.running.cluster import check_room
     from orchestrator.running.tuning import Hearer, run_jobs
 
     around = Surroundings(
@@ -175,6 +177,8 @@ def _work(
         accelerator="gpu" if spec.resources.gpu else "cpu",
         project=spec.tracking.project,
         mirror=spec.tracking.enabled,
+        workers=spec.resources.workers,
+        gpu=spec.resources.gpu,
     )
     hearer = Hearer(books, watcher, stages.stopping)
     ended = False
@@ -191,6 +195,8 @@ def _work(
     ) as scratch:
         try:
             with cluster():
+                if address is None:
+                    check_room(spec.resources)
                 run_jobs(
                     remaining(),
                     around,

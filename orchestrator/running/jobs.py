@@ -18,6 +18,9 @@ class Surroundings:
     accelerator: str
     project: str
     mirror: bool
+    workers: int = 1
+    """Processes that train one trial together, each with `threads` and `gpu`."""
+    gpu: float = 0.0
 
 
 @dataclass(frozen=True)

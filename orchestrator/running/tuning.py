@@ -188,6 +188,14 @@ class _Ends(tune.Stopper):
         return {}
 
 
+def _room(resources: Resources) -> dict[str, float] | tune.PlacementGroupFactory:
+    """What Tune reserves for a job; the first of several workers is Tune's own, the others are started by it."""
+    if resources.workers == 1:
+        return {"cpu": resources.cpu, "gpu": resources.gpu}
+    worker = {"CPU": resources.cpu, "GPU": resources.gpu}
+    return tune.PlacementGroupFactory([worker] * resources.workers, strategy="STRICT_PACK")
+
+
 def run_jobs(
     stages: Iterator[list[Job]],
     around: Surroundings,
@@ -208,7 +216,7 @@ def run_jobs(
 
     scheduler: TrialScheduler = WarmWorkers() if keep_workers else FIFOScheduler()
     tuner = tune.Tuner(
-        tune.with_resources(work, {"cpu": resources.cpu, "gpu": resources.gpu}),
+        tune.with_resources(work, _room(resources)),
         tune_config=tune.TuneConfig(
             search_alg=StageSearcher(stages),
             scheduler=scheduler,

@@ -42,7 +42,7 @@ def execute(job: Job, around: Surroundings, report: Report) -> None:
 
     torch.set_num_threads(around.threads)
     try:
-        _check_code(around)
+        check_code(around)
         match job:
             case TrainJob():
                 train(job, around, report)
@@ -57,7 +57,7 @@ def execute(job: Job, around: Surroundings, report: Report) -> None:
         report(Progress(failure=traceback.format_exc()))
 
 
-def _check_code(around: Surroundings) -> None:
+def check_code(around: Surroundings) -> None:
     """Refuse to record under one state of the code what another has computed."""
     if validity(around.task) != around.validity:
         raise RuntimeError(
@@ -78,6 +78,7 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
     checkpoint: whenever the process dies, what is repeated yields the same again and nothing is left out.
     """
     from components.training import EpochReport, fit
+    from orchestrator.running.peers import team_of
 
     workspace = Workspace(Path(around.home))
     folder = workspace.run(job.run_id, around.validity)
@@ -140,18 +141,20 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
             write_json(folder / "curve.json", [curve[number] for number in sorted(curve)])
             report(Progress(epoch.epoch, epoch.metrics))
 
-        fit(
-            task,
-            module,
-            data,
-            config.training,
-            job.epochs,
-            group=TASKS[around.task].main_group,
-            checkpoint_folder=folder,
-            on_epoch=on_epoch,
-            threads=around.threads,
-            accelerator=around.accelerator,
-        )
+        with team_of(job, around) as team:
+            fit(
+                task,
+                module,
+                data,
+                config.training,
+                job.epochs,
+                group=TASKS[around.task].main_group,
+                checkpoint_folder=folder,
+                on_epoch=on_epoch,
+                threads=around.threads,
+                accelerator=around.accelerator,
+                team=team,
+            )
 
 
 def evaluate(job: EvaluateJob, around: Surroundings) -> None:

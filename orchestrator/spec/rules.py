@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from components.tasks import TaskInfo
+from components.tasks import TASKS, TaskInfo
 from orchestrator.spec.fields import Location
 from orchestrator.spec.gates import check_gates
 from orchestrator.spec.problems import SpecError, show, suggest
@@ -20,6 +20,7 @@ def check_names(values: Mapping[str, Any], info: TaskInfo, node: Node) -> Iterat
     yield from check_gates(values, info, node)
     yield from _unknown(node, ("compare", "unit"), (info.unit,), f"unit of {info.name}", values)
     yield from _wrong_direction(values, info, node)
+    yield from _indivisible(values, info, node)
     if isinstance(values.get("ablations"), Mapping):
         completed = {"compare": {"against": BASELINE, **section(values, "compare")}}
         names = (BASELINE, *section(values, "ablations"))
@@ -68,3 +69,13 @@ def _wrong_direction(values: Mapping[str, Any], info: TaskInfo, node: Node) -> I
             f"`objective.mode` {mode} would choose the worst: a {better} {metric} is better; remove the line"
         )
         yield node.find(("objective", "mode")).error(message)
+
+
+def _indivisible(values: Mapping[str, Any], info: TaskInfo, node: Node) -> Iterator[SpecError]:
+    workers = section(values, "resources").get("workers")
+    if isinstance(workers, int) and workers > 1 and not info.divisible:
+        able = [name for name, other in TASKS.items() if other.divisible]
+        yield node.find(("resources", "workers")).error(
+            f"`workers` {workers}: a batch of {info.name} cannot be shared out among workers without training "
+            f"something else; use 1 (more than one works for {' and '.join(able)})"
+        )

@@ -52,21 +52,23 @@ class Resources(Settings):
     """What one trial gets."""
 
     cpu: int = Field(default=1, ge=1)
-    """Processor cores, and threads, a worker."""
+    """Processor cores, and threads, of each worker."""
     gpu: float = Field(default=0.0, ge=0)
-    """Graphics processors a worker: a whole number, or a fraction below 1 to share one."""
+    """Graphics processors of each worker: a whole number, or a fraction below 1 to share one."""
     workers: int = Field(default=1, ge=1)
-    """Workers a trial. Training one trial on several workers is not supported yet, so this can only be 1."""
+    """Processes, on one machine, that train a trial together: each computes a share of every batch of
+    `training.batch_size`. Trials with more than one have ids of their own. Not for captioning."""
 
     @model_validator(mode="after")
     def _can_be_had(self) -> "Resources":
-        if self.workers > 1:
-            raise ValueError(
-                f"`workers` {self.workers} cannot be had yet: a trial trains on one worker; use 1"
-            )
         if self.gpu > 1 and self.gpu != int(self.gpu):
             raise ValueError(
                 f"`gpu` {self.gpu:g} is neither whole nor below 1: use {int(self.gpu)} or a fraction below 1"
+            )
+        if self.gpu < 1 < self.gpu * self.workers:
+            raise ValueError(
+                f"`gpu` {self.gpu:g} x `workers` {self.workers} is more than the one that they can share: "
+                f"use at most {1 / self.workers:.2g}, or a whole number for each"
             )
         return self
 

@@ -58,6 +58,10 @@ class Texts(NamedTuple):
     clause_start_BT: Tensor
     clause_end_BT: Tensor
 
+    def part(self, rows: slice) -> "Texts":
+        """Return these texts alone; the word forms stay, so that their numbers do."""
+        return Texts(self.word_W, self.character_WC, *(values[rows] for values in self[2:]))
+
     def mask_BT(self) -> Tensor:
         """False at padding of the passages."""
         return torch.arange(self.passage_BT.shape[1], device=self.length_B.device) < self.length_B[:, None]
@@ -87,6 +91,20 @@ class Batch(NamedTuple):
     start_BS: Tensor
     end_BS: Tensor
     """The last token of the answer, inclusive."""
+
+    @property
+    def size(self) -> int:
+        """Number of questions."""
+        return len(self.start_BS)
+
+    def part(self, rows: slice) -> "Batch":
+        """Return the batch with these questions alone, and with their users."""
+
+        def of_users(values: Tensor) -> Tensor:
+            return values.unflatten(0, (self.size, -1))[rows].flatten(0, 1)
+
+        readers = Readers(History(*map(of_users, self.readers.history)), *map(of_users, self.readers[1:]))
+        return Batch(self.texts.part(rows), readers, self.start_BS[rows], self.end_BS[rows])
 
     def wanted_BU(self) -> Tensor:
         """Number of the style that each user wants."""

@@ -38,7 +38,10 @@ class QuestionAnsweringTraining(AveragedTraining[QuestionAnsweringModel]):
         self.library = library
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Return the negative log-likelihood of the wanted spans, plus the weighted losses of place and choice."""
+        """Return the negative log-likelihood of the wanted spans, plus the weighted losses of place and choice.
+
+        In a team, this member's part of their means over all members' questions.
+        """
         model, wanted_BU = self.trained, batch.wanted_BU()
         reading = model.read(batch.texts)
         user = model.users(batch.texts, batch.readers)
@@ -51,7 +54,9 @@ class QuestionAnsweringTraining(AveragedTraining[QuestionAnsweringModel]):
         if user is not None:
             choice = choice_loss(likelihood_BUS, wanted_BU, batch.start_BS, batch.end_BS)
             loss = loss + CHOICE_WEIGHT * choice
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(wanted_BU))
+        rows = self.team.rows(batch)
+        loss = loss * (batch.size / rows)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=rows)
         return loss
 
 

@@ -47,6 +47,17 @@ class Batch(NamedTuple):
     negative_N: Tensor
     """Items that the ranking loss contrasts with; in training only."""
 
+    @property
+    def size(self) -> int:
+        """Number of users."""
+        return len(self.item_BQ)
+
+    def part(self, rows: slice) -> "Batch":
+        """Return the batch with these users alone."""
+        history = History(*(values[rows] for values in self.history))
+        others = (values[rows] for values in self[1:-1])
+        return Batch(history, *others, self.negative_N)
+
     def needed_items(self) -> Tensor:
         """Return the items that this batch needs to know, each once."""
         return torch.cat([self.history.item_BT.flatten(), self.item_BQ.flatten(), self.negative_N]).unique()

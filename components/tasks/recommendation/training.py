@@ -35,18 +35,24 @@ class RecommendationTraining(AveragedTraining[RecommendationModel]):
         self.catalogue = catalogue
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Return the like loss plus the weighted ranking loss, both means over the batch's events."""
+        """Return the like loss plus the weighted ranking loss, both means over the batch's events.
+
+        In a team, both are this member's part of the means over all members' events.
+        """
         model = self.trained
+        counts = [batch.mask_BQ[:, first::RANKED_SHARE].sum() for first in range(RANKED_SHARE)]
+        count_S = self.team.total(torch.stack(counts))
         table = model.items(batch.needed_items())
         source = model.encode(table, batch.history)
         reading = model.read(source, batch.profile_BF, batch.before_BQ)
         like = batch.like_BQ.to(table.content_IC.dtype)
         base = self._base_without_own_vote(batch.item_BQ, like)
         logits = model.like_logits(table, source, reading, batch.item_BQ, batch.before_BQ, base)
-        loss = _masked_mean(F.binary_cross_entropy_with_logits(logits, like, reduction="none"), batch.mask_BQ)
+        losses = F.binary_cross_entropy_with_logits(logits, like, reduction="none")
+        loss = _part_of_mean(losses, batch.mask_BQ, count_S.sum())
         if self.settings.ranking_weight > 0:
-            loss = loss + self.settings.ranking_weight * self._ranking_loss(table, reading, batch)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.item_BQ))
+            loss = loss + self.settings.ranking_weight * self._ranking_loss(table, reading, batch, count_S)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=self.team.rows(batch))
         return loss
 
     def _base_without_own_vote(self, item: Tensor, like: Tensor) -> Tensor:
@@ -55,13 +61,17 @@ class RecommendationTraining(AveragedTraining[RecommendationModel]):
         likes = model.likes_I[item] - like + model.prior_events * model.prior_I[item]
         return torch.logit(likes / (model.count_I[item] - 1 + model.prior_events), eps=1e-3)
 
-    def _ranking_loss(self, table: ItemTable, reading: Reading | None, batch: Batch) -> Tensor:
+    def _ranking_loss(
+        self, table: ItemTable, reading: Reading | None, batch: Batch, count_S: Tensor
+    ) -> Tensor:
         """Softmax over the item met and shared negatives, without those that the user had met before.
 
         The negatives stand for the whole catalogue, so their weight makes up for the share that was drawn; if
-        that is all, this is the full softmax. Taken over every other event, from a random one on, to halve the cost.
+        that is all, this is the full softmax. Taken over every other event, from a random one on, to halve the cost;
+        `count_S` has their number from each first one on.
         """
-        chosen = slice(int(torch.randint(RANKED_SHARE, ())), None, RANKED_SHARE)
+        first = int(torch.randint(RANKED_SHARE, ()))
+        chosen = slice(first, None, RANKED_SHARE)
         item, negative = batch.item_BQ[:, chosen], batch.negative_N
         if reading is not None:
             summary = {name: values[:, chosen] for name, values in reading.summary.items()}
@@ -76,8 +86,8 @@ class RecommendationTraining(AveragedTraining[RecommendationModel]):
         share = math.log(len(self.trained.count_I) / len(negative))
         of_negative = of_negative.masked_fill(excluded, float("-inf")).logsumexp(-1) + share
         loss = torch.logaddexp(of_item, of_negative) - of_item
-        return _masked_mean(loss, batch.mask_BQ[:, chosen])
+        return _part_of_mean(loss, batch.mask_BQ[:, chosen], count_S[first])
 
 
-def _masked_mean(loss_BQ: Tensor, mask_BQ: Tensor) -> Tensor:
-    return (loss_BQ * mask_BQ).sum() / mask_BQ.sum().clamp_min(1)
+def _part_of_mean(loss_BQ: Tensor, mask_BQ: Tensor, count: Tensor) -> Tensor:
+    return (loss_BQ * mask_BQ).sum() / count.clamp_min(1)

@@ -10,7 +10,8 @@ import ray
 from ray.cluster_utils import Cluster
 
 from components.errors import AdaptuneError
-from orchestrator.running.cluster import _answer_probe, ray_cluster
+from orchestrator.running.cluster import ClusterError, _answer_probe, check_room, ray_cluster
+from orchestrator.spec.sweep import Resources
 from tests.orchestrator.conftest import TINY
 from tests.orchestrator.sweeping import adaptune, end, start, write_sweep
 
@@ -61,3 +62,21 @@ def test_a_cluster_that_is_not_there_is_named(tmp_path: Path) -> None:
         ray_cluster("127.0.0.1:1", tmp_path),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("resources", "asked"),
+    [
+        (Resources(cpu=3), r"a trial gets 3 processor cores \(`resources.cpu` 3\), and this machine has 2"),
+        (Resources(cpu=1, workers=3), r"gets 3 .* \(`resources.cpu` 1 x `resources.workers` 3\)"),
+        (Resources(gpu=0.5, workers=2), "gets 1 graphics processors .* and this machine has 0"),
+    ],
+)
+def test_what_no_machine_has_room_for_is_refused(
+    resources: Resources, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [{"Alive": True, "Resources": {"CPU": 2.0}}, {"Alive": False, "Resources": {"CPU": 8.0}}]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    check_room(Resources(cpu=1, workers=2))
+    with pytest.raises(ClusterError, match=asked):
+        check_room(resources)

@@ -17,6 +17,7 @@ from components.tasks.question_answering.batches import TrainingBatches
 from components.tasks.question_answering.evaluation import predict, rows_of
 from components.tasks.question_answering.training import QuestionAnsweringTraining
 from components.tasks.question_answering.vocabulary import Vocabulary
+from components.team import Team
 from tests.components.tasks.question_answering.fixtures import (
     tiny_config,
     tiny_data,
@@ -236,3 +237,33 @@ def test_the_reader_starts_from_word_vectors_and_says_so_where_they_do_not_fit(t
     wide = dataclasses.replace(data, word_vectors=WordVectors(["bridge"], np.ones((1, 3), np.float32)))
     with pytest.raises(AdaptuneError, match=r"3 numbers a word.*set it to 3"):
         question_answering.build(tiny_config(root), wide)
+
+
+class OfTwo(Team):
+    """One of two members that share a batch of `rows` questions, without the other one."""
+
+    def __init__(self, rank, rows):
+        super().__init__(rank, 2)
+        self.of_both = rows
+
+    def rows(self, batch):
+        return self.of_both
+
+
+def test_the_gradients_of_two_workers_add_up_to_those_of_one(data):
+    config = tiny_config(data.folder, batch_size=7)
+    module = QuestionAnsweringTraining(config, data)
+    batch = next(module.batches.epoch(0))
+
+    def gradients(team):
+        module.team = team
+        module.zero_grad()
+        module.log = lambda *args, **keywords: None
+        module.training_step(team.share(batch), 0).backward()
+        weights = module.trained.named_parameters()
+        return {name: weight.grad.clone() for name, weight in weights if weight.grad is not None}
+
+    whole, *parts = (gradients(team) for team in (Team(), OfTwo(0, 7), OfTwo(1, 7)))
+    assert all(part.keys() == whole.keys() for part in parts)
+    for name, gradient in whole.items():
+        torch.testing.assert_close(parts[0][name] + parts[1][name], gradient, atol=1e-5, rtol=1e-3)
