@@ -71,7 +71,7 @@ def ray_cluster(address: str | None, home: Path, shared_storage: bool = True) ->
 
 
 def check_room(resources: Resources) -> None:
-    """Raise ClusterError if no machine of this Ray, which does not grow, is big enough for a trial."""
+    """Raise AdaptuneError if no machine of this Ray, which does not grow, is big enough for a trial."""
     import ray
 
     workers = resources.workers
@@ -83,7 +83,7 @@ def check_room(resources: Resources) -> None:
             asked = f"`resources.{key}` {each:g}" + (
                 f" x `resources.workers` {workers}" if workers > 1 else ""
             )
-            raise ClusterError(
+            raise AdaptuneError(
                 f"a trial gets {each * workers:g} {what} ({asked}), and this machine has {most:g}: ask for less, "
                 "or name a bigger cluster with --address"
             )

@@ -65,11 +65,6 @@ class Resources(Settings):
             raise ValueError(
                 f"`gpu` {self.gpu:g} is neither whole nor below 1: use {int(self.gpu)} or a fraction below 1"
             )
-        if self.gpu < 1 < self.gpu * self.workers:
-            raise ValueError(
-                f"`gpu` {self.gpu:g} x `workers` {self.workers} is more than the one that they can share: "
-                f"use at most {1 / self.workers:.2g}, or a whole number for each"
-            )
         return self
 
 

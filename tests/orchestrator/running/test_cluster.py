@@ -10,7 +10,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from components.errors import AdaptuneError
-from orchestrator.running.cluster import ClusterError, _answer_probe, check_room, ray_cluster
+from orchestrator.running.cluster import _answer_probe, check_room, ray_cluster
 from orchestrator.spec.sweep import Resources
 from tests.orchestrator.conftest import TINY
 from tests.orchestrator.sweeping import adaptune, end, start, write_sweep
@@ -78,5 +78,5 @@ def test_what_no_machine_has_room_for_is_refused(
     nodes = [{"Alive": True, "Resources": {"CPU": 2.0}}, {"Alive": False, "Resources": {"CPU": 8.0}}]
     monkeypatch.setattr(ray, "nodes", lambda: nodes)
     check_room(Resources(cpu=1, workers=2))
-    with pytest.raises(ClusterError, match=asked):
+    with pytest.raises(AdaptuneError, match=asked):
         check_room(resources)
