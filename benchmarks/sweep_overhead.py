@@ -216,8 +216,10 @@ def run(way: str, case: Case, cores: int) -> Timed:
 
 
 def _metrics(way: str, case: Case, out: Path) -> dict[str, dict[str, float]]:
+    """Return each trial's metrics, without those that are undefined."""
     if way != "adaptune":
-        return {key: json.loads((out / key / "metrics.json").read_text()) for key in case.trials}
+        found = {key: json.loads((out / key / "metrics.json").read_text()) for key in case.trials}
+        return {key: {name: v for name, v in one.items() if v == v} for key, one in found.items()}
     rows = Sweep.load(case.file, home=out).ledger.trials(list(case.trials))
     return {key: dict(rows[key].metrics or {}) for key in case.trials}
 
@@ -245,7 +247,7 @@ def compare(case: Case, ways: Sequence[str], cores: int) -> dict[str, Any]:
         print(f"{case.name}: {way} {found[way].seconds:.1f} s", flush=True)
     ours = found["adaptune"]
     for way in ways:
-        different = [key for key in case.trials if not _equal(ours.metrics[key], found[way].metrics[key])]
+        different = [key for key in case.trials if ours.metrics[key] != found[way].metrics[key]]
         if different:
             raise RuntimeError(
                 f"{case.name}: {way} has other metrics than adaptune in {', '.join(different)}"
@@ -257,12 +259,6 @@ def compare(case: Case, ways: Sequence[str], cores: int) -> dict[str, Any]:
         "seconds": {way: round(timed.seconds, 1) for way, timed in found.items()},
         "adaptune_share_of": {way: round(share, 3) for way, share in shares.items()},
     }
-
-
-def _equal(one: dict[str, float], other: dict[str, float]) -> bool:
-    return one.keys() == other.keys() and all(
-        one[name] == other[name] or (one[name] != one[name] and other[name] != other[name]) for name in one
-    )
 
 
 def main() -> None:
