@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -41,7 +41,7 @@ B = TypeVar("B", bound=Divisible)
 class Team:
     """One member's view of the processes that train a model; by default a team of one, in which nothing is shared."""
 
-    def __init__(self, rank: int = 0, size: int = 1, group: dist.ProcessGroupGloo | None = None) -> None:
+    def __init__(self, rank: int = 0, size: int = 1, group: Any = None) -> None:
         """See a team of `size` as its member number `rank`, from 0; `group` connects several members."""
         self.rank = rank
         self.size = size
@@ -100,11 +100,12 @@ def joined(rank: int, size: int, meeting: Path) -> Iterator[Team]:
     """
     store = dist.FileStore(str(meeting), size)
     store.set_timeout(MEETING)
-    options = dist.ProcessGroupGloo._Options()
+    gloo: Any = dist.ProcessGroupGloo  # torch's stubs know neither its options nor its sums
+    options = gloo._Options()
     options._timeout = MEETING
-    options._devices = [dist.ProcessGroupGloo.create_device(hostname="127.0.0.1")]
+    options._devices = [gloo.create_device(hostname="127.0.0.1")]
     try:
-        group = dist.ProcessGroupGloo(store, rank, size, options)
+        group = gloo(store, rank, size, options)
     except RuntimeError as error:
         raise ConnectionError(f"the workers of the trial did not find each other: {error}") from error
     team = Team(rank, size, group)

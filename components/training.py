@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as lightning
 import torch
@@ -103,7 +103,7 @@ def fit(
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda"):
         logging.getLogger(name).setLevel(logging.WARNING)
     if team.size > 1:
-        module.team = team
+        cast("Any", module).team = team
     trainer = lightning.Trainer(
         accelerator=accelerator,
         devices=1,
@@ -119,6 +119,7 @@ def fit(
     )
     with subnormals_as_zero():
         trainer.fit(module, ckpt_path=path if done else None, weights_only=True if done else None)
+    team.total(torch.zeros(()))  # nobody goes on before the first member has saved
 
 
 class _EpochEnd(lightning.Callback):

@@ -43,7 +43,8 @@ def team_of(job: TrainJob, around: Surroundings) -> "Iterator[Team | None]":
         meeting = Path(folder) / "meeting"
         start = ray.remote(num_cpus=around.threads, num_gpus=around.gpu)(Peer)
         group = get_current_placement_group()
-        peers = [
+        assert group is not None
+        peers: list[Any] = [
             start.options(scheduling_strategy=PlacementGroupSchedulingStrategy(group, rank)).remote()
             for rank in range(1, around.workers)
         ]

@@ -54,9 +54,16 @@ class Batch(NamedTuple):
 
     def part(self, rows: slice) -> "Batch":
         """Return the batch with these users alone."""
-        history = History(*(values[rows] for values in self.history))
-        others = (values[rows] for values in self[1:-1])
-        return Batch(history, *others, self.negative_N)
+        return Batch(
+            History(*(values[rows] for values in self.history)),
+            self.profile_BF[rows],
+            self.before_BQ[rows],
+            self.item_BQ[rows],
+            self.like_BQ[rows],
+            self.mask_BQ[rows],
+            self.earlier_BQ[rows],
+            self.negative_N,
+        )
 
     def needed_items(self) -> Tensor:
         """Return the items that this batch needs to know, each once."""
