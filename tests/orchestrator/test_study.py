@@ -46,7 +46,7 @@ class Cluster:
         self.starts += 1
         yield
 
-    def run(self, stages: Iterator[Sequence[Job]], around: Any, *rest: Any) -> None:
+    def run(self, stages: Iterator[Sequence[Job]], around: Any, *rest: Any, **_: Any) -> None:
         hearer = rest[3]
         self.order.append(around.sweep)
         if around.sweep == self.broken_sweep:
