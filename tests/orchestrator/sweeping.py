@@ -128,7 +128,14 @@ def without_ray(stop_after: float = inf) -> Iterator[None]:
     """
 
     def run_jobs(
-        stages: Any, around: Any, resources: Any, max_failures: int, scratch: Path, hearer: Any, heart: Any
+        stages: Any,
+        around: Any,
+        resources: Any,
+        max_failures: int,
+        scratch: Path,
+        hearer: Any,
+        heart: Any,
+        keep_workers: bool,
     ) -> None:
         left = stop_after
         for number, job in enumerate(job for stage in stages for job in stage):

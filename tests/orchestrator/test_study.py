@@ -46,7 +46,8 @@ class Cluster:
         self.starts += 1
         yield
 
-    def run(self, stages: Iterator[Sequence[Job]], around: Any, *rest: Any, **_: Any) -> None:
+    def run(self, stages: Iterator[Sequence[Job]], around: Any, *rest: Any, keep_workers: bool) -> None:
+        assert not keep_workers, "the other sweeps of the study may need their cores"
         hearer = rest[3]
         self.order.append(around.sweep)
         if around.sweep == self.broken_sweep:
