@@ -80,17 +80,19 @@ def parts(comparison: Comparison) -> list[Statement]:
     harm = [row for row in shown if row not in matter]
     silent = [row for row in rows if row not in shown]
     label, of = label_of(comparison), len(rows)
-    order = " Which of them matters more is not tested: compare their intervals." if matter[1:] else ""
+    order = " Which of them matters more is not tested." if matter[1:] else ""
     texts = (
         (
             matter,
-            f"Shown to matter: {len(matter)} of {of}, by the model's {label} minus that without the part.{order}",
+            f"Shown to matter: {len(matter)} of {of}. The model has better {label} than without the part.{order}",
         ),
         (harm, f"Shown to do harm: {len(harm)} of {of}. The model has worse {label} than without the part."),
         (silent, f"Not shown to matter for {label}: {len(silent)} of {of}. Small effects may well be there."),
     )
     statements = [
-        Statement(text, [f"{row.name}: {size(comparison, _of(comparison, row))}" for row in group])
+        Statement(
+            text, [f"model minus {row.name}: {size(comparison, _of(comparison, row))}" for row in group]
+        )
         for group, text in texts
         if group
     ]
@@ -107,17 +109,17 @@ def _elsewhere(comparison: Comparison, rows: Sequence[Row]) -> list[Statement]:
     for row in rows:
         changed = [
             f"{metric.label} {metric_difference(metric, difference.difference)} "
-            f"({'better' if (difference.difference > 0) == (metric.mode == 'max') else 'worse'})"
+            f"(the model is {'better' if (difference.difference > 0) == (metric.mode == 'max') else 'worse'})"
             for name, metric in comparison.task.metrics.items()
             if name != comparison.metric
             and (difference := row.model_minus.get(name)) is not None
             and difference.p_adjusted < ALPHA
         ]
         if changed:
-            found.append(f"{row.name}: {listed(changed, 4)}")
+            found.append(f"model minus {row.name}: {listed(changed, 4)}")
     if not found:
         return []
-    text = "Some of them change other metrics, by the model minus the row, each metric tested by itself."
+    text = "Some of them change other metrics, each metric tested by itself."
     return [Statement(text, found)]
 
 
@@ -168,15 +170,14 @@ def _events(count: int) -> str:
 
 def certainty(comparison: Comparison) -> list[str]:
     """Say what the certainty stands on: units, the correction, and whether the seeds agree."""
-    compared = sum(1 for row in comparison.rows if comparison.metric in row.against_baseline)
-    if not compared:
+    if not any(comparison.metric in row.against_baseline for row in comparison.rows):
         return []
     sentences = [
         f"The figures stand on {comparison.model.units:,} {comparison.task.groups[comparison.main[0]].meaning}. "
         f"Each is compared with itself; intervals ({comparison.level * 100:g} %) say how far a figure could move "
         f"with other {comparison.task.unit}s of the same kind.",
-        f"A difference is called shown where p is below {ALPHA:g}, corrected for the {compared} rows that are "
-        "compared on a metric: of tables without any true difference, at most one in twenty would show one. "
+        f"A difference is called shown where p is below {ALPHA:g}, corrected for all comparisons of its table on the "
+        "same metric: of tables without any true difference, at most one in twenty would show one. "
         "Intervals are not corrected: one that leaves out zero may belong to a difference that is not shown.",
     ]
     return sentences + _seeds(comparison)

@@ -78,7 +78,19 @@ def headline(comparison: Comparison) -> str:
     if difference.p_adjusted >= ALPHA:
         return f"No difference shown: the model reaches {mean} {label}, {name} {reference} ({written})."
     verb = "beats" if is_better(comparison, difference.difference) else "is worse than"
-    return f"The model {verb} {name}: {mean} against {reference} {label} ({written})."
+    return f"The model {verb} {name}: {mean} against {reference} {label} ({written}).{_ruled_out(comparison)}"
+
+
+def _ruled_out(comparison: Comparison) -> str:
+    """Name the best trivial row, where the model is not shown to be above it."""
+    trivial = best_trivial(comparison)
+    against = None if trivial is None else trivial.model_minus.get(comparison.metric)
+    if trivial is None or against is None:
+        return ""
+    if against.p_adjusted < ALPHA and is_better(comparison, against.difference):
+        return ""
+    mean = metric_value(comparison.task.metrics[comparison.metric], trivial.metrics[comparison.metric].mean)
+    return f" It is not shown to be better than {trivial.name}, a rule without training ({mean})."
 
 
 def findings(comparison: Comparison) -> list[str]:
@@ -141,8 +153,10 @@ def other_groups(comparison: Comparison) -> list[str]:
 
 
 def caveats(comparison: Comparison) -> list[str]:
-    """Say what to keep in mind: how much of the test data's freshness is spent, and what seeds can show."""
+    """Say what to keep in mind: where the data is from, how fresh the test part is, and what seeds can show."""
     notes = []
+    if comparison.source == "synthetic":
+        notes.append("The data is generated: it can show that parts work, not what they bring to real users.")
     if comparison.part == "validation":
         notes.append("These are validation figures, and the grid points were chosen on them: they flatter.")
     elif comparison.test_looks > 1:
@@ -201,8 +215,8 @@ def benefit(comparison: Comparison) -> list[str]:
     loss = f", a loss in {', '.join(worse)}" if worse else ", a loss in none"
     return [
         f"By profile and length of history, a gain over {reference_name(comparison)} is shown in {len(better)} of "
-        f"{len(judged)} groups of users{without}{loss}{small}. The smallest of them, {group_name(smallest)} "
-        f"({smallest.users} users): {size(comparison, smallest.difference)}."
+        f"{len(judged)} groups of users{without}{loss}{small}. The smallest group that is judged, "
+        f"{group_name(smallest)} ({smallest.users} users): {size(comparison, smallest.difference)}."
     ]
 
 

@@ -76,6 +76,8 @@ class ReportData:
     grid: Sequence[GridPoint] = ()
     grid_keys: Sequence[str] = ()
     """The paths that the sweep's grid varies; a search varies further ones."""
+    ablations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What each ablation changes in the model, by the ablation's name: values by path."""
     costs: Sequence[Cost] = ()
     trainings: Sequence[Training] = ()
     """Every training that the costs are made of."""

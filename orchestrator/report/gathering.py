@@ -40,6 +40,7 @@ def report_data(spec: SweepSpec, ledger: Ledger, workspace: Workspace) -> Report
         curves=tuple(_curves(grids, rows, final, workspace)),
         grid=tuple(_grid(grids, rows, stops, final, spec)),
         grid_keys=tuple(spec.grid),
+        ablations={name: change for name, change in spec.ablations.items() if name != BASELINE},
         costs=tuple(_costs(members, rows, done, workspace)),
         trainings=done,
         cards=cards(spec, ledger, workspace),

@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from components.metrics.statistics import MINIMUM_USERS
+from components.metrics.statistics import MINIMUM_USERS, SAMPLES
 from components.tasks import Group
 from orchestrator.judging import formatting
 from orchestrator.judging.answers import answers
@@ -60,6 +60,7 @@ def _environment() -> Environment:
     environment.globals["style"] = Markup((FOLDER / "style.css").read_text(encoding="utf-8"))
     environment.globals["write"] = formatting
     environment.globals["minimum_users"] = MINIMUM_USERS
+    environment.globals["samples"] = SAMPLES
     return environment
 
 
@@ -91,10 +92,17 @@ def _view(report: ReportData) -> dict[str, Any]:
         "grid": grid(comparison, report.grid),
         "searched": searched(comparison, report.grid) if report.search else None,
         "sensitivity": sensitivity(comparison, report.grid, report.grid_keys),
+        "chosen_among_points": _chosen_among_points(report),
         "cost": cost(report),
         "cards": [model_card(comparison, card) for card in report.cards],
         "private": _private(report),
     }
+
+
+def _chosen_among_points(report: ReportData) -> bool:
+    """Whether the points that were tried have more to show than the leaderboard: a choice, or a gap."""
+    roles = [point.role for point in report.grid]
+    return len(set(roles)) < len(roles) or any(point.missing or point.stopped for point in report.grid)
 
 
 def _private(report: ReportData) -> dict[str, Any] | None:

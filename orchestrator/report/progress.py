@@ -153,7 +153,9 @@ class Learning:
 
 
 def learning(comparison: Comparison, curves: Sequence[Curve]) -> Learning:
-    """Draw each grid point's mean over seeds, epoch by epoch."""
+    """Draw each grid point's mean over seeds, epoch by epoch; of a single epoch there is no curve to see."""
+    if all(len(curve.points) < 2 for curve in curves):
+        return Learning((), (), ())
     groups: dict[tuple[str, str], list[Curve]] = {}
     for curve in curves:
         groups.setdefault((curve.role, curve.label), []).append(curve)

@@ -25,12 +25,12 @@ def comparison():
 
 def test_the_part_that_was_planted_matters_and_the_other_is_not_shown_to(comparison):
     matter, silent = parts(comparison)
-    assert matter.text.startswith("Shown to matter: 1 of 2,") and silent.text.startswith(
+    assert matter.text.startswith("Shown to matter: 1 of 2.") and silent.text.startswith(
         "Not shown to matter"
     )
     [first], [other] = matter.items, silent.items
-    assert first.startswith("no-feedback: +4.2 points [") and first.endswith("p < .001")
-    assert other.startswith("no-attention: +") and other.endswith(
+    assert first.startswith("model minus no-feedback: +4.2 points [") and first.endswith("p < .001")
+    assert other.startswith("model minus no-attention: +") and other.endswith(
         "this comparison could have seen 1.0 points"
     )
 
@@ -52,8 +52,10 @@ def test_a_part_that_matters_elsewhere_is_not_called_useless(comparison):
     ]
     changed = replace(comparison, slices={**comparison.slices, comparison.main: tuple(rows)})
     elsewhere = parts(changed)[-1]
-    assert "change other metrics" in elsewhere.text and elsewhere.items[0].startswith("no-attention: AUC +")
-    assert "(better)" in elsewhere.items[0]
+    assert "change other metrics" in elsewhere.text and elsewhere.items[0].startswith(
+        "model minus no-attention: AUC +"
+    )
+    assert "(the model is better)" in elsewhere.items[0]
 
 
 def test_parts_that_harm_are_named():
@@ -63,7 +65,7 @@ def test_parts_that_harm_are_named():
     turned = [replace(entry, tables=tables[swap.get(entry.name, entry.name)]) for entry in entries]
     [harm] = parts(compare(turned))
     assert harm.text.startswith("Shown to do harm: 2 of 2.")
-    assert any(item.startswith("no-feedback: -4.2 points [") for item in harm.items)
+    assert any(item.startswith("model minus no-feedback: -4.2 points [") for item in harm.items)
 
 
 def test_for_whom_names_other_groups_and_the_length_of_history(comparison):
@@ -78,7 +80,7 @@ def test_for_whom_names_other_groups_and_the_length_of_history(comparison):
 def test_certainty_says_whether_the_seeds_agree(comparison):
     text = " ".join(certainty(comparison))
     assert "108 users that were seen in training. Each is compared with itself" in text
-    assert "p is below 0.05, corrected for the 6 rows" in text
+    assert "p is below 0.05, corrected for all comparisons of its table on the same metric" in text
     assert "2 seeds" in text and "the same sign in each" in text
     baseline = comparison.row("baseline")
     torn = replace(baseline, by_seed={0: {"accuracy": 0.1}, 1: {"accuracy": 0.9}})

@@ -93,7 +93,7 @@ def test_verdict_tables_and_report_say_for_whom(comparison):
     [told] = benefit_sentences(replace(comparison, benefit=(unshown, *others)))
     assert "in 2 of 3 groups of users (" in told and f"; not in {group_name(first)})" in told
     assert "2 further groups are too small to judge" in sentence
-    assert "The smallest of them, side left (108 users): +" in sentence
+    assert "The smallest group that is judged, side left (108 users): +" in sentence
     console = Console(width=140, record=True, file=StringIO())
     console.print(comparison_view(comparison))
     text = console.export_text()

@@ -288,6 +288,25 @@ def test_verdict_claims_nothing_that_is_not_shown(entries):
     assert headline(compare([worse, better])).startswith("The model is worse than the baseline")
 
 
+def test_the_headline_names_a_rule_that_the_model_is_not_shown_to_be_above(comparison):
+    assert "a rule without training" not in headline(comparison)
+    rows = [
+        replace(row, model_minus={"accuracy": replace(row.model_minus["accuracy"], p_adjusted=0.2)})
+        if row.role == "trivial" and "accuracy" in row.model_minus
+        else row
+        for row in comparison.rows
+    ]
+    close = replace(comparison, slices={**comparison.slices, comparison.main: tuple(rows)})
+    assert re.search(
+        r"It is not shown to be better than \S+, a rule without training \(\d+\.\d %\)\.$", headline(close)
+    )
+
+
+def test_generated_data_is_called_so(comparison):
+    assert not any("generated" in note for note in caveats(comparison))
+    assert any("generated" in note for note in caveats(replace(comparison, source="synthetic")))
+
+
 def test_lower_is_better_for_a_loss(entries):
     loss = SimpleNamespace(metric="log_loss", mode="min")
     result = compare_entries(

@@ -227,6 +227,22 @@ def test_bare_comparison_still_renders(report):
     assert {"leaderboard", "provenance", "glossary"} <= set(page.ids)
 
 
+def test_what_has_nothing_to_compare_is_left_out(report):
+    """One point a role, one epoch: no grid and no curve; but a seed without a result is told."""
+    lone = [point for point in report.grid if point.chosen]
+    short = [replace(curve, points=curve.points[:1]) for curve in report.curves]
+    assert {"grid", "learning"} <= set(Page(render_report(report)).ids)
+    assert not {"grid", "learning"} & set(Page(render_report(replace(report, grid=lone, curves=short))).ids)
+    failed = [replace(lone[0], missing={0: "diverged"}), *lone[1:]]
+    assert "grid" in Page(render_report(replace(report, grid=failed))).ids
+
+
+def test_the_glossary_says_what_ablations_change(report):
+    changes = {"no-feedback": {"model.personalization.feedback": False}}
+    text = render_report(replace(report, ablations=changes))
+    assert "no-feedback: <code>model.personalization.feedback: false</code>" in text
+
+
 def test_leaderboard_is_ordered_by_the_objective(report):
     names = [line.row.name for line in leaderboard(report.comparison).lines]
     means = [row.metrics["accuracy"].mean for name in names if (row := report.comparison.row(name))]
