@@ -156,7 +156,9 @@ def caveats(comparison: Comparison) -> list[str]:
     """Say what to keep in mind: where the data is from, how fresh the test part is, and what seeds can show."""
     notes = []
     if comparison.source == "synthetic":
-        notes.append("The data is generated: it can show that parts work, not what they bring to real users.")
+        notes.append(
+            "The data is generated: it can show that parts work, not what they are worth on real data."
+        )
     if comparison.part == "validation":
         notes.append("These are validation figures, and the grid points were chosen on them: they flatter.")
     elif comparison.test_looks > 1:
