@@ -23,6 +23,7 @@ and reads it twice; the Tune script trains every point.
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -224,19 +225,33 @@ def _metrics(way: str, case: Case, out: Path) -> dict[str, dict[str, float]]:
     return {key: dict(rows[key].metrics or {}) for key in case.trials}
 
 
-def seconds_of_an_epoch(folder: Path, users: int) -> float:
-    """Time two short trainings in this process, and divide what the longer one takes more."""
-    taken = []
-    for epochs in (1, 5):
-        case = Case.of(f"probe-{epochs}", folder, users, epochs, points=1)
-        config = next(config for key, config in case.trials.items() if key not in case.baselines)
-        data = TASKS[TASK].load().prepare(config.data, folder / "data")
-        out = folder / f"probe-{epochs}"
-        out.mkdir()
-        started = time.perf_counter()
-        train(config, data, out, report=lambda metrics: None)
-        taken.append(time.perf_counter() - started)
-    return (taken[1] - taken[0]) / 4
+@dataclass(frozen=True)
+class Pace:
+    """What a training alone in a process takes, in seconds, the mean of the model's and of the baseline's."""
+
+    fixed: float
+    epoch: float
+
+    def epochs(self, seconds: float) -> int:
+        """Return how many epochs make up a trial of so many seconds."""
+        return max(1, round((seconds - self.fixed) / self.epoch))
+
+    @classmethod
+    def measure(cls, folder: Path, users: int) -> "Pace":
+        """Time a short and a longer training of both, after a first one that loads what all need."""
+        taken: dict[int, list[float]] = {1: [], 5: []}
+        for epochs in (1, 1, 5):
+            case = Case.of(f"probe-{epochs}", folder, users, epochs, points=1)
+            taken[epochs] = []
+            for config in case.trials.values():
+                data = TASKS[TASK].load().prepare(config.data, folder / "data")
+                with tempfile.TemporaryDirectory(dir=folder) as out:
+                    started = time.perf_counter()
+                    train(config, data, Path(out), report=lambda metrics: None)
+                    taken[epochs].append(time.perf_counter() - started)
+        short, long = statistics.mean(taken[1]), statistics.mean(taken[5])
+        epoch = (long - short) / 4
+        return cls(short - epoch, epoch)
 
 
 def compare(case: Case, ways: Sequence[str], cores: int) -> dict[str, Any]:
@@ -267,7 +282,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--seconds", type=float, nargs="*", default=[5, 15, 45], help="about so long is a trial"
+        "--seconds", type=float, nargs="*", default=[5, 15, 45], help="so long is a trial, the mean of all"
     )
     parser.add_argument(
         "--points", type=int, default=4, help="learning rates, for the model and for the baseline"
@@ -289,9 +304,10 @@ def main() -> None:
     results, missed = [], []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        epoch = seconds_of_an_epoch(folder, options.users)
+        pace = Pace.measure(folder, options.users)
+        print(f"a trial takes {pace.fixed:.1f} s and {pace.epoch:.2f} s an epoch", flush=True)
         for seconds in options.seconds:
-            epochs = max(1, round(seconds / epoch))
+            epochs = pace.epochs(seconds)
             name = f"trials-of-{seconds:g}-s"
             case = Case.of(name, folder, options.users, epochs, options.points, mirror=options.mirror)
             result = compare(case, WAYS, options.cores)
@@ -303,7 +319,7 @@ def main() -> None:
             ]
         if not options.no_shared:
             grid = f"  training.batch_size: [16, 32]\n  training.epochs: [{SHORT}, {LONG}]\n"
-            users = max(50, round(options.users * 3 / (SHORT * epoch)))
+            users = max(50, round(options.users * 2 / (SHORT * pace.epoch)))
             case = Case.of("paper-grid", folder, users, LONG, points=2, grid=grid, mirror=options.mirror)
             result = compare(case, ("adaptune", "tune-reused"), options.cores)
             results.append(result)

@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from components.data.store import left_out, notes, prepare
@@ -165,8 +167,9 @@ def _work(
     first = next((stage for stage in waiting if stage), None)
     if first is None:
         return False
+    import ray  # noqa: F401  whole before the thread below imports parts of it
+
     from orchestrator.running.cluster import check_room
-    from orchestrator.running.tuning import Hearer, run_jobs
 
     around = Surroundings(
         sweep=spec.name,
@@ -180,7 +183,6 @@ def _work(
         workers=spec.resources.workers,
         gpu=spec.resources.gpu,
     )
-    hearer = Hearer(books, watcher, stages.stopping)
     ended = False
 
     def remaining() -> Any:
@@ -193,10 +195,17 @@ def _work(
     with tempfile.TemporaryDirectory(
         prefix="tune-", dir=workspace.ray, ignore_cleanup_errors=True
     ) as scratch:
-        try:
-            with cluster():
-                if address is None:
-                    check_room(spec.resources)
+        # Importing Tune takes seconds, in which this process would only wait for Ray.
+        loading = Thread(target=import_module, args=["orchestrator.running.tuning"])
+        loading.start()
+        with cluster():
+            if address is None:
+                check_room(spec.resources)
+            loading.join()
+            from orchestrator.running.tuning import Hearer, run_jobs
+
+            hearer = Hearer(books, watcher, stages.stopping)
+            try:
                 run_jobs(
                     remaining(),
                     around,
@@ -207,9 +216,9 @@ def _work(
                     heart,
                     keep_workers=alone,
                 )
-        finally:
-            for job in hearer.running.values():
-                books.left(job)
+            finally:
+                for job in hearer.running.values():
+                    books.left(job)
     return not ended
 
 
