@@ -10,7 +10,8 @@ and the baseline with some seeds, for a few epochs, without ablations and contro
 - `larger`, `larger-half`: the larger model that the files name for a GPU, four at once, in 32 bits and in bf16-mixed;
 - `cores`: the file's own model on the processor, a training on each core, as many trainings as cores, and no GPU.
 
-Recommendation trains in batches of 256, not of 32 as its file says: a GPU takes hardly longer over large batches.
+Recommendation trains in batches of 256, not of 32 as its file says, so that a step has enough to do; so it does on
+the cores, for comparison.
 
 A row is printed after each case, and FILE is rewritten. `epoch s` is the median time of an epoch with its validation,
 without the first epoch of a training where there are others, as the first one also starts CUDA. `epochs/min` is what
