@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.xdist_group("ray"),
 ]
 
-CORE = {"layers": 1, "hidden": 32, "window": 8, "heads": 2}
+CORE = {"layers": 2, "hidden": 32, "window": 8, "heads": 2}
 SMALL: dict[str, dict[str, Any]] = {
     "recommendation": {
         "data": {"source": "synthetic", "users": 60, "items": 40, "events": 24},
