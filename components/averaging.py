@@ -60,8 +60,8 @@ class AveragedTraining(lightning.LightningModule, Generic[Model]):
             {"params": matrices, "weight_decay": training.weight_decay},
             {"params": vectors, "weight_decay": 0.0},
         ]
-        # With a gradient scaler Lightning cannot clip gradients before the fused form.
-        fused = self.fused and training.precision != "16-mixed"
+        # In mixed precision Lightning refuses to clip gradients before the fused form.
+        fused = self.fused and training.precision == "32-true"
         return torch.optim.AdamW(groups, lr=training.learning_rate, fused=fused)
 
     def on_after_backward(self) -> None:

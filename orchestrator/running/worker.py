@@ -168,6 +168,8 @@ def evaluate(job: EvaluateJob, around: Surroundings) -> None:
     folder = Workspace(Path(around.home)).trial(job.trial_id)
     module = task.build(job.config, data)
     module.model.load_state_dict(load_file(folder / "model" / "model.safetensors"))
+    if around.accelerator == "gpu":
+        module.cuda()
     for look in job.looks:
         meter = Meter()
         # A control says whether a gain is lost; where along the history it is lost, nobody asks.

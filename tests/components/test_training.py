@@ -6,6 +6,7 @@ import torch
 
 from components import training
 from components.tasks.recommendation import task as recommendation
+from components.tasks.recommendation.training import RecommendationTraining
 from tests.components.tasks.recommendation.fixtures import tiny_config, tiny_data
 
 
@@ -102,6 +103,24 @@ def test_a_checkpoint_beyond_the_end_is_refused(log, tmp_path):
 def test_only_whole_checkpoints_are_left_behind(log, tmp_path):
     fit(log, tmp_path, 1)
     assert [path.name for path in tmp_path.iterdir()] == [training.CHECKPOINT]
+
+
+def test_half_precision_clips_gradients_also_where_the_optimiser_is_fused(log, tmp_path, monkeypatch):
+    monkeypatch.setattr(RecommendationTraining, "fused", True)
+    config = tiny_config(precision="bf16-mixed", epochs=1)
+    module = recommendation.build(config, log)
+    before = module.trained.like_query.weight.clone()
+    training.fit(
+        recommendation,
+        module,
+        log,
+        config.training,
+        1,
+        group="seen",
+        checkpoint_folder=tmp_path,
+        on_epoch=lambda report, module: None,
+    )
+    assert not torch.equal(module.trained.like_query.weight, before)
 
 
 def test_training_outside_the_main_thread_works(log, tmp_path):

@@ -72,7 +72,8 @@ class CaptioningTraining(AveragedTraining[CaptioningModel]):
         """What teaches the core to read users: which style whom, after every event; and what captions say."""
         events = self.trained.events
         if events is None:
-            wanted_N = batch.style_NQ[torch.arange(len(logit_NQS)), batch.viewers.before_N]
+            user_N = torch.arange(len(logit_NQS), device=logit_NQS.device)
+            wanted_N = batch.style_NQ[user_N, batch.viewers.before_N]
             return {"choice": CHOICE_WEIGHT * F.cross_entropy(logit_NQS[:, 0], wanted_N)}
         moment = torch.arange(logit_NQS.shape[1], device=logit_NQS.device)
         real_NQ = moment <= batch.viewers.before_N[:, None]
