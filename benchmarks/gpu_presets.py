@@ -13,12 +13,12 @@ and the baseline with some seeds, for a few epochs, without ablations and contro
 Recommendation trains in batches of 256, not of 32 as its file says, so that a step has enough to do; so it does on
 the cores, for comparison.
 
-A row is printed after each case, and FILE is rewritten. `epoch s` is the median time of an epoch with its validation,
-without the first epoch of a training where there are others, as the first one also starts CUDA. `epochs/min` is what
-all trainings that run at once finish at this pace. `memory` is the most that the whole card had in use. A case is
-interrupted, as by Ctrl-C, after `--case-seconds`: its wall time is marked with a `+`, and metrics are those of the
-trials that were finished. No case begins that would end after `--seconds` if it took as long as the longest of its
-task so far.
+A row is printed after each case, and FILE is rewritten. `epoch s` is the median time of an epoch of the model with
+its validation, without the first epoch of a training where there are others, as the first one also starts CUDA.
+`epochs/min` is what all trainings that run at once would finish at this pace. `memory` is the most that the whole
+card had in use. A case is interrupted, as by Ctrl-C, after `--case-seconds`: its wall time is marked with a `+`, and
+metrics are those of the trials that were finished. No case begins that would end after `--seconds` if it took as long
+as the longest of its task so far.
 
 Without a GPU this ends with code 2, unless `--cases cores` asks for nothing else. `--device cpu --tiny` tries all
 of it out on generated data, with cores in place of the GPU.
@@ -41,7 +41,7 @@ from typing import Any
 
 from components.data.store import prepare
 from components.tasks import TASKS
-from orchestrator.planning.plan import BASELINE_GRID, GRID
+from orchestrator.planning.plan import BASELINE_GRID, GRID, Planner
 from orchestrator.records.workspace import read_curve, write_json
 from orchestrator.spec.load import load_sweep
 from orchestrator.sweep import Sweep
@@ -233,9 +233,11 @@ def _ended(process: subprocess.Popen[bytes]) -> int:
 
 def _found(sweep: Sweep, metric: str) -> dict[str, Any]:
     """Read the curves of all trainings, finished or not, and the metrics of the trials that are finished."""
-    curves = [read_curve(folder) for folder in sorted(sweep.workspace.runs.glob("*"))]
-    points = [point for curve in curves for point in curve]
-    steady = [point for curve in curves for point in curve[1:]] or points
+    curves = {folder.name: read_curve(folder) for folder in sorted(sweep.workspace.runs.glob("*"))}
+    points = [point for curve in curves.values() for point in curve]
+    runs = {trial.run_id for trial in Planner(sweep.spec).grid().trials}
+    models = [curve for name, curve in curves.items() if name.partition("-")[0] in runs]
+    steady = [point for curve in models for point in curve[1:]] or [p for curve in models for p in curve]
     found: dict[str, Any] = {
         "epochs": len(points),
         "epoch_seconds": round(statistics.median(point["seconds"] for point in steady), 2)
