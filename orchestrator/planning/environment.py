@@ -11,8 +11,8 @@ PACKAGES = ("adaptune", "torch", "lightning", "ray", "numpy", "pyarrow")
 
 
 @cache
-def environment() -> dict[str, Any]:
-    """Return the surroundings of this process, for a result's provenance."""
+def environment(accelerator: str) -> dict[str, Any]:
+    """Return the surroundings of this process that trains on `accelerator`, for a result's provenance."""
     import torch
 
     return {
@@ -20,7 +20,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "device": torch.cuda.get_device_name() if accelerator == "gpu" else "cpu",
         "commit": _commit(),
     }
 

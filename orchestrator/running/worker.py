@@ -212,7 +212,7 @@ def _write_result(place: Path, rows: Any, around: Surroundings, **values: Any) -
     from components.metrics.rows import write_rows
 
     write_rows(rows, place / "validation.arrow")
-    shared = {"task": around.task, "validity": around.validity, "environment": environment()}
+    shared = {"task": around.task, "validity": around.validity, "environment": environment(around.accelerator)}
     write_json(place / "result.json", {**values, **shared, "metrics": _macro(rows, around)})
 
 
