@@ -10,8 +10,8 @@ in four ways, each in a process of its own, timed from its start to its end:
 - `tune`: the same with Tune's defaults, a new process a trial.
 - `loop`: one Lightning fit after the other.
 
-All train through the same Lightning module and `fit`, evaluate on validation after every epoch and, with slices, at
-the end, save weights and rows, and evaluate the best model and the best baseline on the test part. Adaptune also
+All train through the same Lightning module and `fit`, evaluate on validation after every epoch, the last time with
+slices, save weights and rows, and evaluate the best model and the best baseline on the test part. Adaptune also
 keeps its ledger and evaluates the trivial rows; the mirror for Weights & Biases, which the others do without, is
 switched off, unless `--mirror` asks for it. The validation metrics of every trial must be equal in all four, and no
 training is shared.
@@ -32,6 +32,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from components.config import TrialConfig
 from components.metrics.rows import macro, write_rows
@@ -115,16 +117,23 @@ def train(config: TrialConfig, folder: Path, out: Path, report: Callable[[dict[s
     """Train, evaluate on validation and save, as one would by hand; return the best model's criterion."""
     import safetensors.torch
 
-    from components.training import fit
+    from components.training import EpochReport, fit
 
     task = TASKS[TASK].load()
     data = task.open_data(folder)
     module = task.build(config, data)
+    last: list[pa.Table] = []
+
+    def on_epoch(epoch: EpochReport, _: Any) -> None:
+        last[:] = [epoch.rows]
+        report(epoch.metrics)
+
+    epochs = config.training.epochs
     fit(
-        task, module, data, config.training, config.training.epochs,
-        group=GROUP, checkpoint_folder=out / "checkpoint", on_epoch=lambda epoch, _: report(epoch.metrics),
+        task, module, data, config.training, epochs,
+        group=GROUP, checkpoint_folder=out / "checkpoint", on_epoch=on_epoch, sliced=[epochs],
     )  # fmt: skip
-    rows = task.evaluate(module, data, "validation")
+    rows = last[0]
     write_rows(rows, out / "validation.arrow")
     safetensors.torch.save_file(module.model.state_dict(), out / "model.safetensors")
     found = macro(rows, GROUP)

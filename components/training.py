@@ -10,7 +10,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any, cast
 
 import lightning.pytorch as lightning
+import pyarrow as pa
 import torch
 
 from components.config import TrainingSettings
@@ -42,6 +43,8 @@ class EpochReport:
     """`train_loss`, and each validation metric as the mean over the rows of the group, if any of them has it."""
     seconds: float
     """Time that training and validation of this epoch took."""
+    rows: pa.Table
+    """What validation found, with all slices after epochs for which they were asked."""
 
 
 @contextmanager
@@ -71,11 +74,14 @@ def fit(
     group: str,
     checkpoint_folder: Path,
     on_epoch: OnEpoch,
+    sliced: Collection[int] = (),
     threads: int = 1,
     accelerator: str = "cpu",
     team: Team | None = None,
 ) -> None:
     """Train `module` to the end of epoch number `epochs` and report after each epoch, on `group` of the rows.
+
+    After the epochs in `sliced`, validation is with all slices, so that its rows can stand for the trained model.
 
     A checkpoint in `checkpoint_folder` is taken up where it ended; its epochs are not reported again. An
     unreadable one is warned about and ignored. The module ends up in the state after exactly `epochs` epochs, and
@@ -110,7 +116,7 @@ def fit(
         precision=training.precision,
         max_epochs=epochs,
         gradient_clip_val=training.gradient_clip,
-        callbacks=[_EpochEnd(task, data, group, training.seed, path, on_epoch, team)],
+        callbacks=[_EpochEnd(task, data, group, training.seed, path, on_epoch, sliced, team)],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -137,6 +143,7 @@ class _EpochEnd(lightning.Callback):
         seed: int,
         path: Path,
         on_epoch: OnEpoch,
+        sliced: Collection[int],
         team: Team,
     ) -> None:
         self.task = task
@@ -145,6 +152,7 @@ class _EpochEnd(lightning.Callback):
         self.seed = seed
         self.path = path
         self.on_epoch = on_epoch
+        self.sliced = sliced
         self.team = team
         self.started = 0.0
 
@@ -162,13 +170,13 @@ class _EpochEnd(lightning.Callback):
             "largest weight", max(float(w.detach().abs().max()) for w in module.parameters()), epoch
         )
         metrics = {"train_loss": loss}
-        rows = self.task.evaluate(module, self.data, "validation", slices=False)
+        rows = self.task.evaluate(module, self.data, "validation", slices=epoch in self.sliced)
         for name, value in macro(rows, self.group).items():
             if not math.isnan(value):  # which stands for a metric that no row has
                 _check_finite(name, value, epoch)
                 metrics[name] = value
         seconds = time.perf_counter() - self.started
-        self.on_epoch(EpochReport(epoch, metrics, seconds), module)
+        self.on_epoch(EpochReport(epoch, metrics, seconds, rows), module)
         partial = self.path.with_suffix(f".{os.getpid()}.partial")
         trainer.save_checkpoint(partial, weights_only=False)
         partial.replace(self.path)

@@ -115,9 +115,8 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
                 mirror.log(reading.trial_id, epoch.epoch, epoch.metrics)
             if epoch.epoch in waiting:
                 reading = waiting.pop(epoch.epoch)
-                rows = task.evaluate(module, data, "validation")
-                slices = _slices({"validation": rows})
-                mirror.close(reading.trial_id, _macro(rows, around), tables={"slices": slices})
+                slices = _slices({"validation": epoch.rows})
+                mirror.close(reading.trial_id, _macro(epoch.rows, around), tables={"slices": slices})
                 with folder_in_place(workspace.trial(reading.trial_id)) as place:
                     points = [curve[number] for number in sorted(curve) if number <= epoch.epoch]
                     write_json(place / "curve.json", points)
@@ -127,7 +126,7 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
                     shutil.copyfile(folder / "log.txt", place / "log.txt")
                     _write_result(
                         place,
-                        rows,
+                        epoch.rows,
                         around,
                         trial=reading.trial_id,
                         run=job.run_id,
@@ -151,6 +150,7 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
                 group=TASKS[around.task].main_group,
                 checkpoint_folder=folder,
                 on_epoch=on_epoch,
+                sliced=list(waiting),
                 threads=around.threads,
                 accelerator=around.accelerator,
                 team=team,
@@ -212,7 +212,11 @@ def _write_result(place: Path, rows: Any, around: Surroundings, **values: Any) -
     from components.metrics.rows import write_rows
 
     write_rows(rows, place / "validation.arrow")
-    shared = {"task": around.task, "validity": around.validity, "environment": environment(around.accelerator)}
+    shared = {
+        "task": around.task,
+        "validity": around.validity,
+        "environment": environment(around.accelerator),
+    }
     write_json(place / "result.json", {**values, **shared, "metrics": _macro(rows, around)})
 
 

@@ -123,6 +123,27 @@ def test_half_precision_clips_gradients_also_where_the_optimiser_is_fused(log, t
     assert not torch.equal(module.trained.like_query.weight, before)
 
 
+def test_the_epochs_that_are_asked_for_are_validated_with_all_slices(log, tmp_path):
+    reports = {}
+    for name, sliced in (("never", ()), ("second", (2,))):
+        module, found = recommendation.build(tiny_config(epochs=2), log), []
+        training.fit(
+            recommendation,
+            module,
+            log,
+            tiny_config(epochs=2).training,
+            2,
+            group="seen",
+            checkpoint_folder=tmp_path / name,
+            on_epoch=lambda report, module, found=found: found.append(report),
+            sliced=sliced,
+        )
+        reports[name] = found
+    histories = [set(report.rows["history"].to_pylist()) for report in reports["second"]]
+    assert histories[0] == {-1} and len(histories[1]) > 1
+    assert [report.metrics for report in reports["second"]] == [report.metrics for report in reports["never"]]
+
+
 def test_training_outside_the_main_thread_works(log, tmp_path):
     failures = []
 
