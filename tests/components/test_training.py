@@ -19,8 +19,8 @@ class Interrupted(Exception):
     pass
 
 
-def fit(log, folder, epochs, stop_after=None):
-    config = tiny_config()
+def fit(log, folder, epochs, stop_after=None, sliced=(), **settings):
+    config = tiny_config(**settings)
     module = recommendation.build(config, log)
     reports = []
 
@@ -38,6 +38,7 @@ def fit(log, folder, epochs, stop_after=None):
         group="seen",
         checkpoint_folder=folder,
         on_epoch=on_epoch,
+        sliced=sliced,
     )
     return module.state_dict(), reports
 
@@ -107,41 +108,17 @@ def test_only_whole_checkpoints_are_left_behind(log, tmp_path):
 
 def test_half_precision_clips_gradients_also_where_the_optimiser_is_fused(log, tmp_path, monkeypatch):
     monkeypatch.setattr(RecommendationTraining, "fused", True)
-    config = tiny_config(precision="bf16-mixed", epochs=1)
-    module = recommendation.build(config, log)
-    before = module.trained.like_query.weight.clone()
-    training.fit(
-        recommendation,
-        module,
-        log,
-        config.training,
-        1,
-        group="seen",
-        checkpoint_folder=tmp_path,
-        on_epoch=lambda report, module: None,
-    )
-    assert not torch.equal(module.trained.like_query.weight, before)
+    before = recommendation.build(tiny_config(), log).state_dict()
+    after, _ = fit(log, tmp_path, 1, precision="bf16-mixed")
+    assert not torch.equal(after["trained.like_query.weight"], before["trained.like_query.weight"])
 
 
 def test_the_epochs_that_are_asked_for_are_validated_with_all_slices(log, tmp_path):
-    reports = {}
-    for name, sliced in (("never", ()), ("second", (2,))):
-        module, found = recommendation.build(tiny_config(epochs=2), log), []
-        training.fit(
-            recommendation,
-            module,
-            log,
-            tiny_config(epochs=2).training,
-            2,
-            group="seen",
-            checkpoint_folder=tmp_path / name,
-            on_epoch=lambda report, module, found=found: found.append(report),
-            sliced=sliced,
-        )
-        reports[name] = found
-    histories = [set(report.rows["history"].to_pylist()) for report in reports["second"]]
+    _, plain = fit(log, tmp_path / "plain", 2)
+    _, second = fit(log, tmp_path / "second", 2, sliced=[2])
+    histories = [set(report.rows["history"].to_pylist()) for report in second]
     assert histories[0] == {-1} and len(histories[1]) > 1
-    assert [report.metrics for report in reports["second"]] == [report.metrics for report in reports["never"]]
+    assert [report.metrics for report in second] == [report.metrics for report in plain]
 
 
 def test_training_outside_the_main_thread_works(log, tmp_path):
