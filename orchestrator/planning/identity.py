@@ -19,11 +19,11 @@ from components.config import TrialConfig
 from components.tasks import TASKS
 
 IDENTITY_VERSION = 1
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str)
 
 
 def _digest(document: Any, length: int = 12) -> str:
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:length]
+    return hashlib.sha256(_CANONICAL.encode(document).encode()).hexdigest()[:length]
 
 
 def trial_document(config: TrialConfig, data_digest: str, device: str, workers: int) -> dict[str, Any]:

@@ -91,23 +91,31 @@ def test_a_plan_tells_phases_and_what_is_done(finished: Finished, tmp_path: Path
     assert not (tmp_path / "fresh").exists(), "a plan changes nothing"
 
 
-def test_ten_thousand_trials_are_planned_by_the_command_in_under_three_seconds(tmp_path: Path) -> None:
+def test_ten_thousand_trials_are_planned_by_the_command_in_little_more_time_than_a_handful(
+    tmp_path: Path,
+) -> None:
     grid = {
         "training.learning_rate": [0.001 + 0.0001 * step for step in range(50)],
         "training.weight_decay": [0.01 * step for step in range(10)],
         "model.dropout": [0.05 * step for step in range(10)],
     }
     large = {**TINY, "grid": grid, "seeds": [0], "ablations": {}, "budget": {"max_trials": 10_000}}
-    sweep = write_sweep(tmp_path, large)
-    seconds = []
+    (tmp_path / "small").mkdir()
+    files = {TRIALS: write_sweep(tmp_path / "small", TINY), 10_000: write_sweep(tmp_path, large)}
+    # A handful takes what starting the command takes, .85 s where ten thousand may take 3; both are slower where
+    # the machine is.
+    times = []
     for _ in range(3):
-        before = cpu_seconds()
-        call = end(start("plan", sweep, "--home", tmp_path / "home", "--json"))
-        seconds.append(cpu_seconds() - before)
-        assert call.document["trials"] == 10_000, call.err
-        if seconds[-1] < 3:
+        seconds = {}
+        for trials, sweep in files.items():
+            before = cpu_seconds()
+            call = end(start("plan", sweep, "--home", tmp_path / "home", "--json"))
+            seconds[trials] = cpu_seconds() - before
+            assert call.document["trials"] == trials, call.err
+        times.append(seconds[10_000] / seconds[TRIALS])
+        if times[-1] < 3.5:
             break
-    assert min(seconds) < 3
+    assert min(times) < 3.5
 
 
 def test_status_and_show_tell_of_sweeps_and_trials(finished: Finished) -> None:
