@@ -258,8 +258,6 @@ def succession_vectors(data: Interactions, train: NDArray[np.bool_], size: int) 
     count = np.bincount(data.content[train], minlength=items)
     size = min(size, items - 1)
     pairs = count_successions(data, train, [(1 + distance) ** -0.5 for distance in range(REACH)])
-    if pairs.nnz == 0:
-        return np.zeros((items, size), np.float32), np.zeros((items, size), np.float32)
     scale = sparse.diags((count + COUNT_PRIOR) ** -0.5)
     return _factors(scale @ pairs @ scale, size, count)
 
@@ -282,7 +280,12 @@ def co_occurrence_vectors(data: Interactions, train: NDArray[np.bool_], size: in
 def _factors(
     pairs: sparse.spmatrix | NDArray[np.float64], size: int, count: NDArray[np.int64]
 ) -> tuple[Vectors, Vectors]:
-    """Cut a matrix to its largest singular values, shared by two matrices of rows of length 1 on average."""
+    """Cut a matrix to its largest singular values, shared by two matrices of rows of length 1 on average.
+
+    They are zero where the matrix is, for example without any event to train on, and empty with a single item.
+    """
+    if size == 0 or abs(pairs).max() == 0:
+        return np.zeros((pairs.shape[0], size), np.float32), np.zeros((pairs.shape[0], size), np.float32)
     left, strength, right = svds(pairs, k=size, v0=np.ones(pairs.shape[0]))
     lead, follow = left * np.sqrt(strength), right.T * np.sqrt(strength)
 

@@ -68,6 +68,19 @@ def test_what_goes_together_is_weighed_as_by_ease(log):
     assert np.corrcoef(score.ravel(), weight.ravel())[0, 1] > 0.999, "all but one singular value are kept"
 
 
+@pytest.mark.parametrize("vectors", [succession_vectors, co_occurrence_vectors])
+def test_without_events_to_train_on_nothing_speaks_for_anything(log, vectors):
+    for matrix in vectors(log, np.zeros_like(training_rows(log)), 4):
+        assert matrix.shape == (len(log.item_ids), 4) and matrix.dtype == np.float32
+        assert not matrix.any()
+
+
+@pytest.mark.parametrize("vectors", [succession_vectors, co_occurrence_vectors])
+def test_a_single_item_has_no_vectors(log, vectors):
+    alone = dataclasses.replace(log, content=np.zeros_like(log.content), item_ids=log.item_ids[:1])
+    assert [matrix.shape for matrix in vectors(alone, training_rows(log), 4)] == [(1, 0), (1, 0)]
+
+
 @pytest.mark.parametrize("sizes", [(32, 0), (0, 0), (0, 5), (4, 5)])
 def test_a_catalogue_comes_back_as_it_was_written(log, tmp_path, sizes):
     transitions, co_occurrence = sizes
