@@ -4,7 +4,7 @@ Classifier-free guidance (Ho and Salimans, 2022) on the next word: the differenc
 and log p(word | nobody, no picture) counts several times. Hypotheses are compared by their log-probability divided by
 a power of their length.
 
-Dimensions: B pictures, Q captions of each, K beams, W vocabulary.
+Dimensions: B pictures, Q captions of each, K beams, W vocabulary, C words that come into question.
 """
 
 import math
@@ -28,11 +28,20 @@ class Written(NamedTuple):
     """Log-probability a word, with guidance and length normalisation."""
 
 
+class Following(NamedTuple):
+    """Words that come into question after some hypotheses; all others are impossible."""
+
+    log_BQKC: Tensor
+    """Log-probabilities."""
+    word_C: Tensor
+    """Their numbers; the end is among them, and a word."""
+
+
 class Writer(Protocol):
     """What beam search drives: hypotheses (B, Q, K) that grow by a word at a time."""
 
-    def step(self, word_BQK: Tensor, parent_BQK: Tensor | None) -> Tensor:
-        """Log-probabilities (B, Q, K, W) of the next words, after taking over the state of each one's parent."""
+    def step(self, word_BQK: Tensor, parent_BQK: Tensor | None) -> Following:
+        """Say what may come next, after taking over the state of each one's parent."""
 
 
 def beam_search(
@@ -54,9 +63,9 @@ def beam_search(
     best = torch.full((batch, captions), IMPOSSIBLE, device=device)
     best_text = text[:, :, 0].clone()
     for step in range(most_words + 1):
-        log_BQKW = writer.step(word, parent)
+        log_BQKC, word_C = writer.step(word, parent)
         length = float(step + 1) ** length_penalty
-        ended = (total + log_BQKW[..., END]) / length
+        ended = (total + log_BQKC[..., word_C == END].squeeze(-1)) / length
         score, which = ended.max(dim=-1)
         better = score > best
         best = torch.where(better, score, best)
@@ -64,9 +73,10 @@ def beam_search(
         best_text = torch.where(better[..., None], chosen, best_text)
         if step == most_words:
             break
-        going_on = (total[..., None] + log_BQKW)[..., FIRST_WORD:]
+        proper = word_C >= FIRST_WORD
+        going_on = total[..., None] + log_BQKC[..., proper]
         total, flat = going_on.flatten(2).topk(beam, dim=-1)
-        parent, word = flat // going_on.shape[-1], flat % going_on.shape[-1] + FIRST_WORD
+        parent, word = flat // going_on.shape[-1], word_C[proper][flat % going_on.shape[-1]]
         text = text.gather(2, parent[..., None].expand(-1, -1, -1, most_words))
         text[..., step] = word
         # No continuation can have a higher total than now, whatever its length.
@@ -75,12 +85,24 @@ def beam_search(
     return Written(best_text, best)
 
 
-def guided(log_user: Tensor, log_nobody: Tensor, guidance: float) -> Tensor:
-    """Log-probabilities (..., W) of the next word under guidance (1 is none), among words plausible for the user.
+def plausible(logit: Tensor) -> Tensor:
+    """Which words (..., W) have at least the share `PLAUSIBLE` of the likeliest one's probability.
 
-    A word is plausible with at least the share `PLAUSIBLE` of the likeliest word's probability (Li et al.,
-    Contrastive Decoding, ACL 2023).
+    Li et al., Contrastive Decoding (ACL 2023), section 3.3. The likeliest one is one that can be written: a word, or
+    the end. Unknown words may be plausible beside it, and keep their share of the probability.
     """
-    combined = log_nobody + guidance * (log_user - log_nobody)
-    threshold = log_user.amax(-1, keepdim=True) + math.log(PLAUSIBLE)
-    return combined.masked_fill(log_user < threshold, IMPOSSIBLE).log_softmax(-1)
+    likeliest = torch.maximum(logit[..., FIRST_WORD:].amax(-1), logit[..., END])
+    return logit >= likeliest[..., None] + math.log(PLAUSIBLE)
+
+
+def in_question(plausible_BQKW: Tensor) -> Tensor:
+    """Return the words that are plausible after any hypothesis, with the end and a word: their numbers, [C]."""
+    wanted_W = plausible_BQKW.flatten(0, -2).any(0)
+    wanted_W[[END, FIRST_WORD]] = True
+    return wanted_W.nonzero().squeeze(-1)
+
+
+def guided(logit_user: Tensor, logit_nobody: Tensor, plausible: Tensor, guidance: float) -> Tensor:
+    """Log-probabilities (..., C) of the next word under guidance (1 is none), among those plausible for the user."""
+    combined = logit_nobody + guidance * (logit_user - logit_nobody)
+    return combined.masked_fill(~plausible, IMPOSSIBLE).log_softmax(-1)

@@ -154,9 +154,15 @@ class Decoder(nn.Module):
             after.append(cache)
         return self.norm(state).unflatten(0, word_BQ.shape), after
 
-    def logits(self, state: Tensor) -> Tensor:
-        """Logits of the next word, from states (..., H); words are written by the vectors they are read by."""
-        return F.linear(state, self.word.weight, self.output_bias.bias)
+    def logits(self, state: Tensor, word_C: Tensor | None = None) -> Tensor:
+        """Logits (..., C) of the next word, from states (..., H): of all words, or of those that are named.
+
+        Words are written by the vectors they are read by.
+        """
+        weight, bias = self.word.weight, self.output_bias.bias
+        if word_C is not None:
+            weight, bias = weight[word_C], bias[word_C]
+        return F.linear(state, weight, bias)
 
     def _embed(self, word_M: Tensor, layout: Layout) -> Tensor:
         return self.dropout(self.word(word_M) + self.place(layout.place_M), layout)
@@ -247,6 +253,8 @@ class DecoderLayer(nn.Module):
         return self.from_text(layout.pick(self._merge(read))), Cache(key, value)
 
     def _read_image(self, state_MH: Tensor, seen: Seen, layout: Layout) -> Tensor:
+        if seen.value_BNRD.shape[2] == 1:  # whoever looks sees all of it
+            return layout.each(self.from_image(self._merge(seen.value_BNRD)))
         # All captions of a picture look at the same regions: one product a picture.
         query = self._split(layout.spread(self.image_query(state_MH)).flatten(1, 2))
         bias = None

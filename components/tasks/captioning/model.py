@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from components.config import CaptioningSettings
 from components.personalization.core import PersonalizationCore
 from components.personalization.events import Encoded, State
-from components.tasks.captioning.beam import Written, beam_search, guided
+from components.tasks.captioning.beam import Following, Written, beam_search, guided, in_question, plausible
 from components.tasks.captioning.decoder import Cache, Decoder, Seen
 from components.tasks.captioning.events import EVENT_KINDS, MANNER_SIZE, CaptionEvents, History
 from components.tasks.captioning.image import (
@@ -171,10 +171,19 @@ class Search:
         self.streams = streams
         self.guidance = guidance
 
-    def step(self, word_BUK: Tensor, parent_BUK: Tensor | None) -> Tensor:
-        """Log-probabilities (B, U, K, W) of the next words."""
-        logs = [stream.step(word_BUK, parent_BUK) for stream in self.streams]
-        return logs[0] if len(logs) == 1 else guided(logs[0], logs[1], self.guidance)
+    def step(self, word_BUK: Tensor, parent_BUK: Tensor | None) -> Following:
+        """Say what may come next; what nobody would write is asked only of words that come into question."""
+        user = self.streams[0]
+        logit_BUKW = user.logits(user.read(word_BUK, parent_BUK))
+        if len(self.streams) == 1:
+            every_W = torch.arange(logit_BUKW.shape[-1], device=logit_BUKW.device)
+            return Following(logit_BUKW.log_softmax(-1), every_W)
+        plausible_BUKW = plausible(logit_BUKW)
+        word_C = in_question(plausible_BUKW)
+        nobody = self.streams[1]
+        logit_BUKC = nobody.logits(nobody.read(word_BUK, parent_BUK), word_C)
+        chosen = logit_BUKW[..., word_C], logit_BUKC, plausible_BUKW[..., word_C]
+        return Following(guided(*chosen, self.guidance), word_C)
 
 
 class Stream:
@@ -187,8 +196,8 @@ class Stream:
         self.seen: list[Seen] = []
         self.caches: list[Cache] | None = None
 
-    def step(self, word_BUK: Tensor, parent_BUK: Tensor | None) -> Tensor:
-        """Log-probabilities (B, U, K, W) of the next words."""
+    def read(self, word_BUK: Tensor, parent_BUK: Tensor | None) -> Tensor:
+        """Read one more word of every hypothesis, after what its parent has read: states (B, U, K, H)."""
         beam = word_BUK.shape[2]
         if not self.seen:
             user = None if self.user_BUV is None else self.user_BUV.repeat_interleave(beam, dim=1)
@@ -196,13 +205,19 @@ class Stream:
         if parent_BUK is not None and self.caches is not None:
             self.caches = [_inherited(cache, parent_BUK) for cache in self.caches]
         state, self.caches = self.decoder.step(self.seen, word_BUK.flatten(1), self.caches)
-        return self.decoder.logits(state).log_softmax(-1).unflatten(1, (-1, beam))
+        return state.unflatten(1, (-1, beam))
+
+    def logits(self, state_BUKH: Tensor, word_C: Tensor | None = None) -> Tensor:
+        """Logits (B, U, K, C) of the next words, or of those that are named."""
+        return self.decoder.logits(state_BUKH, word_C)
 
 
 def _inherited(cache: Cache, parent_BUK: Tensor) -> Cache:
     """Give every hypothesis what its parent has read."""
     batch, users, beam = parent_BUK.shape
-    first = torch.arange(users, device=parent_BUK.device)[:, None] * beam
-    row = (first + parent_BUK).flatten(1)
-    picture = torch.arange(batch, device=row.device)[:, None]
-    return Cache(cache.key[picture, row], cache.value[picture, row])
+    first = torch.arange(batch * users, device=parent_BUK.device)[:, None] * beam
+    row = (first + parent_BUK.flatten(0, 1)).flatten()
+    key, value = (
+        kept.flatten(0, 1).index_select(0, row).unflatten(0, (batch, users * beam)) for kept in cache
+    )
+    return Cache(key, value)

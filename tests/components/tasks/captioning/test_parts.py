@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from components.metrics.rows import FULL_HISTORY
 from components.tasks.captioning import task as captioning
 from components.tasks.captioning.batches import augmented, taught
-from components.tasks.captioning.beam import IMPOSSIBLE, beam_search, guided
+from components.tasks.captioning.beam import (
+    IMPOSSIBLE,
+    Following,
+    beam_search,
+    guided,
+    in_question,
+    plausible,
+)
 from components.tasks.captioning.decoder import Decoder, Layout
 from components.tasks.captioning.evaluation import OTHER_PICTURES, another_image, cases_of, predict
 from components.tasks.captioning.image import ConvolutionalEncoder, tag_loss
@@ -186,7 +193,7 @@ class Toy:
         self.table = table_WW.log_softmax(-1)
 
     def step(self, word, parent):
-        return self.table[word]
+        return Following(self.table[word], torch.arange(len(self.table)))
 
 
 @settings(max_examples=40, deadline=None)
@@ -211,12 +218,35 @@ def test_a_wide_beam_search_finds_what_exhaustive_search_finds(seed, length_pena
 
 
 def test_guidance_favours_what_the_user_is_likelier_to_read():
-    user = torch.tensor([0.5, 0.4, 0.1, 0.001]).log()
-    nobody = torch.tensor([0.6, 0.2, 0.1, 0.1]).log()
-    assert torch.allclose(guided(user, nobody, 1.0).exp()[:3], torch.tensor([0.5, 0.4, 0.1]))
-    assert guided(user, nobody, 3.0).argmax() == 1
-    assert guided(user, nobody, 3.0)[3] < IMPOSSIBLE / 2  # implausible, whatever nobody thinks of it
-    assert guided(user, nobody, 3.0).exp().sum() == pytest.approx(1)
+    words = [0.0] * FIRST_WORD
+    user = torch.tensor([*words, 0.5, 0.4, 0.1, 0.001]).log()
+    nobody = torch.tensor([*words, 0.6, 0.2, 0.1, 0.1]).clamp(min=1e-9).log()
+    real = plausible(user)
+    assert real.tolist() == [False] * FIRST_WORD + [True, True, True, False]
+    written = {share: guided(user.clamp(min=-99), nobody, real, share)[FIRST_WORD:] for share in (1.0, 3.0)}
+    assert torch.allclose(written[1.0].exp()[:3], torch.tensor([0.5, 0.4, 0.1]))
+    assert written[3.0].argmax() == 1
+    assert written[3.0][3] < IMPOSSIBLE / 2  # implausible, whatever nobody thinks of it
+    assert written[3.0].exp().sum() == pytest.approx(1)
+
+
+def test_something_that_can_be_written_is_always_plausible():
+    logit = torch.zeros(FIRST_WORD + 3)
+    logit[UNKNOWN] = 50
+    assert plausible(logit).tolist() == [True] * len(logit)
+    logit[FIRST_WORD] = 10
+    assert plausible(logit).nonzero().squeeze(-1).tolist() == [UNKNOWN, FIRST_WORD]
+
+
+def test_words_out_of_question_change_nothing():
+    generator = torch.Generator().manual_seed(0)
+    user, nobody = 4 * torch.randn(2, 2, 3, 2, 50, generator=generator)
+    real = plausible(user)
+    word = in_question(real)
+    assert {END, FIRST_WORD} < set(word.tolist()) and len(word) < 50
+    every = guided(user, nobody, real, 2.0)
+    some = guided(user[..., word], nobody[..., word], real[..., word], 2.0)
+    torch.testing.assert_close(some, every[..., word])
 
 
 def test_a_hidden_picture_is_read_as_no_picture(data, module):
@@ -259,9 +289,9 @@ def test_users_are_written_for_as_if_each_were_alone(data, module):
         search = Search(streams, model.settings.guidance)
         total, parent = 0.0, None
         for here, following in itertools.pairwise([*path, END]):
-            log = search.step(torch.full((2, 3, 1), here), parent)
+            log, word = search.step(torch.full((2, 3, 1), here), parent)
             parent = torch.zeros(2, 3, 1, dtype=torch.long)
-            total += float(log[0, 0, 0, following])
+            total += float(log[0, 0, 0, word == following])
         compared = total / len(path) ** model.settings.length_penalty
         assert compared == pytest.approx(float(together.score_BQ[0, 0]), rel=1e-5)
 
