@@ -148,22 +148,20 @@ class Planner:
         """Return a point to reckon with for those that a search has yet to suggest."""
         return {**stand_in(self._space(name)), **self._assigned(name)}
 
-    def suggest(self) -> bool:
-        """Let Optuna suggest the next batch of points from the results in the ledger, and record it; False if done.
+    def suggest(self, name: str) -> bool:
+        """Let Optuna suggest the next batch of points of the model or the baseline, and record it; False if done.
 
-        All trials that were suggested so far must have ended. Raises AdaptuneError where Optuna is not installed.
+        It suggests from the results in the ledger: all trials of this name that were suggested so far must have
+        ended. Raises AdaptuneError where Optuna is not installed.
         """
-        search, news = self.spec.search, False
-        if search is None or search.method != "optuna" or self._ledger is None:
+        search, space = self.spec.search, self._space(name)
+        if search is None or search.method != "optuna" or self._ledger is None or not space:
             return False
-        for name in (MODEL, self._against):
-            if self._space(name):
-                tried = list(self._results(name))
-                points = suggest(search, self._space(name), self.spec.objective.mode, tried)
-                if points:
-                    self._ledger.record_suggestions(self._search_id(search, name), len(tried), points)
-                    news = True
-        return news
+        tried = list(self._results(name))
+        points = suggest(search, space, self.spec.objective.mode, tried)
+        if points:
+            self._ledger.record_suggestions(self._search_id(search, name), len(tried), points)
+        return bool(points)
 
     def _results(self, name: str) -> Iterator[Tried]:
         """Yield what a search has suggested, with what the ledger knows of it."""

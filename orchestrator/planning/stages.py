@@ -1,9 +1,14 @@
 """The order of a sweep's work: what can run side by side, and what must wait for a choice.
 
-1. the model's grid, the baseline's grid, the trivial baselines; with Optuna one batch of suggestions after the other;
-2. the ablations, at the point that the validation results chose, and the seeds that had no part in the choice;
-3. chosen trials whose files are gone or damaged, once more;
-4. evaluation of what was chosen on the test part, and the controls.
+The model and the baseline go their ways side by side, so that nobody waits for the other to have chosen:
+
+1. their grids; with Optuna one batch of suggestions after the other;
+2. the seeds that had no part in the choice and, for the model, the ablations at the point that the validation
+   results chose; chosen trials whose files are gone or damaged, once more; evaluation of what was chosen on the test
+   part, and the controls;
+3. evaluation of the rest.
+
+The trivial baselines wait for nothing. What is a row of one and was trained by the other is evaluated in the end.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
@@ -56,7 +61,9 @@ def role_of(spec: SweepSpec, name: str) -> "Role":
 
 
 class Stages:
-    """Yields stage after stage of jobs that the ledger does not have yet; each ends before the next is asked for.
+    """Yields rounds of lines of stages of jobs that the ledger does not have yet.
+
+    The lines of a round go side by side; of a line each stage ends before the next is asked for.
 
     Members are recorded as they become known: the grids at once, ablations and final rows after the choice.
     """
@@ -87,53 +94,70 @@ class Stages:
         self._accept_stale = accept_stale
         self.stopping = None if spec.stop is None else Stopping(spec.stop, spec.objective)
         self._asked: set[str] = set()
+        self._looked: set[tuple[str, Look]] = set()
+        self._seeds: tuple[PlannedTrial, ...] = ()
 
-    def __iter__(self) -> Iterator[list[Job]]:
-        """Yield the stages."""
+    def __iter__(self) -> Iterator[list[Iterator[list[Job]]]]:
+        """Yield the rounds."""
+        yield [self._line(MODEL), self._line(self.spec.compare.against), self._trivial_line()]
+        yield [self._closing()]
+
+    def _line(self, name: str) -> Iterator[list[Job]]:
+        """Yield the stages of the model or of the baseline."""
+        yield self._trying(name)
+        while self.planner.suggest(name):
+            yield self._trying(name)
+        chosen = self._choose(self._phase(name))
+        self.chosen[name] = chosen
+        if not chosen:
+            return
+        seeds = self.planner.seeds(chosen[:1]).trials
+        ablations = self.planner.ablations(chosen[0].point).trials if name == MODEL else ()
+        self._seeds += seeds
+        self._record(SEEDS, self._seeds)
+        if name == MODEL:
+            self._record(ABLATIONS, ablations)
+        trainings = self._training([*seeds, *ablations])
+        if trainings:
+            self._record(FINAL, ())
+        again = self._training(self._lost([*chosen, *seeds, *ablations]), again=True)
+        yield [*trainings, *again, *self._evaluations(chosen)]
+        for trial in (*seeds, *ablations):
+            self.chosen[trial.name] = [*self.chosen.get(trial.name, ()), trial]
+        yield [*self._evaluations([*chosen, *seeds, *ablations])]
+
+    def _trivial_line(self) -> Iterator[list[Job]]:
         trivial = [
             (trivial_id(self.spec.task, name, self.planner.data_digest), name)
             for name in self._trivial_names()
         ]
         members = [Member(TRIVIAL, name, trial_id, {}, 0) for trial_id, name in trivial]
         self._ledger.set_members(self.spec.name, TRIVIAL, members)
-        yield self._trying() + self._trivial(trivial)
-        while self.planner.suggest():
-            yield self._trying()
-        model, baseline = self._choose(self.planner.grid()), self._choose(self.planner.baseline_grid())
-        self.chosen = {MODEL: model, self.spec.compare.against: baseline}
-        if not model:
-            return
-        seeds = self.planner.seeds([*model[:1], *baseline[:1]])
-        ablations = self.planner.ablations(model[0].point)
-        self._record(SEEDS, seeds.trials)
-        self._record(ABLATIONS, ablations.trials)
-        jobs = self._training([*seeds.trials, *ablations.trials])
-        if jobs:
-            self._record(FINAL, ())
-        yield list(jobs)
-        for trial in (*seeds.trials, *ablations.trials):
-            self.chosen[trial.name] = [*self.chosen.get(trial.name, ()), trial]
-        final = [trial for trials in self.chosen.values() for trial in trials]
-        yield list(self._training(self._lost(final), again=True))
-        self._record(FINAL, final)
-        yield list(self._evaluations(final))
+        yield self._trivial(trivial)
 
-    def _trying(self) -> list[Job]:
+    def _closing(self) -> Iterator[list[Job]]:
+        """Record the rows of the comparison, and evaluate what the lines could not."""
+        if not self.chosen.get(MODEL):
+            return
+        names = (MODEL, self.spec.compare.against, *self.spec.ablations)
+        final = [trial for name in dict.fromkeys(names) for trial in self.chosen.get(name, ())]
+        self._record(FINAL, final)
+        yield [*self._evaluations(final)]
+
+    def _phase(self, name: str) -> Phase:
+        return self.planner.grid() if name == MODEL else self.planner.baseline_grid()
+
+    def _trying(self, name: str) -> list[Job]:
         """Return the trainings that choose a point, as far as their points are known, the longest first."""
-        grid, baseline_grid = self.planner.grid(), self.planner.baseline_grid()
-        self._record(GRID, grid.trials)
-        self._record(BASELINE_GRID, baseline_grid.trials)
-        stopped = stops_that_hold(self.spec, self._ledger, (grid, baseline_grid))
-        jobs = [
-            job for phase in (grid, baseline_grid) for job in self._training(phase.trials, stopped=stopped)
-        ]
+        phase = self._phase(name)
+        self._record(GRID if name == MODEL else BASELINE_GRID, phase.trials)
+        jobs = self._training(phase.trials, stopped=stops_that_hold(self.spec, self._ledger, [phase]))
         if self.stopping is not None:
-            trials = (*grid.trials, *baseline_grid.trials)
-            self.stopping.know(trials, self._ledger, self._workspace, self._code)
+            self.stopping.know(phase.trials, self._ledger, self._workspace, self._code)
             jobs = [replace(job, may_stop=True) for job in jobs]
         if jobs:
             self._record(FINAL, ())  # until there is a new choice, nobody is to compare the old one
-        return [*sorted(jobs, key=lambda job: -job.epochs)]
+        return [*jobs]
 
     def _trivial_names(self) -> tuple[str, ...]:
         info = TASKS[self.spec.task]
@@ -199,27 +223,37 @@ class Stages:
         return [TrivialJob(waiting, self._folder, self.planner.data_digest)] if waiting else []
 
     def _evaluations(self, trials: Sequence[PlannedTrial]) -> Iterator[EvaluateJob]:
-        """Yield what of the final rows has no evaluation yet; only finished trials have weights to evaluate."""
+        """Yield what of the final rows has no evaluation yet, each look only once a sweep.
+
+        Only finished trials whose files are there have weights to evaluate.
+        """
         rows = self._ledger.trials([trial.id for trial in trials])
+        lost = {trial.id for trial in self._lost(trials)}
         done = {
             (part, *key): code
             for part in ("validation", "test")
             for key, code in self._ledger.evaluations(part).items()
         }
         for trial in trials:
+            row = rows.get(trial.id)
+            if row is None or row.state != "finished" or trial.id in lost:
+                continue
             wanted = [Look("test")]
             if trial.name == MODEL:
                 wanted += [
                     Look(part, control) for control in self.spec.controls for part in ("validation", "test")
                 ]
-            row = rows.get(trial.id)
             looks = tuple(
                 look
                 for look in wanted
-                if (code := done.get((look.part, trial.id, look.control))) is None
-                or (code != self._code and not self._accept_stale)
-                or not is_whole(self._workspace, trial.id, f"{look.stem}.arrow")
+                if (trial.id, look) not in self._looked
+                and (
+                    (code := done.get((look.part, trial.id, look.control))) is None
+                    or (code != self._code and not self._accept_stale)
+                    or not is_whole(self._workspace, trial.id, f"{look.stem}.arrow")
+                )
             )
-            if row is not None and row.state == "finished" and looks:
+            if looks:
+                self._looked.update((trial.id, look) for look in looks)
                 role = role_of(self.spec, trial.name)
                 yield EvaluateJob(trial.id, trial.name, role, self._folder, trial.config, looks)

@@ -14,7 +14,8 @@ from orchestrator.spec.sweep import Resources
 
 MAX_PENDING = 64
 """Jobs that Tune asks for ahead of time; with its default of one, workers would start one after another."""
-
+WORKER_VARIABLES = {"PL_DISABLE_FORK": "1"}
+"""What Tune wants Lightning to see in workers; those of a Ray that is started here have it from the start."""
 
 REACH_SECONDS = 10
 """Time that a cluster has to take a connection."""
@@ -39,6 +40,7 @@ def ray_cluster(address: str | None, home: Path, shared_storage: bool = True) ->
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(MAX_PENDING))
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.update(WORKER_VARIABLES)
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # else a worker's memory grows from training to training
     import ray
 

@@ -22,6 +22,7 @@ from orchestrator.records.workspace import Workspace
 from orchestrator.running.bookkeeper import Bookkeeper
 from orchestrator.running.jobs import Surroundings
 from orchestrator.running.lease import hold_lease
+from orchestrator.running.queue import JobQueue
 from orchestrator.running.watcher import Nobody, Watcher
 from orchestrator.spec.gates import party_file_of
 from orchestrator.spec.sweep import SweepSpec
@@ -163,9 +164,8 @@ def _work(
 
     `alone` says that nobody else uses this Ray.
     """
-    waiting = iter(stages)
-    first = next((stage for stage in waiting if stage), None)
-    if first is None:
+    queue = JobQueue(stages)
+    if not queue.fill():
         return False
     import ray  # noqa: F401  whole before the thread below imports parts of it
 
@@ -183,14 +183,6 @@ def _work(
         workers=spec.resources.workers,
         gpu=spec.resources.gpu,
     )
-    ended = False
-
-    def remaining() -> Any:
-        nonlocal ended
-        yield first
-        yield from waiting
-        ended = True
-
     workspace.ray.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
         prefix="tune-", dir=workspace.ray, ignore_cleanup_errors=True
@@ -207,7 +199,7 @@ def _work(
             hearer = Hearer(books, watcher, stages.stopping)
             try:
                 run_jobs(
-                    remaining(),
+                    queue,
                     around,
                     spec.resources,
                     spec.budget.max_failures,
@@ -219,7 +211,7 @@ def _work(
             finally:
                 for job in hearer.running.values():
                     books.left(job)
-    return not ended
+    return not queue.over
 
 
 def _best(stages: Stages, spec: SweepSpec, ledger: Ledger) -> dict[str, Any] | None:

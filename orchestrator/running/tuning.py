@@ -1,56 +1,52 @@
-"""Jobs inside one Ray Tune run: a searcher that hands them out stage by stage, and a callback that hears of them.
+"""Jobs inside one Ray Tune run: a searcher that hands them out, and a callback that hears of them.
 
 Tune schedules, places and restarts; what is known for good is in result folders and in the ledger. Tune's own
 state is written to a scratch folder and never read.
 """
 
-from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from orchestrator.running.bookkeeper import Bookkeeper
+from orchestrator.running.cluster import WORKER_VARIABLES
 from orchestrator.running.jobs import Job, Progress, Surroundings, TrainJob
 from orchestrator.running.lease import Heart
+from orchestrator.running.queue import JobQueue
 from orchestrator.running.stopping import Halt, Stopping
 from orchestrator.running.watcher import Watcher
 from orchestrator.running.worker import execute
 from orchestrator.spec.sweep import Resources
 
 
-class StageSearcher(Searcher):
-    """Suggests the jobs of one stage after another; a stage begins when the one before has ended."""
+class QueueSearcher(Searcher):
+    """Suggests the jobs of a queue."""
 
-    def __init__(self, stages: Iterator[list[Job]]) -> None:
-        """Hand out what `stages` yields."""
+    def __init__(self, queue: JobQueue) -> None:
+        """Hand out what `queue` has."""
         super().__init__()
-        self._stages = stages
-        self._queue: deque[Job] = deque()
-        self._open: set[str] = set()
+        self._queue = queue
 
     def suggest(self, trial_id: str) -> Any:
-        """Return the next job, None to wait for the stage to end, or that all is done."""
-        while not self._queue:
-            if self._open:
-                return None
-            stage = next(self._stages, None)
-            if stage is None:
-                return Searcher.FINISHED
-            self._queue.extend(stage)
-        self._open.add(trial_id)
-        return {"job": self._queue.popleft()}
+        """Return the next job, None to wait for others to end, or that all is done."""
+        job = self._queue.take(trial_id)
+        if job is None:
+            return Searcher.FINISHED if self._queue.over else None
+        return {"job": job}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Note that a job has ended."""
-        self._open.discard(trial_id)
+        self._queue.ended(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
         """Save nothing: the ledger knows."""
@@ -197,7 +193,7 @@ def _room(resources: Resources) -> dict[str, float] | tune.PlacementGroupFactory
 
 
 def run_jobs(
-    stages: Iterator[list[Job]],
+    queue: JobQueue,
     around: Surroundings,
     resources: Resources,
     max_failures: int,
@@ -206,9 +202,10 @@ def run_jobs(
     heart: Heart,
     keep_workers: bool = False,
 ) -> None:
-    """Run all jobs of all stages to their end, or until the sweep is cancelled or interrupted.
+    """Run all jobs of the queue to their end, or until the sweep is cancelled or interrupted.
 
-    `keep_workers` lets workers without a job wait for the next stage, on a Ray that nobody else waits for.
+    `keep_workers` is for a Ray that this process has started and that nobody else waits for: jobs go into workers
+    that Ray has started ahead, and workers without a job wait for the next stage.
     """
 
     def work(config: dict[str, Any]) -> None:
@@ -218,7 +215,7 @@ def run_jobs(
     tuner = tune.Tuner(
         tune.with_resources(work, _room(resources)),
         tune_config=tune.TuneConfig(
-            search_alg=StageSearcher(stages),
+            search_alg=QueueSearcher(queue),
             scheduler=scheduler,
             num_samples=-1,
             reuse_actors=True,
@@ -234,4 +231,21 @@ def run_jobs(
             failure_config=tune.FailureConfig(max_failures=max_failures),
         ),
     )
-    tuner.fit()
+    with _workers_started_ahead() if keep_workers else nullcontext():
+        tuner.fit()
+
+
+@contextmanager
+def _workers_started_ahead() -> Iterator[None]:
+    """Let Tune use the workers that Ray has started ahead, which have `WORKER_VARIABLES` from this process.
+
+    Tune asks for these variables itself, as an environment of its own, for which Ray would start other workers
+    seconds later; Tune has no public way not to.
+    """
+    asked = dict(class_cache.DEFAULT_ENV_VARS)
+    for name in WORKER_VARIABLES:
+        class_cache.DEFAULT_ENV_VARS.pop(name, None)
+    try:
+        yield
+    finally:
+        class_cache.DEFAULT_ENV_VARS.update(asked)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from itertools import count
 from math import inf
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +25,7 @@ from orchestrator.cli.main import main
 from orchestrator.records.ledger import Ledger
 from orchestrator.records.workspace import Workspace, read_json
 from orchestrator.running.jobs import Progress
+from orchestrator.running.queue import JobQueue
 from orchestrator.running.worker import execute
 
 Json = dict[str, Any]
@@ -128,7 +130,7 @@ def without_ray(stop_after: float = inf) -> Iterator[None]:
     """
 
     def run_jobs(
-        stages: Any,
+        queue: JobQueue,
         around: Any,
         resources: Any,
         max_failures: int,
@@ -138,8 +140,10 @@ def without_ray(stop_after: float = inf) -> Iterator[None]:
         keep_workers: bool,
     ) -> None:
         left = stop_after
-        for number, job in enumerate(job for stage in stages for job in stage):
-            trial = SimpleNamespace(trial_id=str(number), config={"job": job})
+        for key in map(str, count()):
+            if (job := queue.take(key)) is None:
+                break
+            trial = SimpleNamespace(trial_id=key, config={"job": job})
 
             def report(progress: Progress, trial: Any = trial) -> None:
                 nonlocal left
@@ -156,6 +160,7 @@ def without_ray(stop_after: float = inf) -> Iterator[None]:
             if left <= 0:
                 raise KeyboardInterrupt
             hearer.on_trial_complete(0, [], trial)
+            queue.ended(key)
 
     with (
         mock.patch("orchestrator.running.cluster.ray_cluster", lambda address, home: nullcontext()),

@@ -22,6 +22,7 @@ from orchestrator.records.workspace import Workspace
 from orchestrator.release.registry import Registry
 from orchestrator.running.bookkeeper import Bookkeeper
 from orchestrator.running.jobs import Progress, Surroundings
+from orchestrator.running.queue import JobQueue
 from orchestrator.running.worker import execute
 from orchestrator.spec.load import load_sweep
 from orchestrator.spec.sweep import spec_class
@@ -64,17 +65,18 @@ def home(known: None, tmp_path: Path) -> Path:
         spec.name, spec.task, str(workspace.home), validity(spec.task), 1, "cpu", "tests", mirror=False
     )
     folder = prepare(spec.data, workspace.data, TASKS[spec.task].form)
-    for stage in Stages(spec, ledger, workspace, folder):
-        for job in stage:
-            failures: list[str] = []
+    queue = JobQueue(Stages(spec, ledger, workspace, folder))
+    while job := queue.take("the only one"):
+        failures: list[str] = []
 
-            def report(progress: Progress, failures: list[str] = failures) -> None:
-                failures += [progress.failure] if progress.failure else []
+        def report(progress: Progress, failures: list[str] = failures) -> None:
+            failures += [progress.failure] if progress.failure else []
 
-            books.started(job)
-            execute(job, around, report)
-            assert not failures, failures[0]
-            books.ended(job, "", by_trial=False)
+        books.started(job)
+        execute(job, around, report)
+        assert not failures, failures[0]
+        books.ended(job, "", by_trial=False)
+        queue.ended("the only one")
     return workspace.home
 
 

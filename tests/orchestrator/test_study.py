@@ -1,6 +1,6 @@
 """Several sweeps as one. Jobs run in this process, without Ray, so that the toy task can be one of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from components.config import MODEL_SETTINGS
 from components.data.store import FORMS
 from components.tasks import TASKS
 from orchestrator.planning.identity import validity
-from orchestrator.running.jobs import Job, Progress
+from orchestrator.running.jobs import Progress
+from orchestrator.running.queue import JobQueue
 from orchestrator.running.worker import execute
 from orchestrator.spec.sweep import spec_class
 from tests.orchestrator.conftest import TINY
@@ -46,7 +47,7 @@ class Cluster:
         self.starts += 1
         yield
 
-    def run(self, stages: Iterator[Sequence[Job]], around: Any, *rest: Any, keep_workers: bool) -> None:
+    def run(self, queue: JobQueue, around: Any, *rest: Any, keep_workers: bool) -> None:
         assert not keep_workers, "the other sweeps of the study may need their cores"
         hearer = rest[3]
         self.order.append(around.sweep)
@@ -54,16 +55,16 @@ class Cluster:
             raise OSError("no space left on device")
         if around.sweep == self.interrupted_sweep:
             return  # as Tune does after an interrupt: it stops asking for jobs
-        for stage in stages:
-            for job in stage:
-                failures: list[str] = []
+        while job := queue.take("the only one"):
+            failures: list[str] = []
 
-                def report(progress: Progress, failures: list[str] = failures) -> None:
-                    failures += [progress.failure] if progress.failure else []
+            def report(progress: Progress, failures: list[str] = failures) -> None:
+                failures += [progress.failure] if progress.failure else []
 
-                hearer._books.started(job)
-                execute(job, around, report)
-                hearer._books.ended(job, failures[0] if failures else "", by_trial=True)
+            hearer._books.started(job)
+            execute(job, around, report)
+            hearer._books.ended(job, failures[0] if failures else "", by_trial=True)
+            queue.ended("the only one")
 
 
 @pytest.fixture

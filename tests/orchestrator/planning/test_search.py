@@ -102,7 +102,7 @@ def run_what_is_planned(planner: Planner, ledger: Ledger) -> None:
 
 def search_to_its_end(spec: SweepSpec, ledger: Ledger) -> list[dict[str, Any]]:
     run_what_is_planned(Planner(spec, ledger), ledger)
-    while Planner(spec, ledger).suggest():
+    while [name for name in ("model", spec.compare.against) if Planner(spec, ledger).suggest(name)]:
         run_what_is_planned(Planner(spec, ledger), ledger)
     return [trial.point for trial in Planner(spec, ledger).grid().trials]
 
@@ -112,9 +112,9 @@ def test_suggestions_come_batch_by_batch_and_learn_from_results(ledger: Ledger) 
     spec = searching(trials=24, batch=4)
     planner = Planner(spec, ledger)
     assert planner.grid().trials == () and planner.grid().awaited == 24
-    assert planner.suggest() and len(planner.grid().trials) == 4 and planner.grid().awaited == 20
+    assert planner.suggest("model") and len(planner.grid().trials) == 4 and planner.grid().awaited == 20
     points = search_to_its_end(spec, ledger)
-    assert len(points) == 24 and planner.grid().awaited == 0 and not planner.suggest()
+    assert len(points) == 24 and planner.grid().awaited == 0 and not planner.suggest("model")
     late, early = ([abs(math.log10(point[RATE]) + 2) for point in part] for part in (points[12:], points[:8]))
     assert sum(late) / len(late) < 0.85 * sum(early) / len(early)
     ablations = make_plan(spec, ledger).phases[3]
@@ -158,13 +158,13 @@ def test_a_search_whose_trials_failed_goes_on(ledger: Ledger) -> None:
     pytest.importorskip("optuna")
     spec = searching(trials=4, batch=2)
     planner = Planner(spec, ledger)
-    planner.suggest()
+    planner.suggest("model")
     first, second = planner.grid().trials
     record(ledger, first, state="failed", cause="diverged")
     record(ledger, second, state="stopped")
     ledger.record_stop(second.id, Stop({}, 1, [0.4]))
     assert [tried.outcome for tried in planner._results("model")] == ["diverged", "stopped"]
-    assert planner.suggest() and len(planner.grid().trials) == 4
+    assert planner.suggest("model") and len(planner.grid().trials) == 4
 
 
 def test_without_optuna_a_plan_can_be_seen_and_a_run_says_what_to_install(
@@ -174,4 +174,4 @@ def test_without_optuna_a_plan_can_be_seen_and_a_run_says_what_to_install(
     spec = searching()
     assert make_plan(spec, ledger).awaited == 16
     with pytest.raises(AdaptuneError, match=r"pip install 'adaptune\[search\]'"):
-        Planner(spec, ledger).suggest()
+        Planner(spec, ledger).suggest("model")
