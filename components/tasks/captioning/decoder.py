@@ -159,10 +159,10 @@ class Decoder(nn.Module):
 
         Words are written by the vectors they are read by.
         """
-        weight, bias = self.word.weight, self.output_bias.bias
-        if word_C is not None:
-            weight, bias = weight[word_C], bias[word_C]
-        return F.linear(state, weight, bias)
+        weight_WH, bias_W = self.word.weight, self.output_bias.bias
+        if word_C is None:
+            return F.linear(state, weight_WH, bias_W)
+        return F.linear(state, weight_WH[word_C], bias_W[word_C])
 
     def _embed(self, word_M: Tensor, layout: Layout) -> Tensor:
         return self.dropout(self.word(word_M) + self.place(layout.place_M), layout)
