@@ -95,7 +95,6 @@ class Stages:
         self.stopping = None if spec.stop is None else Stopping(spec.stop, spec.objective)
         self._asked: set[str] = set()
         self._looked: set[tuple[str, Look]] = set()
-        self._seeds: tuple[PlannedTrial, ...] = ()
 
     def __iter__(self) -> Iterator[list[Iterator[list[Job]]]]:
         """Yield the rounds."""
@@ -113,8 +112,7 @@ class Stages:
             return
         seeds = self.planner.seeds(chosen[:1]).trials
         ablations = self.planner.ablations(chosen[0].point).trials if name == MODEL else ()
-        self._seeds += seeds
-        self._record(SEEDS, self._seeds)
+        self._record_seeds(name, seeds)
         if name == MODEL:
             self._record(ABLATIONS, ablations)
         trainings = self._training([*seeds, *ablations])
@@ -164,8 +162,13 @@ class Stages:
         return info.trivial + info.oracles.get(self.spec.data.source, ())
 
     def _record(self, phase: str, trials: Iterable[PlannedTrial]) -> None:
-        members = [Member(phase, trial.name, trial.id, trial.point, trial.seed) for trial in trials]
-        self._ledger.set_members(self.spec.name, phase, members)
+        self._ledger.set_members(self.spec.name, phase, _members(phase, trials))
+
+    def _record_seeds(self, name: str, trials: Iterable[PlannedTrial]) -> None:
+        """Record the further seeds of the model or the baseline, beside those of the other."""
+        others = {MODEL, self.spec.compare.against} - {name}
+        kept = [each for each in self._ledger.members(self.spec.name, SEEDS) if each.name in others]
+        self._ledger.set_members(self.spec.name, SEEDS, [*kept, *_members(SEEDS, trials)])
 
     def _choose(self, phase: Phase) -> list[PlannedTrial]:
         rows = self._ledger.trials([trial.id for trial in phase.trials])
@@ -257,3 +260,7 @@ class Stages:
                 self._looked.update((trial.id, look) for look in looks)
                 role = role_of(self.spec, trial.name)
                 yield EvaluateJob(trial.id, trial.name, role, self._folder, trial.config, looks)
+
+
+def _members(phase: str, trials: Iterable[PlannedTrial]) -> list[Member]:
+    return [Member(phase, trial.name, trial.id, trial.point, trial.seed) for trial in trials]

@@ -24,6 +24,7 @@ from tests.orchestrator.sweeping import (
     edit_ledger,
     ledger_of,
     results,
+    without_ray,
     write_sweep,
 )
 
@@ -244,3 +245,16 @@ def test_a_home_that_is_a_file_is_refused(tmp_path: Path, no_ray: None) -> None:
     call = adaptune("run", write_sweep(tmp_path, SMALL), "--home", tmp_path / "home")
     assert call.code == 2 and "cannot be the home folder" in call.err
     assert adaptune("status", "--home", tmp_path / "home").code == 2
+
+
+def test_a_value_added_to_a_grid_runs_only_the_new_trials(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    small = {**SMALL, "grid": {"training.learning_rate": [0.01], "training.epochs": [1, 2]}}
+    more = {**SMALL, "grid": {"training.learning_rate": [0.01, 0.003], "training.epochs": [1, 2, 3]}}
+    with without_ray():
+        first = adaptune("run", write_sweep(tmp_path, small), "--home", home, "--json").document
+        written = {path: path.stat().st_mtime_ns for path in (home / "trials").glob("*/result.json")}
+        second = adaptune("run", write_sweep(tmp_path, more), "--home", home, "--json").document
+    assert (first["finished"], first["skipped"]) == (4, 0)
+    assert (second["finished"], second["skipped"]) == (8, 4)
+    assert all(path.stat().st_mtime_ns == time for path, time in written.items())
