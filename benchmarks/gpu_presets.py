@@ -3,12 +3,14 @@
     ADAPTUNE_DATA=/path/to/data python -m benchmarks.gpu_presets [--sweeps recommendation …] [--cases shared-1 …]
         [--json FILE] [--seconds LIMIT] [--case-seconds LIMIT]
 
-Every case is one `adaptune run` of a `sweeps/*-small.yaml`, in a process and a home folder of its own, of the model
-and the baseline with some seeds, for a few epochs, without ablations and controls:
+Every case is one `adaptune run` of a `sweeps/*-small.yaml`, in a process and a home folder of its own. All but
+`whole` are of the model and the baseline with some seeds, for a few epochs, without ablations and controls:
 
 - `shared-1`, `shared-2`, `shared-4`: the file's own model, so many trainings on the GPU at once;
 - `larger`, `larger-half`: the larger model that the files name for a GPU, four at once, in 32 bits and in bf16-mixed;
-- `cores`: the file's own model on the processor, a training on each core, as many trainings as cores, and no GPU.
+- `cores`: the file's own model on the processor, a training on each core, as many trainings as cores, and no GPU;
+- `whole`: all that the file asks for, with the larger model in bf16-mixed, four at once, and the comparison on the
+  test part that comes of it, which goes into FILE.
 
 Recommendation trains in batches of 256, not of 32 as its file says, so that a step has enough to do; so it does on
 the cores, for comparison.
@@ -75,6 +77,8 @@ class Case:
     """Trainings at once; 0 is one a core, without the GPU."""
     larger: bool = False
     half: bool = False
+    whole: bool = False
+    """All that the file asks for, and its comparison on the test part."""
 
     @property
     def precision(self) -> str:
@@ -89,6 +93,7 @@ CASES = (
     Case("larger", 4, larger=True),
     Case("cores", 0),
     Case("shared-2", 2),
+    Case("whole", 4, larger=True, half=True, whole=True),
 )
 """What matters most comes first, for a run that is cut off."""
 
@@ -156,8 +161,11 @@ def measure(task: str, case: Case, home: Path, options: argparse.Namespace) -> d
     wall = time.perf_counter() - started
     if error:
         print(error, file=sys.stderr, flush=True)
-    found = _found(Sweep.load(file, sets, home=home), spec.objective.metric)
-    at_once = min(case.at_once or _cores(), _trainings(case, options))
+    sweep = Sweep.load(file, sets, home=home)
+    found = _found(sweep, spec.objective.metric)
+    if case.whole and not (stopped or error):
+        found["comparison"] = sweep.compare().to_json()
+    at_once = min(case.at_once or _cores(), found["trainings"])
     epoch = found["epoch_seconds"]
     return {
         "task": task,
@@ -167,7 +175,6 @@ def measure(task: str, case: Case, home: Path, options: argparse.Namespace) -> d
         "sets": sets,
         "gpu": spec.resources.gpu,
         "at_once": at_once,
-        "trainings": _trainings(case, options),
         "wall_seconds": round(wall, 1),
         "epochs_a_minute": None if epoch is None else round(60 * at_once / epoch, 1),
         "gpu_memory_mib": max(memory, default=None),
@@ -179,16 +186,12 @@ def measure(task: str, case: Case, home: Path, options: argparse.Namespace) -> d
 
 def overrides(task: str, case: Case, options: argparse.Namespace) -> list[str]:
     """What a case writes over the sweep's file."""
-    seeds = _trainings(case, options) // 2
-    epochs = 1 if options.tiny else EPOCHS[task]
-    sets = [
-        f"name={task}-{case.name}",
-        f"seeds={list(range(seeds))}",
-        "ablations={}",
-        "controls=[]",
-        "grid={}",
-    ]
-    sets += [f"training.epochs={epochs}", "tracking.enabled=false"]
+    sets = [f"name={task}-{case.name}", "tracking.enabled=false"]
+    if not case.whole:
+        seeds = list(range(_seeds(case, options)))
+        sets += [f"seeds={seeds}", "ablations={}", "controls=[]", "grid={}"]
+    if options.tiny or not case.whole:
+        sets.append(f"training.epochs={1 if options.tiny else EPOCHS[task]}")
     sets += BATCH.get(task, []) + (LARGER[task] if case.larger else []) + (HALF if case.half else [])
     sets += TINY[task] if options.tiny else []
     if case.at_once and options.device == "gpu":
@@ -198,10 +201,10 @@ def overrides(task: str, case: Case, options: argparse.Namespace) -> list[str]:
     return sets
 
 
-def _trainings(case: Case, options: argparse.Namespace) -> int:
-    if case.at_once or options.tiny:
-        return 2 * (1 if options.tiny else SEEDS)
-    return 2 * max(1, _cores() // 2)
+def _seeds(case: Case, options: argparse.Namespace) -> int:
+    if options.tiny:
+        return 1
+    return SEEDS if case.at_once else max(1, _cores() // 2)
 
 
 def _run(command: Sequence[str], limit: float) -> tuple[bool, str]:
@@ -239,6 +242,7 @@ def _found(sweep: Sweep, metric: str) -> dict[str, Any]:
     models = [curve for name, curve in curves.items() if name.partition("-")[0] in runs]
     steady = [point for curve in models for point in curve[1:]] or [p for curve in models for p in curve]
     found: dict[str, Any] = {
+        "trainings": len(curves),
         "epochs": len(points),
         "epoch_seconds": round(statistics.median(point["seconds"] for point in steady), 2)
         if steady
