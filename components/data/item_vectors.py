@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from components.data.text import describe_wrong_content
+from components.data.text import check_data_file
 from components.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,11 +19,7 @@ WHERE = f"`data.item_vectors` is an Arrow IPC file with columns {ID} (text) and 
 
 def check_file(path: Path) -> None:
     """Raise `DataError` where there is no such file, or it holds something else."""
-    if not path.is_file():
-        raise DataError(path, f"{'this is a folder' if path.is_dir() else 'no such file'}; {WHERE}")
-    wrong = describe_wrong_content(path)
-    if wrong:
-        raise DataError(path, f"{wrong}; {WHERE}")
+    check_data_file(path, WHERE)
 
 
 def read_item_vectors(

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from components.data.text import describe_wrong_content, read_lines
+from components.data.text import check_data_file, read_lines
 from components.errors import DataError
 
 FILE = "overviews.csv"
@@ -14,11 +14,7 @@ WHERE = f"`data.overviews` reads {FILE} with the columns {','.join(HEADER)}"
 
 def check_file(path: Path) -> None:
     """Raise `DataError` where there is no such file, or it holds something else."""
-    if not path.is_file():
-        raise DataError(path, f"{'this is a folder' if path.is_dir() else 'no such file'}; {WHERE}")
-    wrong = describe_wrong_content(path)
-    if wrong:
-        raise DataError(path, f"{wrong}; {WHERE}", 1)
+    check_data_file(path, WHERE, line=1)
 
 
 def read_overviews(path: Path, item_ids: Sequence[str], damaged: float) -> tuple[list[str], dict[str, int]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from io import BufferedReader
+from pathlib import Path
 from typing import Literal, Protocol
 
 from components.errors import DataError
@@ -38,6 +39,18 @@ def describe_wrong_content(path: DataFile) -> str | None:
     if not head.strip(b"\x00"):
         return "the file is filled with zero bytes; the download was interrupted"
     return None
+
+
+def check_data_file(path: Path, expected: str, line: int | None = None) -> None:
+    """Raise `DataError` where there is no such file, or it shows that it holds no data; `expected` says what should.
+
+    `line` is the line that is named where the content is wrong.
+    """
+    if not path.is_file():
+        raise DataError(path, f"{'this is a folder' if path.is_dir() else 'no such file'}; {expected}")
+    wrong = describe_wrong_content(path)
+    if wrong:
+        raise DataError(path, f"{wrong}; {expected}", line)
 
 
 def read_lines(path: DataFile, encoding: str) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from components.data.text import describe_wrong_content
+from components.data.text import check_data_file
 from components.errors import DataError
 
 WHERE = "expected GloVe's text format, such as glove.6B.100d.txt: a word and its numbers on each line"
@@ -28,11 +28,7 @@ class WordVectors:
 
 def check_file(path: Path) -> None:
     """Raise `DataError` where there is no such file, or it cannot hold vectors."""
-    if not path.is_file():
-        raise DataError(path, f"no such file; {WHERE}")
-    wrong = describe_wrong_content(path)
-    if wrong:
-        raise DataError(path, f"{wrong}; {WHERE}", 1)
+    check_data_file(path, WHERE, line=1)
 
 
 def read_vectors(path: Path, wanted: Collection[str]) -> WordVectors:

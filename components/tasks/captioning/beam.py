@@ -102,7 +102,7 @@ def in_question(plausible_BQKW: Tensor) -> Tensor:
     return wanted_W.nonzero().squeeze(-1)
 
 
-def guided(logit_user: Tensor, logit_nobody: Tensor, plausible: Tensor, guidance: float) -> Tensor:
-    """Log-probabilities (..., C) of the next word under guidance (1 is none), among those plausible for the user."""
+def guided(logit_user: Tensor, logit_nobody: Tensor, allowed: Tensor, guidance: float) -> Tensor:
+    """Log-probabilities (..., C) of the next word under guidance (1 is none), among those allowed."""
     combined = logit_nobody + guidance * (logit_user - logit_nobody)
-    return combined.masked_fill(~plausible, IMPOSSIBLE).log_softmax(-1)
+    return combined.masked_fill(~allowed, IMPOSSIBLE).log_softmax(-1)

@@ -174,14 +174,14 @@ class Search:
     def step(self, word_BUK: Tensor, parent_BUK: Tensor | None) -> Following:
         """Say what may come next; what nobody would write is asked only of words that come into question."""
         user = self.streams[0]
-        logit_BUKW = user.logits(user.read(word_BUK, parent_BUK))
+        logit_BUKW = user.decoder.logits(user.read(word_BUK, parent_BUK))
         if len(self.streams) == 1:
             every_W = torch.arange(logit_BUKW.shape[-1], device=logit_BUKW.device)
             return Following(logit_BUKW.log_softmax(-1), every_W)
         plausible_BUKW = plausible(logit_BUKW)
         word_C = in_question(plausible_BUKW)
         nobody = self.streams[1]
-        logit_BUKC = nobody.logits(nobody.read(word_BUK, parent_BUK), word_C)
+        logit_BUKC = nobody.decoder.logits(nobody.read(word_BUK, parent_BUK), word_C)
         chosen = logit_BUKW[..., word_C], logit_BUKC, plausible_BUKW[..., word_C]
         return Following(guided(*chosen, self.guidance), word_C)
 
@@ -206,10 +206,6 @@ class Stream:
             self.caches = [_inherited(cache, parent_BUK) for cache in self.caches]
         state, self.caches = self.decoder.step(self.seen, word_BUK.flatten(1), self.caches)
         return state.unflatten(1, (-1, beam))
-
-    def logits(self, state_BUKH: Tensor, word_C: Tensor | None = None) -> Tensor:
-        """Logits (B, U, K, C) of the next words, or of those that are named."""
-        return self.decoder.logits(state_BUKH, word_C)
 
 
 def _inherited(cache: Cache, parent_BUK: Tensor) -> Cache:
