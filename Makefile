@@ -37,10 +37,10 @@ demo-all: .venv/.installed
 	$(BIN)/adaptune serve --demo
 
 test: .venv/.installed
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-slow: .venv/.installed
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m slow
 
 lint: .venv/.installed
 	$(BIN)/ruff check .
