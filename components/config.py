@@ -191,7 +191,7 @@ class CaptioningSettings(Settings):
     guidance: float = Field(default=2.0, ge=1, le=10)
     """How far captions are pushed away from what an unknown user would get without a picture; 1 is not at all."""
     told: bool = False
-    """Tell the model the style that the user wants, in place of the history: an oracle, the ceiling of the others."""
+    """Tell the model which style its user wants, in place of the history: the ceiling. It cannot be served."""
 
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:

@@ -242,16 +242,22 @@ def _ceiling(comparison: Comparison) -> str:
 
 def _copies(comparison: Comparison) -> list[str]:
     """Name the trained rows that score exactly as a rule does, which rules seldom leave to chance."""
+    rules = [row for row in comparison.rows if row.role == "trivial" and comparison.metric in row.metrics]
+    trained = [row for row in comparison.rows if row.role in ("model", "ablation", "baseline")]
+    found = [(row, [rule.name for rule in rules if _same(row, rule)]) for row in trained]
     return [
-        f"{row.name} scores exactly as the rule {rule.name}: it may give every unit the same answer."
-        for row in comparison.rows
-        for rule in comparison.rows
-        if row.role in ("model", "ablation", "baseline")
-        and rule.role == "trivial"
-        and comparison.metric in row.metrics
-        and comparison.metric in rule.metrics
-        and abs(row.metrics[comparison.metric].mean - rule.metrics[comparison.metric].mean) < 1e-9
+        f"{row.name} scores exactly as the rule{'s'[: len(same) > 1]} {listed(same)} in every metric that both have: "
+        "it may give every unit the same answer."
+        for row, same in found
+        if same and comparison.metric in row.metrics
     ]
+
+
+def _same(row: Row, rule: Row) -> bool:
+    return all(
+        abs(row.metrics[name].mean - rule.metrics[name].mean) < 1e-9
+        for name in row.metrics.keys() & rule.metrics.keys()
+    )
 
 
 def _better_without(comparison: Comparison) -> str:

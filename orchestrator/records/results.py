@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from components.errors import AdaptuneError, DataError
 from components.tasks import TASKS, TaskInfo
+from orchestrator.planning.plan import GRID
 from orchestrator.planning.stages import CONTROL, FINAL, MODEL, TRIVIAL, role_of
 from orchestrator.records.ledger import Ledger, Member, TrialRow
 from orchestrator.records.workspace import Workspace
@@ -34,6 +35,18 @@ def differs_from_last_run(argument: str, spec: SweepSpec) -> bool:
     return Path(argument).is_file() and load_sweep(Path(argument)) != spec
 
 
+def check_gates_are_recorded(argument: str, spec: SweepSpec) -> None:
+    """Raise AdaptuneError if `argument` is a file whose gates are not those that `spec` was last run with."""
+    from orchestrator.spec.load import load_sweep
+
+    if Path(argument).is_file() and load_sweep(Path(argument)).promote != spec.promote:
+        raise AdaptuneError(
+            f"{argument} has other gates under `promote` than {spec.name} was last run with: `adaptune run "
+            f"{argument}` takes them over, without doing again what is done; `adaptune promote {spec.name}` keeps to "
+            "the old ones"
+        )
+
+
 def recorded_sweep(argument: str, ledger: Ledger) -> SweepSpec:
     """Return a sweep as it was last run, by its name or by its file.
 
@@ -58,10 +71,10 @@ def best_seed(spec: SweepSpec, ledger: Ledger) -> TrialRow:
     """
     trials = [member.trial_id for member in ledger.members(spec.name, FINAL) if member.name == MODEL]
     rows = ledger.trials(trials)
-    known = [row for trial in trials if (row := rows.get(trial)) is not None and row.metrics]
-    if not known:
-        raise AdaptuneError(_unfinished(spec.name))
     metric, sign = spec.objective.metric, 1 if spec.objective.mode == "max" else -1
+    known = [rows[trial] for trial in trials if trial in rows and metric in (rows[trial].metrics or {})]
+    if not known:
+        raise AdaptuneError(_unfinished(spec, ledger))
     return max(known, key=lambda row: sign * (row.metrics or {})[metric])
 
 
@@ -76,10 +89,13 @@ def compare_sweep(
     """Compare the final rows of a sweep on one part, over one group (by default the task's main one).
 
     What is known of users is read from the prepared data, as long as the home folder has it.
-    Raises AdaptuneError while the sweep has no final rows, or a row lacks a seed.
+    Raises AdaptuneError while the sweep has no final rows, no trial has a value of the objective, or a row lacks a
+    seed.
     """
     from orchestrator.judging.compare import compare_entries
 
+    if problem := unmeasured_objective(spec, ledger):
+        raise AdaptuneError(problem)
     data = ledger.sweep_data(spec.name)
     traits, unknown = _traits(TASKS[spec.task], workspace.data / data, part)
     return compare_entries(
@@ -114,9 +130,24 @@ def _traits(task: TaskInfo, folder: Path, part: Part) -> "tuple[tuple[Trait, ...
         return (), str(error)
 
 
-def _unfinished(sweep: str) -> str:
+def unmeasured_objective(spec: SweepSpec, ledger: Ledger) -> str:
+    """Say that the data does not let the objective be measured, if no finished trial has a value; else nothing."""
+    members = ledger.members(spec.name, GRID)
+    rows = ledger.trials([member.trial_id for member in members])
+    measured = [row.metrics for row in rows.values() if row.state == "finished" and row.metrics is not None]
+    metric = spec.objective.metric
+    if not measured or any(metric in metrics for metrics in measured):
+        return ""
+    others = sorted(set.intersection(*(set(metrics) for metrics in measured)) & set(TASKS[spec.task].metrics))
     return (
-        f"{sweep} has no final results yet: `adaptune run` it to its end, with --retry-failed if trials failed; "
+        f"{spec.name}: no trained trial has a value of `objective.metric` {metric}, because this data does not let "
+        f"it be measured: so nothing could be chosen. Take one of {', '.join(others)}, and run it again"
+    )
+
+
+def _unfinished(spec: SweepSpec, ledger: Ledger) -> str:
+    return unmeasured_objective(spec, ledger) or (
+        f"{spec.name} has no final results yet: `adaptune run` it to its end, with --retry-failed if trials failed; "
         "`adaptune status` tells how far it is"
     )
 
@@ -124,7 +155,7 @@ def _unfinished(sweep: str) -> str:
 def _entries(spec: SweepSpec, ledger: Ledger, workspace: Workspace, part: Part) -> "list[Entry]":
     final = ledger.members(spec.name, FINAL)
     if not final:
-        raise AdaptuneError(_unfinished(spec.name))
+        raise AdaptuneError(_unfinished(spec, ledger))
     entries = []
     for name in dict.fromkeys(member.name for member in final):
         members = [member for member in final if member.name == name]

@@ -11,6 +11,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from components.data.store import left_out, notes, prepare
+from components.errors import AdaptuneError
 from components.tasks import TASKS
 from orchestrator.planning.identity import validity
 from orchestrator.planning.plan import Planner, make_plan
@@ -18,6 +19,7 @@ from orchestrator.planning.search import check_optuna
 from orchestrator.planning.stages import MODEL, Stages
 from orchestrator.records.adopt import adopt_unknown
 from orchestrator.records.ledger import Ledger
+from orchestrator.records.results import unmeasured_objective
 from orchestrator.records.workspace import Workspace
 from orchestrator.running.bookkeeper import Bookkeeper
 from orchestrator.running.jobs import Surroundings
@@ -99,7 +101,8 @@ def run_sweep(
 
     `cluster` gives a Ray that is shared with others, in place of the one at `address`.
     Raises AdaptuneError if the budget is exceeded, the data or the party file is unusable, another driver holds the
-    sweep, or the cluster cannot be used. A trial that fails does not raise: the rest goes on, and it is counted.
+    sweep, the cluster cannot be used, or, in the end, no trial has a value of the objective. A trial that fails does
+    not raise: the rest goes on, and it is counted.
     """
     started = time.perf_counter()
     watcher = watcher or Nobody()
@@ -121,6 +124,9 @@ def run_sweep(
         ray = cluster or (lambda: _own_cluster(address, workspace))
         alone = cluster is None and address is None
         cut_short = _work(stages, spec, workspace, ray, address, alone, books, watcher, heart)
+    problem = unmeasured_objective(spec, ledger)
+    if problem and not cut_short:
+        raise AdaptuneError(problem)
     plan = make_plan(spec, ledger)
     rows = ledger.trials(list(plan.standing))
     finished = {trial_id for trial_id, row in rows.items() if row.state == "finished"}

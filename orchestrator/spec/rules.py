@@ -21,12 +21,22 @@ def check_names(values: Mapping[str, Any], info: TaskInfo, node: Node) -> Iterat
     yield from _unknown(node, ("compare", "unit"), (info.unit,), f"unit of {info.name}", values)
     yield from _wrong_direction(values, info, node)
     yield from _indivisible(values, info, node)
+    yield from _told(values, info, node)
     if isinstance(values.get("ablations"), Mapping):
         completed = {"compare": {"against": BASELINE, **section(values, "compare")}}
         names = (BASELINE, *section(values, "ablations"))
         yield from _unknown(node, ("compare", "against"), names, "ablation", completed)
     for name in ("seeds", "controls"):
         yield from repeated(node, (name,), _list(values, name))
+
+
+def _told(values: Mapping[str, Any], info: TaskInfo, node: Node) -> Iterator[SpecError]:
+    head, _, name = info.told.partition(".")
+    if info.told and section(values, head).get(name) is True:
+        yield node.find((head, name)).error(
+            f"`{info.told}` tells the model what its users want: a ceiling to compare with, which cannot be served. "
+            f"Remove the line, and make it an ablation: `oracle: {{{info.told}: true}}`"
+        )
 
 
 def section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

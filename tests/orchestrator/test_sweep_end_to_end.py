@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from components.tasks import TASKS
 from orchestrator import Sweep
 from orchestrator.records.workspace import read_json
 from tests.orchestrator.conftest import TINY, Finished
@@ -241,12 +242,28 @@ def test_a_gate_that_refuses_moves_no_alias(
     home = finished.copy(tmp_path)
     gates = {"gates": [{"metric": "accuracy", **bounds}]}
     sweep = write_sweep(tmp_path, {**TINY, "promote": gates})
+    early = adaptune("promote", sweep, "--home", home)
+    assert early.code == 2 and "other gates under `promote` than tiny was last run with" in early.err
     assert adaptune("run", sweep, "--home", home).code == 0
     call = adaptune("promote", sweep, "--home", home, "--json")
     assert (call.code, call.document["version"], call.document["alias"]) == (4, None, None)
     assert [verdict["passed"] for verdict in call.document["gates"]] == [False]
     assert adaptune("models", "--home", home, "--json").document == {"models": []}
     assert "a gate refused" in adaptune("promote", sweep, "--home", home).out
+
+
+def test_an_objective_that_the_data_does_not_let_be_measured_is_named(
+    finished: Finished, tmp_path: Path, no_ray: None
+) -> None:
+    home = finished.copy(tmp_path)
+    measured = next(row.metrics or {} for row in ledger_of(home).trials().values())
+    metric = next(name for name in TASKS["recommendation"].metrics if name not in measured)
+    sweep = write_sweep(tmp_path, {**TINY, "objective": {"metric": metric}})
+    for command in ("run", "compare", "promote"):
+        call = adaptune(command, sweep, "--home", home)
+        assert call.code == 2, command
+        assert f"no trained trial has a value of `objective.metric` {metric}" in " ".join(call.err.split())
+        assert "Take one of accuracy, auc" in " ".join(call.err.split())
 
 
 def test_garbage_collection_keeps_what_the_comparison_stands_on(finished: Finished, tmp_path: Path) -> None:

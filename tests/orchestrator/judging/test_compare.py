@@ -269,7 +269,7 @@ def test_a_model_that_scores_exactly_as_a_rule_is_pointed_out(entries):
     tables = {seed: rule.tables[0] for seed in (0, 1)}
     lazy = Entry("model", "model", 10, tables)
     notes = caveats(compare([lazy, entries[1], rule]))
-    assert any("model scores exactly as the rule always-like" in note for note in notes)
+    assert any("model scores exactly as the rule always-like in every metric" in note for note in notes)
     assert not any("exactly as the rule" in note for note in caveats(compare(entries)))
 
 

@@ -85,6 +85,7 @@ BROKEN: dict[str, tuple[str | bytes, int, int, str]] = {
     "heads and hidden": (HEAD + "model:\n  personalization:\n    heads: 3\n", 6, 12, "does not divide `hidden` 128"),
     "heads without units": (HEAD + "model:\n  personalization:\n    hidden: 8\n", 6, 13, "leaves each head 2 of the 8 units"),
     "workers of a batch that is one": ("name: demo\ntask: captioning\ndata: {source: synthetic}\nresources: {workers: 2}\n", 4, 22, "a batch of captioning cannot be shared out among workers without training something else; use 1 (more than one works for recommendation and question-answering)"),
+    "a model that is told": ("name: demo\ntask: captioning\ndata: {source: synthetic}\nmodel: {told: true}\n", 4, 15, "make it an ablation: `oracle: {model.told: true}`"),
     "shared processor": (HEAD + "resources: {gpu: 1.5}\n", 4, 18, "`gpu` 1.5 is neither whole nor below 1"),
     "gate without a bound": (HEAD + "promote:\n  gates: [{metric: auc}]\n", 5, 11, "the gate has no bound"),
     "gate that none passes": (
