@@ -133,6 +133,12 @@ def _text(path: Path, place: str, values: Any, name: str) -> str:
     text: str = _member(path, place, values, name, str)
     if not text.strip():
         raise DataError(path, f"{place}.{name}: expected a text, got an empty one")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = f"got half a character, \\u{ord(text[error.start]):04x}, at position {error.start}"
+        message = f"expected whole characters, {half}; write the whole one, or delete it"
+        raise DataError(path, f"{place}.{name}: {message}") from error
     return text
 
 
@@ -151,5 +157,5 @@ def _member(path: Path, place: str, values: Any, name: str, kind: type) -> Any:
 
 
 def _show(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace").decode()
     return text if len(text) <= 40 else f"{text[:40]} ..."

@@ -80,6 +80,32 @@ def test_what_is_not_as_published_is_located(tmp_path, change, message):
         squad.read(changed(tmp_path, change))
 
 
+@pytest.mark.parametrize("place", ["title", "context", "question", "id", "text", "answer_start"])
+def test_half_a_character_is_located(tmp_path, place):
+    def change(document: Any) -> None:
+        article = document["data"][1]
+        paragraph = article["paragraphs"][2]
+        question = paragraph["qas"][0]
+        for holder in (article, paragraph, question, question["answers"][1]):
+            if place in holder:
+                holder[place] = "so \ud800 it is"
+
+    said = rf"data\[1\].*\.{place}: expected whole characters, got half a character, \\ud800, at position 3; write"
+    if place == "answer_start":
+        said = r'answer_start: expected a whole number, got "so \\ud800 it is"'
+    with pytest.raises(DataError, match=said) as refusal:
+        squad.read(changed(tmp_path, change))
+    assert refusal.value.path == tmp_path / "train.json" and str(refusal.value).encode()
+
+
+def test_both_halves_of_a_character_are_one(tmp_path):
+    def change(document: Any) -> None:
+        document["data"][0]["paragraphs"][0]["qas"][0]["question"] = "Who built \ud83c\udff0?"
+
+    found = squad.read(changed(tmp_path, change))
+    assert found["train"][0].questions[0].text == "Who built \N{EUROPEAN CASTLE}?"
+
+
 @pytest.mark.parametrize(
     ("content", "message", "line"),
     [
