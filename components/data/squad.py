@@ -98,6 +98,9 @@ def _question(path: Path, place: str, values: Any, context: str) -> Question:
     for inner, answer in _each(path, place, values, "answers"):
         text = _text(path, inner, answer, "text")
         marked = _member(path, inner, answer, "answer_start", int)
+        if marked < 0:
+            message = f"expected a character of the paragraph, counted from 0, got {marked}"
+            raise DataError(path, f"{inner}.answer_start: {message}")
         if text not in context:
             raise DataError(path, f"{inner}: the answer {text[:60]!r} does not occur in its paragraph")
         answers.append((text, marked))

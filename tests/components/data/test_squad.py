@@ -58,6 +58,10 @@ def put(name: str, value: object) -> Callable[[Any], None]:
         (put("text", "  "), r"answers\[1\].text: expected a text, got an empty one"),
         (put("text", "nowhere"), r"answers\[1\]: the answer 'nowhere' does not occur in its paragraph"),
         (put("answer_start", "3"), r"answers\[1\].answer_start: expected a whole number, got \"3\""),
+        (
+            put("answer_start", -3),
+            r"answers\[1\].answer_start: expected a character of the paragraph.*got -3",
+        ),
         (lambda document: document.update(version="v2.0"), "unanswerable questions; take version 1.1"),
         (lambda document: document.update(data=[]), "no question in it"),
         (lambda document: document.update(data=[4]), r"data\[0\]: expected an object with 'title', got 4"),
