@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.data.store import prepare
 from components.errors import AdaptuneError
+from components.tasks import TASKS
 from orchestrator.planning.plan import Plan, make_plan, runs_of
 from orchestrator.records.ledger import Ledger
 from orchestrator.records.workspace import Workspace
@@ -114,7 +116,7 @@ class StudyPlan:
 
 
 def plan_study(study: Study, ledger: Ledger | None) -> StudyPlan:
-    """Lay a study beside the ledger.
+    """Lay a study beside the ledger. Files of data are looked for and hashed, not parsed.
 
     Raises AdaptuneError naming every sweep whose data cannot be found or whose budget is too small.
     """
@@ -130,6 +132,23 @@ def plan_study(study: Study, ledger: Ledger | None) -> StudyPlan:
     if problems:
         raise AdaptuneError("\n".join(problems))
     return StudyPlan(study.name, plans)
+
+
+def prepare_study(study: Study, workspace: Workspace) -> None:
+    """Prepare the data of every sweep; each then finds its own prepared, so nothing is done twice.
+
+    Raises AdaptuneError naming every sweep whose data cannot be used.
+    """
+    problems: list[str] = []
+    for file, spec in study.sweeps.items():
+        try:
+            prepare(spec.data, workspace.data, TASKS[spec.task].form)
+        except AdaptuneError as error:
+            problems.append(f"{file}: {error}")
+        except Exception:  # noqa: BLE001 - the sweep meets it again, alone, and is named with it in the end
+            continue
+    if problems:
+        raise AdaptuneError("\n".join(problems))
 
 
 @dataclass(frozen=True)
@@ -184,6 +203,7 @@ def run_study(
     """
     workspace.create()
     plan_study(study, Ledger(workspace.ledger_url))
+    prepare_study(study, workspace)
     outcomes: list[Outcome] = []
     problems: dict[str, str] = {}
     waiting = [spec.name for spec in study.sweeps.values()]

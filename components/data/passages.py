@@ -104,6 +104,14 @@ class Passage:
         """Its text, cut up."""
         return Tokens(self.text)
 
+    def misplaced(self) -> dict[str, int]:
+        """Count each question's answers whose text does not begin at their character; by id, those with any."""
+        wrong = {
+            question.id: sum(not self.text.startswith(text, marked) for text, marked in question.answers)
+            for question in self.questions
+        }
+        return {name: count for name, count in wrong.items() if count}
+
 
 class Tokens:
     """The T tokens of a text: words, numbers and single signs, with their sentences and clauses."""

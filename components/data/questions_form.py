@@ -88,7 +88,7 @@ def write(content: Content, settings: Any, digest: str, folder: Path) -> None:
         tables["word_vectors"] = {"word": known_words, "vector": matrix(content.vectors.vector_WE)}
     for name, columns in tables.items():
         write_table(folder / f"{name}.arrow", pa.table(columns))
-    manifest = {
+    manifest: dict[str, Any] = {
         **versions(settings),
         "digest": digest,
         "source": settings.source,
@@ -96,7 +96,22 @@ def write(content: Content, settings: Any, digest: str, folder: Path) -> None:
         "styles": STYLES,
         "profile_fields": {"topic": ["unknown", *topics]},
     }
+    if notes := _notes(texts):
+        manifest["notes"] = notes
     write_manifest(folder, manifest)
+
+
+def _notes(texts: Sequence[Passage]) -> list[str]:
+    """Say how many answers had to be looked for, as they do not stand where the source says; nothing if none."""
+    misplaced = {name: count for passage in texts for name, count in passage.misplaced().items()}
+    if not misplaced:
+        return []
+    answers = sum(len(question.answers) for passage in texts for question in passage.questions)
+    return [
+        f"{sum(misplaced.values()):,} of {answers:,} reference answers do not stand at their `answer_start`, "
+        f"such as of question {next(iter(misplaced))!r}; their text is taken where it occurs nearest to "
+        "there, which may not be the occurrence that was meant"
+    ]
 
 
 def _words(texts: Sequence[Passage]) -> set[str]:

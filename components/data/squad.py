@@ -98,6 +98,9 @@ def _question(path: Path, place: str, values: Any, context: str) -> Question:
     for inner, answer in _each(path, place, values, "answers"):
         text = _text(path, inner, answer, "text")
         marked = _member(path, inner, answer, "answer_start", int)
+        if marked < 0:
+            message = f"expected a character of the paragraph, counted from 0, got {marked}"
+            raise DataError(path, f"{inner}.answer_start: {message}")
         if text not in context:
             raise DataError(path, f"{inner}: the answer {text[:60]!r} does not occur in its paragraph")
         answers.append((text, marked))
@@ -133,6 +136,12 @@ def _text(path: Path, place: str, values: Any, name: str) -> str:
     text: str = _member(path, place, values, name, str)
     if not text.strip():
         raise DataError(path, f"{place}.{name}: expected a text, got an empty one")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = f"got half a character, \\u{ord(text[error.start]):04x}, at position {error.start}"
+        message = f"expected whole characters, {half}; write the whole one, or delete it"
+        raise DataError(path, f"{place}.{name}: {message}") from error
     return text
 
 
@@ -151,5 +160,5 @@ def _member(path: Path, place: str, values: Any, name: str, kind: type) -> Any:
 
 
 def _show(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace").decode()
     return text if len(text) <= 40 else f"{text[:40]} ..."

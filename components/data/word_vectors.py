@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
+from components.config import QuestionAnsweringSettings
 from components.data.text import check_data_file
 from components.errors import DataError
 
@@ -49,8 +51,9 @@ def read_vectors(path: Path, wanted: Collection[str]) -> WordVectors:
                 ) from error
             if line == 1 and len(numbers) == 1:
                 continue
-            size = size or len(numbers)
-            if len(numbers) != size or size < 2:
+            if size is None:
+                size = _check_size(path, line, word, len(numbers))
+            if len(numbers) != size:
                 message = (
                     f"{len(numbers)} numbers after {word[:40]!r}, and {size} on the lines before; {WHERE}"
                 )
@@ -61,6 +64,19 @@ def read_vectors(path: Path, wanted: Collection[str]) -> WordVectors:
         raise DataError(path, f"none of the {len(wanted)} words of the data is in it; {WHERE}")
     words = sorted(found)
     return WordVectors(words, np.stack([found[word] for word in words]))
+
+
+def _check_size(path: Path, line: int, word: str, size: int) -> int:
+    """Return the size of the vectors; a `DataError` where no model can be as wide."""
+    try:
+        QuestionAnsweringSettings(embedding=size)
+    except ValidationError as error:
+        limit = error.errors()[0]["msg"].removeprefix("Input should be ")
+        message = (
+            f"{size} numbers after {word[:40]!r}, and `model.embedding`, which must equal that, is {limit}"
+        )
+        raise DataError(path, f"{message}; {WHERE}", line) from error
+    return size
 
 
 def _vector(path: Path, line: int, word: str, numbers: list[str]) -> NDArray[np.float32]:

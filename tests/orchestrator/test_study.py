@@ -15,6 +15,7 @@ from orchestrator.running.jobs import Progress
 from orchestrator.running.queue import JobQueue
 from orchestrator.running.worker import execute
 from orchestrator.spec.sweep import spec_class
+from tests.components.tasks.question_answering.fixtures import write_squad
 from tests.orchestrator.conftest import TINY
 from tests.orchestrator.report.test_report import Page
 from tests.orchestrator.sweeping import adaptune, end, start, write_sweep
@@ -173,6 +174,38 @@ def test_everything_that_is_wrong_in_any_file_is_said_before_anything_runs(
     call = adaptune("study", folder, "--home", home)
     assert call.code == 2 and not cluster.order
     assert "nowhere.csv" in call.err and "`budget.max_trials` allows 1" in call.err
+
+
+def test_data_that_breaks_off_is_found_before_anything_trains(
+    cluster: Cluster, folder: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    for name in ("cut", "torn"):
+        root = write_squad(tmp_path / name)
+        whole = (root / "train.json").read_bytes()
+        (root / "train.json").write_bytes(whole[: len(whole) // 2])
+        data = {"source": "squad", "root": str(root), "users": 40}
+        write_sweep(folder, {"name": name, "task": "question-answering", "data": data})
+    assert adaptune("study", folder, "--plan", "--home", home).code == 0
+    call = adaptune("study", folder, "--home", home)
+    assert call.code == 2 and not cluster.order and not call.out
+    for name in ("cut", "torn"):
+        assert f"{name}.yaml: {tmp_path / name / 'train.json'}:1: the file is cut off" in call.err, call.err
+        write_squad(tmp_path / name)
+    call = adaptune("study", folder, "--plan", "--home", home, "--json")
+    assert call.document["done"] == 0 and call.document["to_run"] > 6
+
+
+def test_a_failure_to_prepare_that_is_no_fault_of_the_data_costs_one_sweep(
+    cluster: Cluster, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(settings: Any) -> Any:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("tests.orchestrator.toy_form.read", fail)
+    call = adaptune("study", folder, "--home", tmp_path / "home", "--json")
+    assert call.code == 3 and cluster.order == ["tiny"]
+    assert "no space left on device" in call.document["problems"]["guesses"]
 
 
 def test_a_folder_without_sweeps_is_refused(tmp_path: Path) -> None:

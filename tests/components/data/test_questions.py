@@ -150,6 +150,25 @@ def test_users_travel_with_a_promoted_model(data, tmp_path):
     assert population.profile("user-7")["topic"] in data.profile_fields["topic"][1:]
 
 
+@pytest.mark.parametrize("off", [1, 99_999])
+def test_answers_that_do_not_stand_where_the_file_says_are_counted_and_said(root, data, tmp_path, off):
+    assert store.notes(data.folder) == () and "notes" not in json.loads(
+        (data.folder / "manifest.json").read_text()
+    )
+    path = write_squad(tmp_path / "squad") / "train.json"
+    document = json.loads(path.read_text())
+    question = document["data"][1]["paragraphs"][2]["qas"][0]
+    for answer in question["answers"]:
+        answer["answer_start"] += off
+    path.write_text(json.dumps(document))
+    wrong = prepared(path.parent, tmp_path / "store")
+    (note,) = store.notes(wrong.folder)
+    assert note.startswith(
+        f"2 of 900 reference answers do not stand at their `answer_start`, such as of question '{question['id']}';"
+    )
+    assert (wrong.answer_start == data.answer_start).all()  # its texts occur only once
+
+
 def test_one_article_is_too_few(tmp_path):
     with pytest.raises(DataError, match="1 article with questions; expected at least 2"):
         prepared(write_squad(tmp_path / "squad", articles=1), tmp_path / "store")

@@ -58,6 +58,10 @@ def put(name: str, value: object) -> Callable[[Any], None]:
         (put("text", "  "), r"answers\[1\].text: expected a text, got an empty one"),
         (put("text", "nowhere"), r"answers\[1\]: the answer 'nowhere' does not occur in its paragraph"),
         (put("answer_start", "3"), r"answers\[1\].answer_start: expected a whole number, got \"3\""),
+        (
+            put("answer_start", -3),
+            r"answers\[1\].answer_start: expected a character of the paragraph.*got -3",
+        ),
         (lambda document: document.update(version="v2.0"), "unanswerable questions; take version 1.1"),
         (lambda document: document.update(data=[]), "no question in it"),
         (lambda document: document.update(data=[4]), r"data\[0\]: expected an object with 'title', got 4"),
@@ -78,6 +82,32 @@ def put(name: str, value: object) -> Callable[[Any], None]:
 def test_what_is_not_as_published_is_located(tmp_path, change, message):
     with pytest.raises(DataError, match=message):
         squad.read(changed(tmp_path, change))
+
+
+@pytest.mark.parametrize("place", ["title", "context", "question", "id", "text", "answer_start"])
+def test_half_a_character_is_located(tmp_path, place):
+    def change(document: Any) -> None:
+        article = document["data"][1]
+        paragraph = article["paragraphs"][2]
+        question = paragraph["qas"][0]
+        for holder in (article, paragraph, question, question["answers"][1]):
+            if place in holder:
+                holder[place] = "so \ud800 it is"
+
+    said = rf"data\[1\].*\.{place}: expected whole characters, got half a character, \\ud800, at position 3; write"
+    if place == "answer_start":
+        said = r'answer_start: expected a whole number, got "so \\ud800 it is"'
+    with pytest.raises(DataError, match=said) as refusal:
+        squad.read(changed(tmp_path, change))
+    assert refusal.value.path == tmp_path / "train.json" and str(refusal.value).encode()
+
+
+def test_both_halves_of_a_character_are_one(tmp_path):
+    def change(document: Any) -> None:
+        document["data"][0]["paragraphs"][0]["qas"][0]["question"] = "Who built \ud83c\udff0?"
+
+    found = squad.read(changed(tmp_path, change))
+    assert found["train"][0].questions[0].text == "Who built \N{EUROPEAN CASTLE}?"
 
 
 @pytest.mark.parametrize(

@@ -234,8 +234,8 @@ def test_the_reader_starts_from_word_vectors_and_says_so_where_they_do_not_fit(t
     assert torch.equal(
         without.model.read.words.word.weight[others], module.model.read.words.word.weight[others]
     )
-    wide = dataclasses.replace(data, word_vectors=WordVectors(["bridge"], np.ones((1, 3), np.float32)))
-    with pytest.raises(AdaptuneError, match=r"3 numbers a word.*set it to 3"):
+    wide = dataclasses.replace(data, word_vectors=WordVectors(["bridge"], np.ones((1, 5), np.float32)))
+    with pytest.raises(AdaptuneError, match=r"5 numbers a word.*set it to 5"):
         question_answering.build(tiny_config(root), wide)
 
 
