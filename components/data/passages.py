@@ -56,7 +56,8 @@ _ABBREVIATIONS = frozenset(
         ),
     )
 )
-_STOP = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s+[\"'“‘(\[]?[A-Z0-9])|\n+")  # noqa: RUF001
+# Possessive, and only from the first sign of a run on, so that long runs of signs take no time squared.
+_STOP = re.compile(r"(?<![.!?])[.!?]++[\"'”’)\]]*+(?=\s++[\"'“‘(\[]?[A-Z0-9])|\n+")  # noqa: RUF001
 _STRONG = frozenset(";:()[]–—")  # noqa: RUF001
 _CONJUNCTIONS = frozenset(
     (
@@ -144,8 +145,11 @@ class Tokens:
     def _is_abbreviation(self, match: re.Match[str]) -> bool:
         if match.group() != ".":
             return False
-        before = re.search(r"[^\s(\[]*$", self.text[: match.start()])
-        word = before.group() if before else ""
+        last = match.start() - self.text.endswith("\n", 0, match.start())
+        first = last
+        while first > 0 and not (self.text[first - 1].isspace() or self.text[first - 1] in "(["):
+            first -= 1
+        word = self.text[first:last]
         return word.lower() in _ABBREVIATIONS or bool(re.fullmatch(r"(?:[A-Z]\.)*[A-Z]", word))
 
     @cached_property

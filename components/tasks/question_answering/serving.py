@@ -24,6 +24,8 @@ from components.tasks.servable import Follower, UnusableContent
 
 MOST_CHARACTERS = 20_000
 """No longer question or passage is read."""
+MOST_ASKED = 500
+"""No question of more words and signs is read: attention takes memory for each of them at each of the passage."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,7 @@ class QuestionAnsweringServable(Follower[Located]):
         return Answered(passage[start:end], start, end, float(spans.score))
 
     def _texts(self, question: str, tokens: Tokens) -> Texts:
-        if max(len(question), len(tokens.text)) > MOST_CHARACTERS:
-            raise UnusableContent(f"a question or passage of more than {MOST_CHARACTERS} characters")
-        asked = Tokens(question).words
-        if not asked or not tokens.words:
-            raise UnusableContent("a question and a passage need at least one word each")
+        asked = _asked(question, tokens)
         forms = list(dict.fromkeys([*asked, *tokens.words]))
         number = {form: place for place, form in enumerate(forms)}
         one = Asked(
@@ -121,9 +119,8 @@ class QuestionAnsweringServable(Follower[Located]):
 
     def _read(self, content: str) -> Located:
         shown = AnswerShown.parse(content)
-        if max(len(shown.question), len(shown.passage)) > MOST_CHARACTERS:
-            raise UnusableContent(f"a question or passage of more than {MOST_CHARACTERS} characters")
         tokens = Tokens(shown.passage)
+        _asked(shown.question, tokens)
         first = int(np.searchsorted(tokens.end, shown.start, side="right"))
         last = int(np.searchsorted(tokens.start, shown.end, side="left"))
         if first >= last:
@@ -145,6 +142,18 @@ class QuestionAnsweringServable(Follower[Located]):
             gap_BT,
         )
         return self.model.events(history)
+
+
+def _asked(question: str, passage: Tokens) -> list[str]:
+    """Return the words of a question. Raises `UnusableContent` where it or the passage cannot be read."""
+    if max(len(question), len(passage.text)) > MOST_CHARACTERS:
+        raise UnusableContent(f"a question or passage of more than {MOST_CHARACTERS} characters")
+    words = Tokens(question).words
+    if not words or not len(passage):
+        raise UnusableContent("a question and a passage need at least one word each")
+    if len(words) > MOST_ASKED:
+        raise UnusableContent(f"a question of {len(words)} words and signs; at most {MOST_ASKED} are read")
+    return words
 
 
 def load_servable(folder: Path) -> QuestionAnsweringServable:

@@ -8,6 +8,7 @@ import torch
 from components.data.events import Event
 from components.tasks.question_answering import task as question_answering
 from components.tasks.question_answering.evaluation import predict
+from components.tasks.question_answering.serving import MOST_ASKED
 from components.tasks.servable import UnknownKind, UnusableContent
 from tests.components.tasks.question_answering.fixtures import tiny_config, tiny_data
 
@@ -116,10 +117,25 @@ def test_another_kind_of_event_is_refused(servable):
         servable.step(servable.initial_state(), wrong)
 
 
-@pytest.mark.parametrize(("question", "passage"), [("", "A word."), ("Who?", " "), ("Who?", "a " * 20_000)])
+@pytest.mark.parametrize(
+    ("question", "passage"),
+    [("", "A word."), (" \n", "A word."), ("Who?", " "), ("Who?", "a " * 20_000)],
+    ids=["no question", "blank question", "blank passage", "long passage"],
+)
 def test_questions_and_passages_that_cannot_be_read_are_refused(servable, question, passage):
-    with pytest.raises(UnusableContent):
+    with pytest.raises(UnusableContent) as refused:
         servable.answer(servable.initial_state(), {}, question, passage)
+    if passage.strip():  # an event may not tell what could not have been asked
+        with pytest.raises(UnusableContent) as untold:
+            servable.step(servable.initial_state(), event(question=question, passage=passage, end=1))
+        assert str(untold.value) == str(refused.value)
+
+
+def test_a_question_of_too_many_words_is_told_how_many_it_has(servable):
+    state = servable.initial_state()
+    assert servable.answer(state, {}, "who?" * (MOST_ASKED // 2), "Anna.").text
+    with pytest.raises(UnusableContent, match=f"of {MOST_ASKED + 2} words and signs; at most {MOST_ASKED}"):
+        servable.answer(state, {}, "who?" * (MOST_ASKED // 2 + 1), "Anna.")
 
 
 @pytest.mark.parametrize("passage", ["Anna", "…", "Ünïcode 東京 🙂 built.", "one\n\n\ntwo. Three; four"])
@@ -129,5 +145,5 @@ def test_odd_passages_are_answered_from(servable, passage):
 
 
 def test_events_may_be_disliked_and_unlike_any_seen(servable):
-    state = servable.step(servable.initial_state(), event(question="", passage="🙂", start=0, end=1))
+    state = servable.step(servable.initial_state(), event(question="?", passage="🙂", start=0, end=1))
     assert all(torch.isfinite(value).all() for value in state.values())
