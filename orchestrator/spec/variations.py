@@ -104,7 +104,8 @@ class Variations:
         yield from coerced
 
     def _checked_ablations(self) -> dict[str, dict[str, Any]]:
-        taken = {"model", *self._info.controls, *self._info.trivial}
+        told = (name for names in self._info.oracles.values() for name in names)
+        taken = {"model", *self._info.controls, *self._info.trivial, *told}
         ablations: dict[str, dict[str, Any]] = {}
         for name, changes in section(self._values, "ablations").items():
             location = ("ablations", name)

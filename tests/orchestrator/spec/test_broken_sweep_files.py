@@ -172,6 +172,9 @@ BROKEN: dict[str, tuple[str | bytes, int, int, str]] = {
         HEAD + "ablations:\n  no-history: {model.personalization.histroy: false}\n", 5, 16, "did you mean 'history'?",
     ),
     "name of another row": (HEAD + "ablations:\n  item-bias: {model.dropout: 0.5}\n", 5, 3, "belongs to another row"),
+    "name of the row that knows the truth": (
+        HEAD.replace("recommendation", "captioning") + "ablations:\n  human: {model.beam: 1}\n", 5, 3, "'human' belongs to another row",
+    ),
     "ablation that clashes": (
         HEAD + "ablations:\n  odd: {model.personalization.heads: 3}\n", 5, 9, "does not divide `hidden` 128",
     ),
