@@ -168,6 +168,10 @@ BROKEN: dict[str, tuple[str | bytes, int, int, str]] = {
         HEAD + "ablations:\n  same: {model.personalization.attention: true}\n", 5, 3, "changes nothing",
     ),
     "ablation of nothing": (HEAD + "ablations:\n  none: {}\n", 5, 3, "changes nothing: it is empty"),
+    "ablation of what is silent": (
+        HEAD + "model: {personalization: {history: false}}\nablations:\n  mute: {model.personalization.feedback: false}\n",
+        6, 3, "'model.personalization.feedback' has no effect while 'model.personalization.history' is off",
+    ),
     "misspelt ablation": (
         HEAD + "ablations:\n  no-history: {model.personalization.histroy: false}\n", 5, 16, "did you mean 'history'?",
     ),
