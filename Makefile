@@ -23,6 +23,7 @@ demo: .venv/.installed
 	$(BIN)/adaptune report $(SWEEP)
 	$(BIN)/adaptune promote $(SWEEP)
 	$(BIN)/adaptune serve --demo
+	@echo "For adaptune to be found: . $(BIN)/activate"
 
 demo-all: .venv/.installed
 	$(BIN)/adaptune run $(SWEEP)
@@ -35,6 +36,7 @@ demo-all: .venv/.installed
 	$(BIN)/adaptune split $(SWEEP) --parties 2 --by users --out runs/parties
 	$(BIN)/adaptune evaluate recommendation/champion --parties runs/parties/parties.yaml
 	$(BIN)/adaptune serve --demo
+	@echo "For adaptune to be found: . $(BIN)/activate"
 
 test: .venv/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder

@@ -62,6 +62,10 @@ class PersonalizationSettings(Settings):
         return self
 
 
+SILENT_WITHOUT = {"attention": "history", "feedback": "history"}
+"""Parts of the core that are as good as off while another one is off, which they read."""
+
+
 class ModalitySettings(Settings):
     """What describes an item beside its identity. What is switched off has no parameters."""
 

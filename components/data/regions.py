@@ -5,7 +5,9 @@ would have to be there. It maps one picture, float (1, 3, S, S) from 0 to 1, to 
 (1, D, height, width), or to one vector (1, D).
 """
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +33,11 @@ class PretrainedEncoder:
 
         self.path = path
         try:
-            program = torch.export.load(path)
+            with _quiet("torch.export"):  # it writes a traceback before it raises
+                program = torch.export.load(path)
         except Exception as error:
-            raise DataError(path, f"no exported program ({_first_line(error)}); {HOW}") from error
+            said = _first_line(error).removesuffix(" Please check the warnings above for possible errors.")
+            raise DataError(path, f"no exported program ({said}); {HOW}") from error
         self.size = _picture_size(program, path)
         self._run = program.module()
 
@@ -87,6 +91,18 @@ def _as_regions(found: Any) -> "torch.Tensor | None":
     if found.ndim == 4:
         return found[0].flatten(1).T.contiguous()
     return found[0] if found.ndim == 3 else found
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep a logger and those below it from writing."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _first_line(error: Exception) -> str:

@@ -41,7 +41,10 @@ class MissingTrials(AdaptuneError):
 
 @dataclass(frozen=True)
 class Estimate:
-    """Mean of each column over its users, and the bootstrap interval around it; all [C]."""
+    """Mean of each column over its users, and the bootstrap interval around it; all [C].
+
+    The interval is NaN for a single user: how far another one's value could lie is not known.
+    """
 
     mean: Floats
     low: Floats
@@ -55,7 +58,7 @@ class PairedTest:
 
     `p_value` is two-sided. `effect_size` is Cohen's d_z, the mean over the standard deviation of the users'
     differences: 0 where no user differs and NaN where all differ by exactly the same. `standard_error` is that of
-    the mean difference, NaN for a single user.
+    the mean difference. Both, and the interval, are NaN for a single user.
     """
 
     difference: Floats
@@ -93,8 +96,9 @@ def estimate(value_UC: Floats, seed: int, samples: int = SAMPLES, level: float =
             for draw_SU in _user_weights(len(value_UC), seed, samples)
         ]
     )
-    low, high = _quantiles(resampled_SC, (1 - level) / 2, (1 + level) / 2)
     users = defined_UC.sum(axis=0)
+    ends = _quantiles(resampled_SC, (1 - level) / 2, (1 + level) / 2)
+    low, high = np.where(users > 1, ends, np.nan)
     return Estimate(_divide(filled_UC.sum(axis=0), users), low, high, users)
 
 

@@ -92,7 +92,9 @@ class TaskInfo:
     def counted_group(self, group: str, count: int) -> str:
         """Write a group and how many units it has: `854 seen users`, `unseen users (120 passages)`."""
         title = self.groups[group].title
-        return f"{count} {title}" if title.endswith(f"{self.unit}s") else f"{title} ({self.counted(count)})"
+        if not title.endswith(f"{self.unit}s"):
+            return f"{title} ({self.counted(count)})"
+        return f"{count} {title.removesuffix('s') if count == 1 else title}"
 
     def load(self) -> ModuleType:
         """Import the task's module, which fulfils the `Task` protocol of `components.tasks.protocol`."""

@@ -110,7 +110,8 @@ def report(
             err().print(f"not mirrored to Weights & Biases: {problem}", markup=False)
         emit({"sweep": spec.name, "report": path}, as_json, lambda console: console.print(f"report: {path}"))
         return
-    path, written = write_study_report(title, names, ledger, workspace, out)
+    named = len(sweeps) > 1  # of a folder's sweeps, some may still be to come
+    path, written = write_study_report(title, names, ledger, workspace, out, whole=named)
     document = {
         "study": title,
         "report": path,

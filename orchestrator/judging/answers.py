@@ -172,8 +172,9 @@ def certainty(comparison: Comparison) -> list[str]:
     """Say what the certainty stands on: units, the correction, and whether the seeds agree."""
     if not any(comparison.metric in row.against_baseline for row in comparison.rows):
         return []
+    units = "one of the" if comparison.model.units == 1 else f"{comparison.model.units:,}"
     sentences = [
-        f"The figures stand on {comparison.model.units:,} {comparison.task.groups[comparison.main[0]].meaning}. "
+        f"The figures stand on {units} {comparison.task.groups[comparison.main[0]].meaning}. "
         f"Each is compared with itself; intervals ({comparison.level * 100:g} %) say how far a figure could move "
         f"with other {comparison.task.unit}s of the same kind.",
         f"A difference is called shown where p is below {ALPHA:g}, corrected for all comparisons of its table on the "

@@ -56,11 +56,12 @@ def benefit_by_trait(
         trait, value = groups[index]
         count = int(paired.users[place])
         model, baseline = (
-            Interval(float(one.mean[place]), *_ends(one.low[place], one.high[place], count)) for one in means
+            Interval(float(one.mean[place]), float(one.low[place]), float(one.high[place])) for one in means
         )
         difference = Difference(
             float(paired.difference[place]),
-            *_ends(paired.low[place], paired.high[place], count),
+            float(paired.low[place]),
+            float(paired.high[place]),
             float(p_value_G[place]),
             float(adjusted_G[place]),
             float(paired.effect_size[place]),
@@ -69,11 +70,6 @@ def benefit_by_trait(
         refused = "" if judged_G[place] else _refusal(count)
         found.append(GroupBenefit(trait.name, value, count, model, baseline, difference, refused))
     return tuple(found)
-
-
-def _ends(low: float, high: float, users: int) -> tuple[float, float]:
-    """Return the ends of an interval; nothing is known of how far one user's value could move."""
-    return (float(low), float(high)) if users > 1 else (float("nan"), float("nan"))
 
 
 def _refusal(users: int) -> str:

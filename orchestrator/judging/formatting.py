@@ -36,6 +36,16 @@ def difference_interval(metric: Metric, difference: Difference) -> str:
     return _bracket(metric, difference.low, difference.high, "+")
 
 
+def with_interval(value: str, interval: str) -> str:
+    """Write a value and its interval, which a single unit does not have: `69.9 % [68.7, 71.0]`."""
+    return f"{value} {interval}" if interval else value
+
+
+def effect_size(value: float) -> str:
+    """Write an effect size: `+0.76`."""
+    return MISSING if isnan(value) else f"{value:+.2f}"
+
+
 def detectable(metric: Metric, difference: Difference) -> str:
     """Write the smallest difference that a comparison could have seen, `0.8 points`; empty where it has seen one."""
     if difference.p_adjusted < ALPHA or isnan(difference.detectable):

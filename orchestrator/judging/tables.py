@@ -16,11 +16,13 @@ from orchestrator.judging.formatting import (
     count,
     detectable,
     difference_interval,
+    effect_size,
     metric_difference,
     metric_interval,
     metric_value,
     p_value,
     share,
+    with_interval,
 )
 from orchestrator.judging.paper import PaperTables, paper_tables
 from orchestrator.judging.verdict import caveats, findings, headline, is_better
@@ -101,16 +103,16 @@ def objective_table(comparison: Comparison, chosen: Slice | None = None) -> Tabl
             table.add_section()
         role = row.role
         interval = row.metrics[comparison.metric]
-        cells = [row.name, f"{metric_value(metric, interval.mean)} {metric_interval(metric, interval)}"]
+        written = with_interval(metric_value(metric, interval.mean), metric_interval(metric, interval))
+        cells = [row.name, written]
         difference = row.against_baseline.get(comparison.metric)
         if difference is None:
             cells += [MISSING] * 4
         else:
-            cells.append(
-                f"{_points(metric, difference.difference)} {difference_interval(metric, difference)}"
-            )
+            size = _points(metric, difference.difference)
+            cells.append(with_interval(size, difference_interval(metric, difference)))
             cells += [p_value(difference.p_adjusted), _could_see(metric, difference)]
-            cells.append(f"{difference.effect_size:+.2f}")
+            cells.append(effect_size(difference.effect_size))
         table.add_row(*cells, style=_style(comparison, row))
     return table
 

@@ -10,6 +10,7 @@ from orchestrator.judging.formatting import (
     metric_difference,
     metric_value,
     p_statement,
+    with_interval,
 )
 
 
@@ -56,9 +57,9 @@ def size(comparison: Comparison, difference: Difference) -> str:
     """Write a difference of the objective in full: size, interval, p, and what could have been seen where none is."""
     metric = comparison.task.metrics[comparison.metric]
     seen = detectable(metric, difference)
+    written = metric_difference(metric, difference.difference)
     return (
-        f"{metric_difference(metric, difference.difference)} {difference_interval(metric, difference)}, "
-        f"{p_statement(difference.p_adjusted)}"
+        f"{with_interval(written, difference_interval(metric, difference))}, {p_statement(difference.p_adjusted)}"
         + (f"; this comparison could have seen {seen}" if seen else "")
     )
 
@@ -173,7 +174,10 @@ def caveats(comparison: Comparison) -> list[str]:
             f"{'not' if one else 'hardly'} averaged out; the intervals cover {comparison.task.unit}s only."
         )
     if comparison.model.units < 100:
-        notes.append(f"Only {comparison.task.counted(comparison.model.units)} stand behind the main figures.")
+        stand = "stands" if comparison.model.units == 1 else "stand"
+        notes.append(
+            f"Only {comparison.task.counted(comparison.model.units)} {stand} behind the main figures."
+        )
     if comparison.unknown_traits:
         notes.append(f"For whom personalisation pays cannot be told: {comparison.unknown_traits}.")
     return notes + _copies(comparison)

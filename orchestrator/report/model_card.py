@@ -59,7 +59,8 @@ def _metrics(comparison: Comparison, card: Card) -> list[tuple[str, str, str]]:
             continue
         written = write.MISSING
         if test is not None:
-            written = f"{write.metric_value(metric, test.mean)} {write.metric_interval(metric, test)}"
+            mean, interval = write.metric_value(metric, test.mean), write.metric_interval(metric, test)
+            written = write.with_interval(mean, interval)
         lines.append((metric.label, write.metric_value(metric, card.validation.get(name)), written))
     return lines
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from components.tasks import Metric
 from orchestrator.judging import formatting as write
-from orchestrator.judging.comparison import Comparison, Difference, Row, Slice
+from orchestrator.judging.comparison import Comparison, Difference, Interval, Row, Slice
 from orchestrator.report.axis import Axis
 from orchestrator.report.charts import Point, Series, line_chart, swatch
 from orchestrator.report.data import Curve
@@ -50,7 +50,7 @@ def cold_start(comparison: Comparison) -> list[ByHistory]:
         for row in rows
         if group in groups and row.role in COLD_START and comparison.metric in row.metrics
     ]
-    axis = Axis.around(end for one in known for end in (one.low, one.high))
+    axis = Axis.around(end for one in known for end in (one.low, one.mean, one.high))
     found = [_by_history(comparison, group, comparison.metric, "events of history", axis) for group in groups]
     return [curve for curve in found if curve is not None]
 
@@ -99,7 +99,7 @@ def _by_history(
     for role in COLD_START:
         rows_here = [_row_of(comparison, (group, history), role) for history in histories]
         points = [
-            Point(place, interval.mean, interval.low, interval.high)
+            _point(place, interval)
             for place, row in enumerate(rows_here)
             if row is not None and (interval := row.metrics.get(name)) is not None
         ]
@@ -121,6 +121,11 @@ def _by_history(
     return ByHistory(words.title, comparison.task.counted(units), chart, names, rows)
 
 
+def _point(place: int, interval: Interval) -> Point:
+    known = not isnan(interval.low)
+    return Point(place, interval.mean, interval.low if known else None, interval.high if known else None)
+
+
 def _row_of(comparison: Comparison, chosen: Slice, role: str) -> Row | None:
     return next((row for row in comparison.slices.get(chosen, ()) if row.role == role), None)
 
@@ -129,17 +134,17 @@ def _gain(metric: Metric, change: Difference | None) -> str:
     if change is None:
         return write.MISSING
     seen = write.detectable(metric, change)
-    return (
-        f"{write.metric_difference(metric, change.difference)} {write.difference_interval(metric, change)}"
-        + (f", could see {seen}" if seen else "")
-    )
+    size = write.metric_difference(metric, change.difference)
+    written = write.with_interval(size, write.difference_interval(metric, change))
+    return written + (f", could see {seen}" if seen else "")
 
 
 def _interval(metric: Metric, row: Row | None, name: str) -> str:
     interval = row.metrics.get(name) if row is not None else None
     if interval is None:
         return write.MISSING
-    return f"{write.metric_value(metric, interval.mean)} {write.metric_interval(metric, interval)}"
+    mean = write.metric_value(metric, interval.mean)
+    return write.with_interval(mean, write.metric_interval(metric, interval))
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def between_view(between: Between, costs: Mapping[str, Cost]) -> BetweenView:
     """Lay out sweeps side by side; `costs` are those that are known, by sweep."""
     metric = between.shown
     models = [one.model.metrics.get(between.metric) for one in between.comparisons]
-    axis = Axis.around(end for one in models if one is not None for end in (one.low, one.high))
+    axis = Axis.around(end for one in models if one is not None for end in (one.low, one.mean, one.high))
     besides = {one.sweep: one for one in between.besides}
     first = models[0]
     return BetweenView(

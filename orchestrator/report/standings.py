@@ -1,13 +1,13 @@
 """Who stands where: leaderboard, contributions of the parts, all metrics. The template only lays this out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
 from typing import Literal
 
 from components.tasks import Metric
 from orchestrator.judging import formatting as write
-from orchestrator.judging.comparison import ALPHA, ROLES, Comparison, Difference, Interval, Row, Slice
+from orchestrator.judging.comparison import ALPHA, ROLES, Comparison, Difference, Row, Slice
 from orchestrator.judging.verdict import is_better, is_ceiling
 from orchestrator.report.axis import Axis
 
@@ -22,7 +22,9 @@ class Mark:
 
     @classmethod
     def on(cls, axis: Axis, mean: float, low: float, high: float) -> "Mark":
-        """Place an interval on `axis`."""
+        """Place an interval on `axis`; a single unit has none, and only a mean."""
+        if isnan(low) or isnan(high):
+            low = high = mean
         width = max(0.0, axis.share(high) - axis.share(low)) * 100
         return cls(axis.percent(mean), axis.percent(low), f"{width:.2f}%")
 
@@ -85,7 +87,7 @@ def leaderboard(comparison: Comparison, chosen: Slice | None = None) -> Drawn:
         key=lambda row: sign * row.metrics[comparison.metric].mean,
     )
     intervals = [row.metrics[comparison.metric] for row in rows]
-    axis = Axis.around(_edges(intervals))
+    axis = Axis.around(edge for one in intervals for edge in (one.low, one.mean, one.high))
     baseline = next((row for row in rows if row.name == comparison.baseline), None)
     reference = baseline.metrics[comparison.metric] if baseline is not None else None
     return Drawn(
@@ -120,7 +122,8 @@ def contributions(comparison: Comparison, chosen: Slice | None = None) -> Drawn:
         key=lambda row: (ROLES.index(row.role), sign * row.model_minus[comparison.metric].difference),
     )
     differences = [row.model_minus[comparison.metric] for row in rows]
-    axis = Axis.around([0.0, *_edges(differences)])
+    edges = (edge for one in differences for edge in (one.low, one.difference, one.high))
+    axis = Axis.around([0.0, *edges])
     lines = [
         Line(
             row=row,
@@ -184,7 +187,7 @@ def state_difference(comparison: Comparison, metric: Metric, difference: Differe
         size=write.metric_difference(metric, difference.difference),
         interval=write.difference_interval(metric, difference),
         p_adjusted=write.p_value(difference.p_adjusted),
-        effect=write.MISSING if isnan(difference.effect_size) else f"{difference.effect_size:+.2f}",
+        effect=write.effect_size(difference.effect_size),
         verdict=verdict,
         could_see=write.detectable(metric, difference),
     )
@@ -234,7 +237,3 @@ def _cell(row: Row, name: str, metric: Metric, best: float | None) -> Cell:
         could_see="" if difference is None else write.detectable(metric, difference),
         best=interval.mean == best,
     )
-
-
-def _edges(intervals: Iterable[Interval | Difference]) -> list[float]:
-    return [edge for interval in intervals for edge in (interval.low, interval.high)]

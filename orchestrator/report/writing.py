@@ -29,11 +29,17 @@ def write_report(spec: SweepSpec, ledger: Ledger, workspace: Workspace, path: Pa
 
 
 def write_study_report(
-    name: str, sweeps: Sequence[str], ledger: Ledger, workspace: Workspace, path: Path | None = None
+    name: str,
+    sweeps: Sequence[str],
+    ledger: Ledger,
+    workspace: Workspace,
+    path: Path | None = None,
+    whole: bool = False,
 ) -> tuple[Path, StudyData]:
     """Write one report of several sweeps, each as it was last run, those of one task also side by side.
 
-    Returns where it is, and what is on it. Raises AdaptuneError if none of the sweeps has anything to show.
+    Returns where it is, and what is on it. Raises AdaptuneError if none of the sweeps has anything to show; where
+    the report has to be `whole`, if one of them has nothing.
     """
     from orchestrator.report.page import render_study
 
@@ -49,6 +55,8 @@ def write_study_report(
             unfinished[sweep] = str(error)
     if not reports:
         raise AdaptuneError("\n".join(["there is nothing to report yet", *unfinished.values()]))
+    if whole and unfinished:
+        raise AdaptuneError("\n".join(["no report was written", *unfinished.values()]))
     contenders = [
         Contender(report.comparison, ledger.sweep_data(spec.name), model_entry(spec, ledger, workspace))
         for spec, report in zip(specs, reports, strict=True)

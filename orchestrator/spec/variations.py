@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from components.config import TrainingSettings
+from components.config import SILENT_WITHOUT, TrainingSettings
 from components.errors import AdaptuneError
 from components.tasks import TaskInfo
 from orchestrator.spec.fields import Location, as_field, describe, keys, paths, sections, walk
@@ -104,7 +104,8 @@ class Variations:
         yield from coerced
 
     def _checked_ablations(self) -> dict[str, dict[str, Any]]:
-        taken = {"model", *self._info.controls, *self._info.trivial}
+        told = (name for names in self._info.oracles.values() for name in names)
+        taken = {"model", *self._info.controls, *self._info.trivial, *told}
         ablations: dict[str, dict[str, Any]] = {}
         for name, changes in section(self._values, "ablations").items():
             location = ("ablations", name)
@@ -133,18 +134,25 @@ class Variations:
             is_within(path, changed) or is_within(changed, path) for path in varied for changed in changes
         ):
             return
-        if any(self._base(path) != value for path, value in changes.items()):
+        silent = {path: needed for path in changes if (needed := self._silent_without(path, varied))}
+        if any(self._base(path) != value for path, value in changes.items() if path not in silent):
             return
         if name == BASELINE and self._node.find(("ablations", name)) == self._node.find(("ablations",)):
             message = f"`{BASELINE_PATH}` is null, so nothing differs from the baseline: give it a section"
             self._report(tuple(BASELINE_PATH.split(".")), message)
         else:
-            said = (
-                " and ".join(f"{path!r}" for path in changes) + " is as it says already"
-                if changes
-                else "it is empty"
-            )
-            self._report(("ablations", name), f"the ablation {name!r} changes nothing: {said}")
+            equal = " and ".join(f"{path!r}" for path in changes if path not in silent)
+            said = [f"{equal} is as it says already"] if equal else []
+            said += [f"{path!r} has no effect while {needed!r} is off" for path, needed in silent.items()]
+            why = ", and ".join(said) or "it is empty"
+            self._report(("ablations", name), f"the ablation {name!r} changes nothing: {why}")
+
+    def _silent_without(self, path: str, varied: Collection[str]) -> str:
+        """Return the setting that silences `path` because it is off in the file and nothing varies it."""
+        section, _, part = path.rpartition(".")
+        needed = f"{section}.{SILENT_WITHOUT.get(part, '')}"
+        off = section == BASELINE_PATH and part in SILENT_WITHOUT and self._base(needed) is False
+        return needed if off and needed not in varied else ""
 
     def _setting(self, location: Location, path: str, grid: Mapping[str, Sequence[Any]]) -> FieldInfo | None:
         """Return the field that `path` leads to; report a path that leads nowhere."""

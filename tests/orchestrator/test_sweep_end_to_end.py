@@ -186,11 +186,21 @@ def test_a_report_says_what_each_training_took_and_shows_what_was_promoted(
     assert "How much each setting matters, model" in text
 
 
-def test_a_report_of_several_sweeps_says_which_are_not_on_it(finished: Finished, tmp_path: Path) -> None:
-    call = adaptune("report", "tiny", "nowhere", "tiny", "--home", finished.copy(tmp_path), "--json")
+def test_a_report_of_several_sweeps_is_of_all_that_are_named_or_says_of_which_it_cannot_be(
+    finished: Finished, tmp_path: Path
+) -> None:
+    home = finished.copy(tmp_path)
+    call = adaptune("report", "tiny", "nowhere", "tiny", "--home", home)
+    assert call.code == 2 and not (home / "reports" / "study-tiny-nowhere.html").exists()
+    assert "no report was written\nthe sweep 'nowhere' has not been run in this home folder" in call.err
+    folder = tmp_path / "sweeps"
+    folder.mkdir()
+    shutil.copy(finished.sweep, folder / "tiny.yaml")
+    write_sweep(folder, {**TINY, "name": "later"})
+    call = adaptune("report", folder, "--home", home, "--json")
     assert call.code == 0, call.err
-    assert Path(call.document["report"]).name == "study-tiny-nowhere.html"
-    assert "has not been run in this home folder" in call.document["unfinished"]["nowhere"]
+    assert Path(call.document["report"]).name == "study-sweeps.html"
+    assert "has not been run in this home folder" in call.document["unfinished"]["later"]
     assert call.document["side_by_side"] == []
     call = adaptune("report", finished.sweep.parent, "tiny", "--home", finished.home)
     assert call.code == 2 and "is a folder: name it alone, or name sweeps" in call.err

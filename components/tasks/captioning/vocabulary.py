@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from components.data.arrow import open_table, write_table
 from components.data.captions import Captions
 from components.data.splits import TRAIN
+from components.errors import AdaptuneError
 
 PADDING, BEGIN, END, UNKNOWN = range(4)
 FIRST_WORD = 4
@@ -52,7 +53,10 @@ class Vocabulary:
 
     @classmethod
     def of(cls, data: Captions, least_count: int) -> "Vocabulary":
-        """Collect the words that captions of training pictures hold at least `least_count` times."""
+        """Collect the words that captions of training pictures hold at least `least_count` times.
+
+        Raises AdaptuneError where no word is that frequent: nothing could be written.
+        """
         count: Counter[int] = Counter()
         containing: Counter[int] = Counter()
         training = np.flatnonzero(data.part == TRAIN)
@@ -66,6 +70,12 @@ class Vocabulary:
             containing.update({form for forms in plain for form in forms})
         low, high = LEAST_TAG_SHARE * len(training), MOST_TAG_SHARE * len(training)
         known = {form for form, times in count.items() if times >= least_count}
+        if not known:
+            most = max(count.values(), default=0)
+            raise AdaptuneError(
+                f"`model.vocabulary` {least_count}: no word of the training captions occurs that often, the most "
+                f"frequent one {most:,} time{'' if most == 1 else 's'}; set `model.vocabulary` to at most {most}"
+            )
         common = sorted(
             (-times, data.words[form])
             for form, times in containing.items()

@@ -1,5 +1,7 @@
 """Pretrained encoders: what they see is computed once, and whatever is no encoder is refused in words."""
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -73,6 +75,17 @@ class Pair(torch.nn.Module):
 class Broken(torch.nn.Module):
     def forward(self, picture):
         return picture.mean((2, 3)) / 0
+
+
+def test_nothing_but_the_message_is_written_of_a_file_that_torch_cannot_read(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("torch.export"), "handlers", [caplog.handler])
+    table, weights = tmp_path / "table.csv", tmp_path / "weights.pt2"
+    table.write_text("item,vector\n")
+    torch.save({"weight": torch.zeros(3)}, weights)
+    for path, reason in ((table, "not a zip file"), (weights, "an error when deserializing")):
+        with pytest.raises(DataError, match=f"no exported program .*{reason}") as refused:
+            PretrainedEncoder(path)
+        assert not caplog.records and "warnings above" not in str(refused.value)
 
 
 def test_what_is_no_encoder_is_refused_in_words(root, tmp_path):

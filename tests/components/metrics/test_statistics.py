@@ -86,6 +86,14 @@ def test_a_metric_without_users_is_undefined():
         assert np.isnan(values).all()
 
 
+def test_of_a_single_user_no_interval_is_known():
+    value = np.array([[0.5, 0.5], [np.nan, 0.7]])
+    result = compare_paired(value, np.zeros_like(value), seed=0, samples=100)
+    assert result.difference == pytest.approx([0.5, 0.6])
+    assert np.isnan([result.low[0], result.high[0], result.effect_size[0], result.standard_error[0]]).all()
+    assert result.low[1] <= 0.6 <= result.high[1]
+
+
 def test_a_column_does_not_depend_on_its_neighbours():
     value = np.random.default_rng(3).normal(size=(50, 4))
     together = estimate(value, seed=7, samples=600)

@@ -13,6 +13,7 @@ from components.errors import AdaptuneError
 from components.metrics.rows import macro, metric_values, select_slice
 from components.metrics.statistics import MissingTrials, compare_paired, holm
 from components.tasks import TASKS
+from orchestrator.judging.answers import certainty
 from orchestrator.judging.compare import compare_entries
 from orchestrator.judging.comparison import Entry
 from orchestrator.judging.tables import comparison_view
@@ -314,6 +315,18 @@ def test_lower_is_better_for_a_loss(entries):
     )
     assert headline(result).startswith("The model beats the baseline")
     assert "above the best trivial row, running-residual" in " ".join(findings(result))
+
+
+def test_of_a_single_user_there_are_means_and_neither_intervals_nor_effects():
+    result = compare(made_up_entries(users=2))  # one of them is seen
+    console = Console(width=140, record=True, file=StringIO())
+    console.print(comparison_view(result))
+    text = console.export_text()
+    assert "nan" not in text and "[" not in text
+    assert "1 seen user, 2 seed(s)" in text and "Only 1 user stands behind the main figures." in text
+    assert re.search(r"no-feedback +\d+\.\d % +[+-]\d+\.\d +1\.000 +– *\n", text)  # noqa: RUF001
+    assert "(+" in headline(result) and "points, p = 1.000" in headline(result)
+    assert certainty(result)[0].startswith("The figures stand on one of the users that were seen")
 
 
 def test_terminal_view_shows_every_row(comparison):

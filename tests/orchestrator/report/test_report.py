@@ -227,6 +227,21 @@ def test_bare_comparison_still_renders(report):
     assert {"leaderboard", "provenance", "glossary"} <= set(page.ids)
 
 
+def test_a_report_on_a_single_user_draws_its_means_alone(report):
+    entries = made_up_entries(users=2)  # one of them is seen
+    objective = SimpleNamespace(metric="satisfaction", mode="max")
+    comparison = compare_entries(
+        "made-up", TASKS["recommendation"], objective, entries, "baseline", (0, 1), 1, "test"
+    )
+    html = render_report(replace(report, comparison=comparison, cards=[]))
+    Page(html)
+    assert not re.search(r"\bnan\b", html) and 'class="band' not in html
+    lines = leaderboard(comparison).lines
+    assert {line.mark.width for line in lines} == {"0.00%"} and {line.interval for line in lines} == {""}
+    assert all(line.mark.left == line.mark.dot for line in lines)
+    assert len({line.mark.dot for line in lines}) == len(lines)
+
+
 def test_what_has_nothing_to_compare_is_left_out(report):
     """One point a role, one epoch: no grid and no curve; but a seed without a result is told."""
     lone = [point for point in report.grid if point.chosen]

@@ -169,10 +169,17 @@ BROKEN: dict[str, tuple[str | bytes, int, int, str]] = {
         HEAD + "ablations:\n  same: {model.personalization.attention: true}\n", 5, 3, "changes nothing",
     ),
     "ablation of nothing": (HEAD + "ablations:\n  none: {}\n", 5, 3, "changes nothing: it is empty"),
+    "ablation of what is silent": (
+        HEAD + "model: {personalization: {history: false}}\nablations:\n  mute: {model.personalization.feedback: false}\n",
+        6, 3, "'model.personalization.feedback' has no effect while 'model.personalization.history' is off",
+    ),
     "misspelt ablation": (
         HEAD + "ablations:\n  no-history: {model.personalization.histroy: false}\n", 5, 16, "did you mean 'history'?",
     ),
     "name of another row": (HEAD + "ablations:\n  item-bias: {model.dropout: 0.5}\n", 5, 3, "belongs to another row"),
+    "name of the row that knows the truth": (
+        HEAD.replace("recommendation", "captioning") + "ablations:\n  human: {model.beam: 1}\n", 5, 3, "'human' belongs to another row",
+    ),
     "ablation that clashes": (
         HEAD + "ablations:\n  odd: {model.personalization.heads: 3}\n", 5, 9, "does not divide `hidden` 128",
     ),

@@ -72,6 +72,19 @@ def test_a_section_that_is_set_replaces_what_was_set_inside():
 
 
 @pytest.mark.parametrize(
+    ("grid", "changes"),
+    [
+        ({}, {"model.personalization.history": True, "model.personalization.feedback": False}),
+        ({"model.personalization.history": [False, True]}, {"model.personalization.feedback": False}),
+    ],
+)
+def test_an_ablation_of_what_is_silent_in_the_file_may_be_heard_elsewhere(grid, changes):
+    model = {"personalization": {"history": False}}
+    spec = sweep_from_values({**SMALL, "model": model, "grid": grid, "ablations": {"changed": changes}})
+    assert spec.ablations["changed"] == changes
+
+
+@pytest.mark.parametrize(
     "assignments",
     [
         {"model.nothing": 1},

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.errors import AdaptuneError
 from components.metrics.rows import FULL_HISTORY
 from components.tasks.captioning import task as captioning
 from components.tasks.captioning.batches import augmented, taught
@@ -79,6 +80,16 @@ def test_rare_words_are_unknown_and_never_written(data, vocabulary):
     rare = next(word for word in vocabulary.words if word not in few.words)
     assert few.numbers([rare, few.words[0]]).tolist() == [UNKNOWN, FIRST_WORD]
     assert few.text([BEGIN, UNKNOWN, FIRST_WORD, END, PADDING]) == few.words[0]
+
+
+def test_a_vocabulary_that_would_hold_no_word_is_refused_with_the_most_that_can_be_asked_for(data):
+    with pytest.raises(AdaptuneError, match=r"`model\.vocabulary` 100000: no word") as refused:
+        Vocabulary.of(data, 100_000)
+    most = int(str(refused.value).rsplit(" ", 1)[1])
+    assert f"the most frequent one {most:,} times" in str(refused.value)
+    assert len(Vocabulary.of(data, most).words) == 1
+    with pytest.raises(AdaptuneError, match=f"at most {most}"):
+        Vocabulary.of(data, most + 1)
 
 
 def test_tags_are_words_of_plain_captions(vocabulary):
