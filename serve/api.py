@@ -213,7 +213,16 @@ def _add_error_handlers(api: FastAPI) -> None:
     @api.exception_handler(RequestValidationError)
     def invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
         # Without the input, which FastAPI would echo: it may hold what JSON cannot (NaN), or a megabyte.
-        return _refusal([(e["type"], e["loc"], e["msg"]) for e in error.errors()])
+        return _refusal([(e["type"], e["loc"], _in_words(e)) for e in error.errors()])
+
+
+def _in_words(error: Mapping[str, Any]) -> str:
+    """Return a validation error's message, without the names of Python's classes."""
+    if error["type"] == "model_attributes_type" and tuple(error["loc"]) == ("body",):
+        return "expected a JSON object, sent with the header `content-type: application/json`"
+    if "UploadFile" in error["msg"]:
+        return "expected an uploaded file, a JPEG or PNG"
+    return str(error["msg"])
 
 
 def _refusal(problems: Sequence[tuple[str, Sequence[str | int], str]]) -> JSONResponse:

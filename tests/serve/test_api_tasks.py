@@ -104,6 +104,15 @@ def test_a_broken_image_is_refused(client, image):
     assert "JPEG" in refused.json()["detail"][0]["msg"]
 
 
+def test_a_request_in_another_form_is_told_what_is_expected(client):
+    untyped = client.post("/v1/answer", content='{"user": "ada"}')
+    assert untyped.status_code == 422
+    assert "`content-type: application/json`" in untyped.json()["detail"][0]["msg"]
+    no_file = client.post("/v1/caption", data={"user": "ada", "image": "cat.jpg"})
+    assert no_file.status_code == 422
+    assert no_file.json()["detail"][0]["msg"] == "expected an uploaded file, a JPEG or PNG"
+
+
 def test_an_image_over_the_limit_is_refused(client):
     assert caption(client, JPEG + b"x" * (LARGEST_IMAGE - 10_000)).status_code == 200
     refused = caption(client, JPEG + b"x" * LARGEST_IMAGE)
