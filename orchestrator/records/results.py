@@ -35,16 +35,11 @@ def differs_from_last_run(argument: str, spec: SweepSpec) -> bool:
     return Path(argument).is_file() and load_sweep(Path(argument)) != spec
 
 
-def check_gates_are_recorded(argument: str, spec: SweepSpec) -> None:
-    """Raise AdaptuneError if `argument` is a file whose gates are not those that `spec` was last run with."""
+def has_other_gates(argument: str, spec: SweepSpec) -> bool:
+    """Whether `argument` is a file whose gates are not those that the sweep was last run with."""
     from orchestrator.spec.load import load_sweep
 
-    if Path(argument).is_file() and load_sweep(Path(argument)).promote != spec.promote:
-        raise AdaptuneError(
-            f"{argument} has other gates under `promote` than {spec.name} was last run with: `adaptune run "
-            f"{argument}` takes them over, without doing again what is done; `adaptune promote {spec.name}` keeps to "
-            "the old ones"
-        )
+    return Path(argument).is_file() and load_sweep(Path(argument)).promote != spec.promote
 
 
 def recorded_sweep(argument: str, ledger: Ledger) -> SweepSpec:
