@@ -5,6 +5,7 @@ from io import StringIO
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from rich.console import Console
 from scipy import stats
@@ -272,6 +273,12 @@ def test_a_model_that_scores_exactly_as_a_rule_is_pointed_out(entries):
     notes = caveats(compare([lazy, entries[1], rule]))
     assert any("model scores exactly as the rule always-like in every metric" in note for note in notes)
     assert not any("exactly as the rule" in note for note in caveats(compare(entries)))
+    alike = rule.tables[0].column_names.index("auc")
+    shifted = rule.tables[0].column("auc").to_numpy() - 0.01
+    other = rule.tables[0].set_column(alike, "auc", pa.array(shifted))
+    lucky = Entry("model", "model", 10, {seed: other for seed in (0, 1)})
+    notes = caveats(compare([lucky, entries[1], rule]))
+    assert not any("exactly as the rule" in note for note in notes), "only some of its metrics are the rule's"
 
 
 def test_verdict_claims_nothing_that_is_not_shown(entries):
