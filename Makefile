@@ -12,6 +12,8 @@ SWEEP := sweeps/quickstart.yaml
 BIN := .venv/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# What is imported is compiled then; all of torch and its kind beforehand would take longer than the sweep of the demo.
+export PIP_NO_COMPILE := 1
 # One thread a process: contending threads make small recurrent steps many times slower.
 export OMP_NUM_THREADS := 1
 
