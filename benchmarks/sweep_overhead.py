@@ -1,9 +1,9 @@
 """What a sweep costs beside the same trainings without Adaptune.
 
-    python -m benchmarks.sweep_overhead [--seconds 5 15 45] [--points 4] [--cores 2] [--mirror] [--json FILE]
+    python -m benchmarks.sweep_overhead [--seconds 5 15 45] [--points 8] [--cores 2] [--mirror] [--json FILE]
 
-The trainings of a sweep (synthetic recommendation; as many points of the model and of the baseline, one seed) are run
-in four ways, each in a process of its own, timed from its start to its end:
+The trainings of a sweep (synthetic recommendation; the model and the baseline, each at as many points as the paper's
+grid has, one seed) are run in four ways, each in a process of its own, timed from its start to its end:
 
 - `adaptune`: `adaptune run`.
 - `tune-reused`: a function for Ray Tune, with reused workers.
@@ -294,7 +294,10 @@ def main() -> None:
         "--seconds", type=float, nargs="*", default=[5, 15, 45], help="so long is a trial, the mean of all"
     )
     parser.add_argument(
-        "--points", type=int, default=4, help="learning rates, for the model and for the baseline"
+        "--points",
+        type=int,
+        default=8,
+        help="learning rates, for the model and for the baseline; as many as the paper's grid has points",
     )
     parser.add_argument("--users", type=int, default=600)
     parser.add_argument("--cores", type=int, default=2)

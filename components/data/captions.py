@@ -5,7 +5,6 @@ N pairs, F profile fields.
 """
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+import regex
 from numpy.typing import NDArray
 
 from components.data.arrow import offsets, open_table, read_manifest, view
@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """Raised whenever the same pictures and users are prepared differently."""
+WORDS_VERSION = 2
+"""Raised whenever `split_words` cuts the same caption differently."""
 
 ENCODER = "encoder.pt2"
 """Name of the pretrained encoder's copy, beside what it saw."""
 _TABLES = ("words", "images", "captions", "caption_words", "users", "events", "pairs")
-_WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
+_PART = r"(?:[\p{L}\p{N}][\p{M}\u200c\u200d]*)+"  # a letter keeps its combining marks and joiners
+_WORD = regex.compile(rf"{_PART}(?:['\u2019-]{_PART})*")
 
 
 def split_words(text: str) -> list[str]:

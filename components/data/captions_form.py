@@ -10,7 +10,7 @@ import numpy as np
 from components.data import caption_styles, flickr, simulation, synthetic, synthetic_captions
 from components.data.album import Album, Picture
 from components.data.arrow import matrix, write_manifest, write_table
-from components.data.captions import ENCODER, VERSION, split_words
+from components.data.captions import ENCODER, VERSION, WORDS_VERSION, split_words
 from components.data.simulated_users import user_tables
 from components.data.splits import TRAIN
 
@@ -22,6 +22,7 @@ def versions(settings: Any) -> Mapping[str, Any]:
     return {
         "form": "captions",
         "preparation": VERSION,
+        "words": WORDS_VERSION,
         "simulation": simulation.VERSION,
         "classifier": caption_styles.VERSION,
         "source": [settings.source, SOURCES[settings.source].VERSION],

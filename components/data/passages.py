@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import regex
 from numpy.typing import NDArray
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same text is cut differently."""
 
 KINDS = ("who", "when", "where", "which", "what", "how many", "how", "why", "other")
@@ -16,54 +17,25 @@ KINDS = ("who", "when", "where", "which", "what", "how many", "how", "why", "oth
 LEAST_CLAUSE = 4
 """Words that a clause between commas or at a conjunction must have; a shorter one joins its neighbour."""
 
-_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|\S")
+_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+# Numbers, words and single signs. What is written without spaces between words is cut into its characters. A letter
+# keeps its combining marks, and the joiners of scripts that write with them.
+_TOKEN = regex.compile(
+    rf"""\d+(?:[.,]\d+)*
+    | [\p{{L}}&&{_UNSPACED}]\p{{M}}*
+    | (?:[[\p{{L}}\p{{Nl}}\p{{No}}]--{_UNSPACED}][\p{{M}}\u200c\u200d]*)+
+    | [^\s\x1c-\x1f]\p{{M}}*""",
+    regex.V1 | regex.VERBOSE,
+)
 _ABBREVIATIONS = frozenset(
-    (
-        *(
-            "mr",
-            "mrs",
-            "ms",
-            "dr",
-            "st",
-            "jr",
-            "sr",
-            "prof",
-            "gen",
-            "col",
-            "lt",
-            "sgt",
-            "rev",
-            "hon",
-            "no",
-            "vs",
-        ),
-        *(
-            "etc",
-            "e.g",
-            "i.e",
-            "al",
-            "approx",
-            "ca",
-            "inc",
-            "ltd",
-            "co",
-            "corp",
-            "mt",
-            "ft",
-            "fig",
-            "vol",
-            "pp",
-        ),
-    )
+    "mr mrs ms dr st jr sr prof gen col lt sgt rev hon no vs "
+    "etc e.g i.e al approx ca inc ltd co corp mt ft fig vol pp".split()
 )
 # Possessive, and only from the first sign of a run on, so that long runs of signs take no time squared.
 _STOP = re.compile(r"(?<![.!?])[.!?]++[\"'”’)\]]*+(?=\s++[\"'“‘(\[]?[A-Z0-9])|\n+")  # noqa: RUF001
 _STRONG = frozenset(";:()[]–—")  # noqa: RUF001
 _CONJUNCTIONS = frozenset(
-    (
-        *("because", "although", "though", "whereas", "while", "unless", "until", "if", "so"),
-        *("which", "who", "whom", "whose", "where", "when"),
-    )
+    "because although though whereas while unless until if so which who whom whose where when".split()
 )
 _KIND_WORDS = (
     ("when", re.compile(r"\b(when|(?:what|which) (?:year|date|day|month|century|decade|time))\b")),

@@ -56,6 +56,8 @@ def test_words_are_cut_alike_everywhere():
         "it",
     ]
     assert split_words(" . -- _ ' !") == [] and split_words("CAFÉ, 北京 #1") == ["café", "北京", "1"]
+    assert split_words("Un cafe\u0301 noir") == ["un", "cafe\u0301", "noir"]
+    assert split_words("एक कुत्ता। مُحَمَّد می\u200cخواهم") == ["एक", "कुत्ता", "مُحَمَّد", "می\u200cخواهم"]  # noqa: RUF001
 
 
 @given(st.text(max_size=60))

@@ -3,6 +3,7 @@ import time
 
 import numpy as np
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,35 @@ def test_tokens_keep_numbers_whole_and_know_their_characters():
     tokens = Tokens("It cost 1,000 pounds, in the 1960s.")
     assert tokens.words == ["It", "cost", "1,000", "pounds", ",", "in", "the", "1960", "s", "."]
     assert [tokens.text[a:b] for a, b in zip(tokens.start, tokens.end, strict=True)] == tokens.words
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("cafe\u0301 noir", ["cafe\u0301", "noir"]),
+        ("हिन्दी में", ["हिन्दी", "में"]),
+        ("مُحَمَّد", ["مُحَمَّد"]),
+        ("می\u200cخواهم", ["می\u200cخواهم"]),  # noqa: RUF001
+        ("ที่นี่", ["ที่", "นี่"]),
+        ("第2次世界大戦、ドイツ in 1945年", [*"第2次世界大戦、ドイツ", "in", "1945", "年"]),
+        ("SARSコロナ", ["SARS", *"コロナ"]),
+        ("1️⃣ ⅔ x² 東", ["1", "\ufe0f\u20e3", "⅔", "x²", "東"]),
+        ("한국어 단어", ["한국어", "단어"]),
+    ],
+)
+def test_marks_stay_with_their_letter_and_scripts_without_spaces_are_cut_into_characters(text, expected):
+    assert Tokens(text).words == expected
+
+
+@given(
+    st.text(
+        st.characters(exclude_categories=("M", "Cn", "Cs"), include_characters="é_-²", max_codepoint=0x2E7F)
+    )
+)
+def test_scripts_with_spaces_and_without_marks_are_cut_as_ever(text):
+    unspaced = regex.search(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\u200c\u200d]", text)
+    plain = re.findall(r"\d+(?:[.,]\d+)*|[^\W\d_]+|\S", text)
+    assert unspaced or Tokens(text).words == plain
 
 
 def test_sentences_do_not_end_at_abbreviations():
