@@ -166,9 +166,8 @@ class _EpochEnd(lightning.Callback):
         if self.team.rank > 0:
             return
         _check_finite("loss", loss, epoch)
-        _check_finite(
-            "largest weight", max(float(w.detach().abs().max()) for w in module.parameters()), epoch
-        )
+        for name, weight in module.named_parameters():
+            _check_finite(f"largest weight of {name}", float(weight.detach().abs().max()), epoch)
         metrics = {"train_loss": loss}
         rows = self.task.evaluate(module, self.data, "validation", slices=epoch in self.sliced)
         for name, value in macro(rows, self.group).items():

@@ -69,6 +69,26 @@ def event_users(data: Interactions) -> NDArray[np.int64]:
     return np.repeat(np.arange(len(data.user_ids)), np.diff(data.user_offsets))
 
 
+def part_start(data: Interactions, part: int) -> NDArray[np.int64]:
+    """Count each user's events at an instant before the first one of a part, [U]; -1 for users without any there.
+
+    With `leave-one-out`, events of an earlier part can share the instant of the first one, and do not count.
+    """
+    row = np.flatnonzero(data.part == part)
+    user, first = np.unique(event_users(data)[row], return_index=True)
+    start = np.full(len(data.user_ids), -1, np.int64)
+    start[user] = data.before[row[first]]
+    return start
+
+
+def known_before(data: Interactions, part: int) -> NDArray[np.bool_]:
+    """Tell which events are known when a part begins, [E]; of users without events in it, those of earlier parts."""
+    user = event_users(data)
+    start = part_start(data, part)[user]
+    number = np.arange(len(user)) - data.user_offsets[user]
+    return np.where(start < 0, data.part < part, number < start)
+
+
 def training_events(data: Interactions) -> NDArray[np.bool_]:
     """Mark the events that may fit anything: the training part of seen users, [E]."""
     return (data.part == TRAIN) & ~data.unseen[event_users(data)]

@@ -58,7 +58,8 @@ def _written(name: str, data: Captions, pair: Indices) -> list[int]:
 def medoid(data: Captions, captions: Indices) -> int:
     """Return the caption whose tf-idf vector of n-grams is nearest to all of `captions`, itself one of them.
 
-    It is CIDEr without clipping and lengths: the mean over one to four words of the mean cosine.
+    As in CIDEr, without clipping and lengths and with other weights of rarity: the mean over one to four words of
+    the mean cosine of tf-idf vectors, whose documents are these captions.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, sparse
 
-from components.baselines.bias import DECAY, event_users, training_events
+from components.baselines.bias import DECAY, event_users, known_before, training_events
 from components.data.interactions import Interactions
 from components.data.successions import count_successions
 from components.metrics.ranking import CUTOFF
@@ -88,7 +88,7 @@ def ease_weights(count: sparse.csr_array) -> tuple[NDArray[np.int64], Floats]:
 
 def _ease(data: Interactions, part: int, decay: float) -> NDArray[np.int64]:
     frequent, weight = ease_weights(item_matrix(data, training_events(data)))
-    history = data.part < part
+    history = known_before(data, part)
     weight_of_event: Floats = np.power(decay, _events_since(data, history))
     recency = item_matrix(data, history, weight_of_event)[:, frequent]
 
@@ -106,7 +106,7 @@ def _transitions(data: Interactions) -> sparse.csr_array:
 
 
 def _near(data: Interactions, part: int, counts: sparse.csr_array) -> NDArray[np.int64]:
-    history = data.part < part
+    history = known_before(data, part)
     since = _events_since(data, history)
     latest = item_matrix(data, history & (since < WINDOW), 1 / (1 + since))
     return _top_items(data, part, lambda users: (latest[users] @ counts).toarray())
@@ -134,7 +134,7 @@ def _training_counts(data: Interactions) -> NDArray[np.int64]:
 def _top_items(
     data: Interactions, part: int, score: Callable[[NDArray[np.int64]], Floats]
 ) -> NDArray[np.int64]:
-    had = item_matrix(data, data.part < part)
+    had = item_matrix(data, known_before(data, part))
     cutoff = min(CUTOFF, len(data.item_ids))
     popular = np.argsort(-_training_counts(data), kind="stable")
     lists = []

@@ -20,6 +20,7 @@ from components.data.questions import Questions
 from components.data.splits import TEST, TRAIN, VALIDATION
 from components.metrics.answers import CLAUSE, Answers, answer_rows
 from components.metrics.rows import FULL_HISTORY
+from components.tasks.question_answering.vocabulary import MONTHS
 
 PARTS = {"validation": VALIDATION, "test": TEST}
 LEXICAL, TOLD = "lexical", "lexical-told"
@@ -34,9 +35,7 @@ _SUFFIX = re.compile(r"(?<=\w{3})(?:'s|ing|ed|es|s|ly|e)$")
 _NUMBER = re.compile(
     r"\d|^(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|hundred|thousand|million|half)$"
 )
-_TIME = re.compile(
-    r"^(?:1[0-9]{3}|20[0-9]{2}|january|february|march|april|may|june|july|august|september|october)$"
-)
+_TIME = re.compile(rf"^(?:1[0-9]{{3}}|20[0-9]{{2}}|{'|'.join(sorted(MONTHS))})$")
 _LITTLE = frozenset(
     (
         *(

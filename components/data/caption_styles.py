@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from components.data.arrow import matrix, open_table, view, write_table
 from components.data.captions import split_words
+from components.errors import AdaptuneError
 
 VERSION = 1
 """Raised whenever the same captions give another classifier."""
@@ -93,12 +94,18 @@ def features_of(caption: str) -> list[str]:
 
 
 def fit(captions: Sequence[str], style: Sequence[int]) -> StyleClassifier:
-    """Fit the classifier on captions of known style."""
+    """Fit the classifier on captions of known style; AdaptuneError where no word stands in `LEAST` of them."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
     vectorizer = TfidfVectorizer(analyzer=features_of, min_df=LEAST, dtype=np.float64)
-    vectors = vectorizer.fit_transform(captions)
+    try:
+        vectors = vectorizer.fit_transform(captions)
+    except ValueError as error:
+        raise AdaptuneError(
+            f"styles cannot be told apart by the {len(captions)} captions of the training pictures: no word stands "
+            f"in {LEAST} of them; more captions are needed"
+        ) from error
     model = LogisticRegression(C=INVERSE_REGULARISATION, class_weight="balanced", max_iter=1000)
     model.fit(vectors, style)
     weight, bias = model.coef_, model.intercept_

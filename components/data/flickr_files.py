@@ -123,7 +123,7 @@ def read_captions(path: Path) -> dict[str, list[str]]:
 def read_styles(path: Path, captions: Mapping[str, object]) -> dict[str, dict[str, list[str]]]:
     """Read the styled captions: a table with the columns image, style and caption."""
     found: dict[str, dict[str, list[str]]] = {}
-    rows = csv.reader(read_lines(path, "utf-8-sig"), strict=True)
+    rows = csv.reader((f"{line}\n" for line in read_lines(path, "utf-8-sig")), strict=True)
     try:
         header = next(rows)
         if header != ["image", "style", "caption"]:

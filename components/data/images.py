@@ -8,7 +8,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same file gives other pixels."""
 
 FORMATS = ("JPEG", "PNG")
@@ -35,7 +35,10 @@ def decode_picture(file: Path | IO[bytes], size: int, width: int | None = None) 
             form = (size if width is None else width, size)
             # A large JPEG is decoded at a fraction of its size.
             image.draft("RGB", (2 * max(form), 2 * max(form)))
-            upright = ImageOps.exif_transpose(image).convert("RGB")
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I"):  # 16 bits; converting would clip them
+                upright = Image.fromarray((np.asarray(upright) // 256).astype(np.uint8))
+            upright = upright.convert("RGB")
             scaled = ImageOps.fit(upright, form, Image.Resampling.LANCZOS)
             return np.asarray(scaled, np.uint8)
     except UnusablePicture:

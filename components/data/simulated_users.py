@@ -60,6 +60,11 @@ class SimulatedUsers(ABC):
     pair_user: NDArray[np.int32]
     """[N] an unseen user; the content that is evaluated for this user stands beside it."""
 
+    def shows_after_change(self, events: int) -> bool:
+        """Whether every user whose preference changes has at least so many events after the change."""
+        after = np.diff(self.event_offsets) - self.drift_at
+        return bool((after[self.drift_at >= 0] >= events).all())
+
     @abstractmethod
     def event_content(self, row: int) -> str:
         """Return what event number `row` is about, as JSON."""

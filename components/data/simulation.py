@@ -51,7 +51,7 @@ class UserSettings(Protocol):
 
     @property
     def noise(self) -> float:
-        """Chance that an event shows an output in another style than it should."""
+        """Chance that an output that the user likes is in another style than the user prefers."""
 
     @property
     def conditional(self) -> float:

@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 
 from components.data.questions import Questions
 from components.metrics.reading import exact_match, f1
-from components.metrics.rows import FULL_HISTORY, concat_rows, evaluation_rows
+from components.metrics.rows import concat_rows, evaluation_rows
 from components.metrics.satisfaction import satisfaction
 
 CLAUSE = "clause"
 """The style that is no reference answer but the whole clause around one."""
 DRIFTING = "drifting"
-CUTS_AFTER_DRIFT = (FULL_HISTORY, 0, 1, 2, 5)
-"""Events after the change of a preference at which drifting users are evaluated."""
 
 Values = NDArray[np.float64]
 Indices = NDArray[np.integer]
@@ -43,7 +41,8 @@ def answer_rows(data: Questions, answers: Answers, history: int, slices: bool) -
 
     With `slices`, users with one preference (group `plain`), those whose preference depends on the question
     (`conditional`) and those who have changed theirs (`drifting`, in no other group) have rows of their own beside
-    the group `unseen`. Of drifting users `history` counts the events after the change.
+    the group `unseen`. Of drifting users `history` counts the events after the change; there are no rows of more
+    events than each of them has.
     """
     user, question = data.pair_user[answers.pair], data.pair_question[answers.pair]
     metrics = score_answers(data, answers)
@@ -51,7 +50,7 @@ def answer_rows(data: Questions, answers: Answers, history: int, slices: bool) -
     groups = {"unseen": ~drifting}
     if slices:
         groups |= {"plain": ~conditional & ~drifting, "conditional": conditional}
-        if history in CUTS_AFTER_DRIFT:
+        if data.shows_after_change(history):
             groups |= {DRIFTING: drifting}
     names = data.passage_ids
     tables = []

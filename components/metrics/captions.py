@@ -35,15 +35,17 @@ def caption_rows(
     `pair` holds rows of `data.pair_user`, [N], and `texts` what was written for each. Group `unseen` holds the pairs
     of users whose preference never changes. With `slices`, users with one preference (`plain`), those whose
     preference depends on the picture (`conditional`) and those who have changed it (`drifting`) have rows of their
-    own; a group without a pair has none. `human` says that the captions are the
-    pictures' own: each is compared with the others of its picture, and only `HUMAN` is scored.
+    own; a group without a pair has none. Of drifting users `history` counts the events after the change; there are no
+    rows of more events than each of them has. `human` says that the captions are the pictures' own: each is compared
+    with the others of its picture, and only `HUMAN` is scored.
     """
     user, image = data.pair_user[pair], data.pair_image[pair]
     drifts = data.drift_at[user] >= 0
     groups = {"unseen": ~drifts}
     if slices:
         groups |= {"plain": ~drifts & ~data.conditional[user], "conditional": data.conditional[user]}
-        groups |= {"drifting": drifts}
+        if data.shows_after_change(history):
+            groups |= {"drifting": drifts}
     wanted = data.preference[user, data.kind[image]].astype(np.int64)
     scores = rubric(data, user, image, texts)
     parts = tuple(np.unique(data.part[image]).tolist())

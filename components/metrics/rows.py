@@ -2,8 +2,9 @@
 
 One row a unit and slice. The unit is what a task's comparisons pair: a user, or content that several users are
 asked about; its id stands in the column `user`. `group` is one of the task's groups, such as `unseen` (in training),
-`history` the number of most recent earlier events that the model was shown (-1: all), `examples` how many predictions
-the row's metrics stand on. A metric is null where it is undefined for that unit.
+`history` the number of most recent earlier events that the model was shown (-1: all), or in the group `drifting` of
+those after the change of a preference, `examples` how many predictions the row's metrics stand on. A metric is null
+where it is undefined for that unit.
 """
 
 import os

@@ -113,6 +113,20 @@ def test_half_precision_clips_gradients_also_where_the_optimiser_is_fused(log, t
     assert not torch.equal(after["trained.like_query.weight"], before["trained.like_query.weight"])
 
 
+@pytest.mark.parametrize("place", [0, 5, -1])
+def test_a_weight_that_is_no_number_ends_the_training(log, tmp_path, monkeypatch, place):
+    def spoil(module, *_):
+        """Make one number of one parameter NaN in the last step, as clipping an infinite gradient does."""
+        if module.trainer.is_last_batch:
+            with torch.no_grad():
+                list(module.parameters())[place].view(-1)[-1] = torch.nan
+
+    monkeypatch.setattr(RecommendationTraining, "on_train_batch_end", spoil)
+    with pytest.raises(training.DivergedError, match=r"largest weight of .* in epoch 1 is nan"):
+        fit(log, tmp_path, 1)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_epochs_that_are_asked_for_are_validated_with_all_slices(log, tmp_path):
     _, plain = fit(log, tmp_path / "plain", 2)
     _, second = fit(log, tmp_path / "second", 2, sliced=[2])

@@ -73,7 +73,7 @@ class CaptioningServable(Follower[list[str]]):
         """Return the words of the caption that the event is about."""
         try:
             caption = json.loads(content)["caption"]
-        except (TypeError, KeyError, ValueError) as error:
+        except (TypeError, KeyError, ValueError, RecursionError) as error:
             raise UnusableContent(
                 "the content of an event must be a JSON object with the `caption` that the user was shown; "
                 f"got {content[:80]!r}"

@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from components.data.arrow import open_table, write_table
-from components.data.captions import Captions
+from components.data.captions import WORDS_VERSION, Captions
 from components.data.splits import TRAIN
 from components.errors import AdaptuneError
 
@@ -128,15 +128,18 @@ class Vocabulary:
             "profile_fields": self.profile_fields,
             "picture_size": self.picture_size,
             "regions": self.regions,
+            "words_version": WORDS_VERSION,
         }
         text = json.dumps(known, indent=1, ensure_ascii=False)
         (folder / "vocabulary.json").write_text(text, encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> "Vocabulary":
-        """Read what `write` wrote."""
+        """Read what `write` wrote; ValueError if captions were cut into other words then."""
         tags = open_table(folder / "tags.arrow")
         known = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+        if known.get("words_version") != WORDS_VERSION:
+            raise ValueError("captions were cut into words in another way when it was trained")
         return cls(
             words=open_table(folder / "words.arrow").column("word").to_pylist(),
             tags=tags.column("word").to_pylist(),

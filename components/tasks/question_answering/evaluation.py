@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from components.data.questions import Questions
-from components.metrics.answers import CUTS_AFTER_DRIFT, Answers, answer_rows
+from components.metrics.answers import Answers, answer_rows
 from components.metrics.rows import FULL_HISTORY, concat_rows
 from components.tasks.question_answering.batches import Library, Readers, Texts
 from components.tasks.question_answering.model import QuestionAnsweringModel
@@ -54,9 +54,10 @@ def rows_of(
 
 
 def another_passage(data: Questions) -> Indices:
-    """Assign every question, [Q], a passage of its own part, and of another article if there is one.
+    """Assign every question, [Q], another passage of its own part, if there is one.
 
-    The passages of a part, ordered by article, are turned by as many places as the longest article has.
+    The passages of a part, ordered by article, are turned by as many places as the longest article has: to another
+    article, unless one has more than half of them.
     """
     assigned = data.passage_of.astype(np.int64)
     for part in np.unique(data.part):
@@ -114,7 +115,7 @@ def shown_events(data: Questions, user_N: Indices, cut: int) -> tuple[Indices, I
     if cut == FULL_HISTORY:
         return np.zeros_like(count), count
     drift_at = data.drift_at[user_N]
-    drifts = (drift_at >= 0) & (cut in CUTS_AFTER_DRIFT)
+    drifts = drift_at >= 0
     first = np.where(drifts, 0, np.maximum(count - cut, 0))
     return first, np.where(drifts, np.minimum(drift_at + cut, count), count)
 

@@ -56,7 +56,7 @@ class AnswerShown:
         try:
             known = json.loads(content)
             shown = cls(**known)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise UnusableContent(
                 "the content of an event must be a JSON object with `question`, `passage` and the answer's "
                 f"characters in it, `start` and `end`; got {content[:80]!r}"

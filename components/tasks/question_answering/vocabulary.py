@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from components.data import passages
 from components.data.questions import Questions
 from components.tasks.question_answering.extents import ExtentScale
 
@@ -149,6 +150,7 @@ class Vocabulary:
             "styles": self.styles,
             "profile_fields": self.profile_fields,
             "extent_scale": self.extent_scale.as_json(),
+            "passages_version": passages.VERSION,
         }
         (folder / "vocabulary.json").write_text(
             json.dumps(known, indent=1, ensure_ascii=False), encoding="utf-8"
@@ -156,12 +158,14 @@ class Vocabulary:
 
     @classmethod
     def read(cls, folder: Path) -> "Vocabulary":
-        """Read what `write` wrote."""
+        """Read what `write` wrote; ValueError if texts were cut into other tokens then."""
         words, stems = (
             pa.ipc.open_file(pa.memory_map(str(folder / f"{name}.arrow"))).read_all()
             for name in ("words", "stems")
         )
         known = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+        if known.get("passages_version") != passages.VERSION:
+            raise ValueError("texts were cut into tokens in another way when it was trained")
         return cls(
             words=words["word"].to_pylist(),
             stem_rarity=dict(zip(stems["stem"].to_pylist(), stems["rarity"].to_pylist(), strict=True)),

@@ -13,7 +13,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from components.baselines.bias import training_events
+from components.baselines.bias import event_users, part_start, training_events
 from components.data.interactions import Interactions
 from components.metrics.classification import per_user_auc, per_user_classification
 from components.metrics.ranking import CUTOFF, ranking_metrics, satisfaction
@@ -49,12 +49,8 @@ class Examples:
     def of(cls, data: Interactions, part: Literal["validation", "test"]) -> "Examples":
         """Collect a part's examples."""
         row = np.flatnonzero(data.part == PARTS[part])
-        owner = np.repeat(np.arange(len(data.user_ids)), np.diff(data.user_offsets))
-        user = owner[row]
-        start = np.full(len(data.user_ids), -1, np.int64)
-        present, first = np.unique(user, return_index=True)
-        start[present] = data.before[row[first]]
-        return cls(row, user, data.before[row].astype(np.int64), start)
+        start = part_start(data, PARTS[part])
+        return cls(row, event_users(data)[row], data.before[row].astype(np.int64), start)
 
 
 class Stretch(NamedTuple):
@@ -205,7 +201,8 @@ def cold_items(
         for new_I, met in zip(new_BI, met_before(data, examples, batch.user), strict=True):
             new_I[met] = False
         left_BI = new_BI & cold
-        ranking = rank(model, table, state, profile, [np.flatnonzero(~left_I) for left_I in left_BI], items)
+        most = max(1, int(left_BI.sum(axis=1).max()))
+        ranking = rank(model, table, state, profile, [np.flatnonzero(~left_I) for left_I in left_BI], most)
         item_BK, score_BK = ranking.item_BK.cpu().numpy(), ranking.score_BK.cpu().numpy()
         score_BI = np.full(left_BI.shape, -np.inf)
         row, column = np.nonzero(item_BK >= 0)

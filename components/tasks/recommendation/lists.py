@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from components.baselines.bias import event_users, training_events
+from components.baselines.bias import event_users, known_before, training_events
 from components.data.interactions import Interactions
 from components.metrics.exposure import exposure_metrics
 from components.metrics.lists import diversity, novelty, popularity_lift
@@ -29,7 +29,7 @@ class ListMetrics:
         """Count what is popular in training, and look up what the users of a part met before it."""
         users = len(data.user_ids)
         events = np.bincount(data.content[training_events(data)], minlength=len(data.item_ids))
-        met, owner = data.part < part, event_users(data)
+        met, owner = known_before(data, part), event_users(data)
         count = np.bincount(owner[met], minlength=users)
         total = np.bincount(owner[met], events[data.content[met]], minlength=users)
         mean = np.divide(total, count, out=np.full(users, np.nan), where=count > 0)

@@ -13,7 +13,7 @@ from components.tasks.recommendation.items import ItemTable
 from components.tasks.recommendation.model import Reading, RecommendationModel
 
 SHORTLIST = 200
-"""Items with the best ranking logits, among which the like probability has its say."""
+"""Items with the best ranking logits, among which the like probability has its say; more where more are asked for."""
 
 
 class Ranking(NamedTuple):
@@ -41,7 +41,7 @@ def rank(
     logits = _scores(model, table, reading).expand(users, -1).clone()
     for row, items in enumerate(excluded):
         logits[row, torch.from_numpy(np.asarray(items, np.int64)).to(logits.device)] = float("-inf")
-    best, item = logits.topk(min(SHORTLIST, logits.shape[1]))
+    best, item = logits.topk(min(max(SHORTLIST, count), logits.shape[1]))
     like = model.like_logits(table, state, reading, item).expand(item.shape)
     score, place = (best + model.settings.like_weight * like).topk(min(count, best.shape[1]))
     item = item.gather(1, place).masked_fill(score == float("-inf"), -1)

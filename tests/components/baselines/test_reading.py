@@ -10,6 +10,7 @@ from components.data import store
 from components.data.questions import open_questions
 from components.metrics.rows import macro
 from components.tasks import TASKS
+from components.tasks.question_answering.vocabulary import MONTHS
 from tests.components.tasks.question_answering.fixtures import tiny_data, tiny_settings
 
 INFO = TASKS["question-answering"]
@@ -54,6 +55,13 @@ def one_question(folder, question, answer):
 )
 def test_the_lexical_rule_finds_the_stretch_that_suits_the_question(tmp_path, question, answer):
     data = one_question(tmp_path / "squad", question, answer)
+    assert macro(trivial_rows("lexical", data, "validation"), "unseen")["official_em"] == 1
+
+
+@pytest.mark.parametrize("month", sorted(MONTHS))
+def test_the_lexical_rule_knows_the_months(tmp_path, monkeypatch, month):
+    monkeypatch.setitem(globals(), "PASSAGE", f"The fair opened in {month.capitalize()} near Lund Cathedral.")
+    data = one_question(tmp_path / "squad", "When did the fair open?", month.capitalize())
     assert macro(trivial_rows("lexical", data, "validation"), "unseen")["official_em"] == 1
 
 

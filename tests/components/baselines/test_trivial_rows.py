@@ -56,6 +56,18 @@ def log():
     return make_log(users=12, items=60, events=20)
 
 
+def test_what_shares_its_instant_with_the_first_event_of_a_part_is_not_known_before_it():
+    """With `leave-one-out` the validation event can be of the test event's instant; a model does not see it."""
+    log = make_log(users=6, items=8, events=5, instants=[1, 1, 1, 1, 0], unseen=())
+    log = dataclasses.replace(log, part=splits.leave_one_out(log.user_offsets))
+    assert bias.part_start(log, TEST).tolist() == [3] * 6 and bias.part_start(log, 1).tolist() == [3] * 6
+    assert bias.known_before(log, TEST).reshape(6, 5).tolist() == [[True] * 3 + [False] * 2] * 6
+    for rule in (ranking.popularity, ranking.ease_recency, ranking.markov, ranking.co_occurrence):
+        lists = rule(log, TEST)
+        for user, items in enumerate(log.content.reshape(6, 5)):
+            assert set(range(8)) - set(items[:3]) == set(lists[user].tolist()) - {-1}, rule
+
+
 def test_item_bias_is_the_shrunk_training_like_rate(log):
     fitted = bias.training_events(log)
     item = log.content[log.part == TEST][0]

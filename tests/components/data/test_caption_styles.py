@@ -7,6 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from components.data import caption_styles
 from components.data.caption_styles import features_of, fit, open_styles
+from components.errors import AdaptuneError
 
 WORDS = ("dog", "cat", "runs", "sits", "in", "the", "snow", "red", "a")
 MARKS = (("now", "today"), ("funny", "clown"), ("love", "joy"))
@@ -20,6 +21,13 @@ def captions(count: int, styles: int) -> tuple[list[str], list[int]]:
         words = [*generator.choice(WORDS, generator.integers(2, 8)), generator.choice(MARKS[each])]
         texts.append(" ".join(generator.permutation(words)) + " .")
     return texts, style
+
+
+def test_captions_without_a_word_in_common_are_refused():
+    with pytest.raises(
+        AdaptuneError, match="by the 2 captions of the training pictures: no word stands in 2"
+    ):
+        fit(["one dog", "two cats"], [0, 1])
 
 
 @pytest.mark.parametrize("styles", [2, 3])

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from components.data import flickr, flickr_files, store, subjects
+from components.data.captions import split_words
 from components.data.splits import TEST, TRAIN, VALIDATION
 from components.errors import DataError
 from tests.components.data.flickr_fixtures import PARTS, Layout, tiny_settings, write_flickr
@@ -215,6 +216,13 @@ def test_what_is_broken_is_said_with_its_place(
     with pytest.raises(DataError, match=message):
         store.prepare(tiny_settings(root), tmp_path / "store", "captions")
     assert not (tmp_path / "store").exists()
+
+
+def test_a_styled_caption_of_two_lines_keeps_its_words_apart(tmp_path):
+    root = write_flickr(tmp_path)
+    line("styles.csv", 2, '"train0.jpg",humorous,"a dog\nruns fast"')(root)
+    styled = flickr_files.read_styles(root / "styles.csv", flickr_files.read_captions(root / "results.token"))
+    assert split_words(styled["train0.jpg"]["humorous"][0]) == ["a", "dog", "runs", "fast"]
 
 
 def test_a_folder_that_is_none(tmp_path):

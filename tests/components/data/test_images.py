@@ -38,9 +38,15 @@ def test_the_central_square_is_scaled(kind, tmp_path):
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "LA", "CMYK", "I;16"])
 def test_every_mode_becomes_red_green_and_blue(mode):
-    image = Image.new(mode, (12, 12)) if mode == "I;16" else halves(12, 12).convert(mode)
+    image = Image.new("RGB", (12, 12), "white")
+    image.paste("black", (6, 0, 12, 12))
+    image = image.convert("L" if mode == "I;16" else mode)
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image).astype(np.uint16) * 128)  # grey where it was white
     pixels = decode_picture(io.BytesIO(encoded(image, "JPEG" if mode == "CMYK" else "PNG")), 6)
     assert pixels.shape == (6, 6, 3)
+    light = 127 if mode == "I;16" else 255
+    assert np.abs(pixels[:, :2].astype(int) - light).max() < 12 and pixels[:, 4:].max() < 12
 
 
 def test_a_turned_picture_is_set_upright():

@@ -97,4 +97,7 @@ def test_rows_are_means_over_a_passage_and_its_pairs_of_one_group(data):
             assert value == pytest.approx(scores["f1"][here].mean())
     quick = answer_rows(data, answers, -1, slices=False)
     assert macro(quick, "unseen")["f1"] == macro(rows, "unseen")["f1"]
-    assert len(select_slice(answer_rows(data, answers, 20, slices=True), "drifting", 20)) == 0
+    least = int((8 - data.drift_at[data.drift_at >= 0]).min())  # events after the change, of 8
+    for events in (0, least, least + 1, 20):
+        judged = select_slice(answer_rows(data, answers, events, slices=True), "drifting", events)
+        assert bool(len(judged)) == (events <= least)

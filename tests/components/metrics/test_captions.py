@@ -48,6 +48,14 @@ def test_the_right_captions_score_best(data, pair):
         assert one["cider"] > other["cider"] and one["bleu1"] > other["bleu1"]
 
 
+def test_drifting_users_are_judged_after_no_more_events_than_all_have_after_the_change(data, pair):
+    texts = ["a dog"] * len(pair)
+    least = int((8 - data.drift_at[data.drift_at >= 0]).min())  # events after the change, of 8
+    for events in (0, least, least + 1, 20):
+        rows = caption_rows(data, pair, texts, events, slices=True)
+        assert ("drifting" in rows["group"].to_pylist()) == (events <= least)
+
+
 def test_every_metric_of_the_task_has_a_column(data, pair):
     rows = caption_rows(data, pair, [""] * len(pair), 5, slices=False)
     assert set(metric_names(rows)) == set(TASKS["captioning"].metrics)

@@ -68,6 +68,13 @@ def test_the_vocabulary_survives_writing(vocabulary, tmp_path):
     assert {path.suffix for path in tmp_path.iterdir()} == {".arrow", ".json"}
 
 
+def test_a_vocabulary_of_words_that_were_cut_in_another_way_is_refused(vocabulary, tmp_path, monkeypatch):
+    vocabulary.write(tmp_path)
+    monkeypatch.setattr("components.tasks.captioning.vocabulary.WORDS_VERSION", 0)
+    with pytest.raises(ValueError, match="in another way when it was trained"):
+        Vocabulary.read(tmp_path)
+
+
 def test_the_vocabulary_holds_training_words_only(data, vocabulary):
     changed = data.caption_word.copy()
     changed[np.repeat(data.part[data.caption_image] > 0, np.diff(data.caption_offsets))] = 0

@@ -93,7 +93,7 @@ def test_states_survive_and_are_never_changed_in_place(servable):
 
 @pytest.mark.parametrize(
     "content", ["", "null", "[]", "{}", "7", '"caption"', '{"caption": 7}', '{"caption": " . "}',
-                json.dumps({"caption": "a " * 2_000})],
+                json.dumps({"caption": "a " * 2_000}), "[" * 49_000],
 )  # fmt: skip
 def test_events_that_hold_no_caption_are_refused(servable, content):
     for read in (servable.check, lambda one: servable.step(servable.initial_state(), one)):

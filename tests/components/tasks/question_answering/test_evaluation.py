@@ -75,9 +75,11 @@ def test_only_changed_users_are_said_to_have_adapted(data, untrained):
     rows = rows_of(untrained.model, untrained.library, "validation", None, True)
     for group in ("unseen", "plain", "conditional"):
         assert np.isnan(macro(rows, group)["adapted"])
-    for cut in (-1, 0, 1, 2, 5):
+    for cut in (-1, 0, 1, 2):
         assert 0 <= macro(rows, "drifting", cut)["adapted"] <= 1
-    assert len(select_slice(rows, "drifting", 20)) == 0
+    assert all(
+        len(select_slice(rows, "drifting", cut)) == 0 for cut in (5, 20)
+    )  # not all have so many after it
 
 
 def test_a_question_asked_of_another_passage_is_answered_from_it(data, untrained):

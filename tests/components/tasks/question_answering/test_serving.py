@@ -103,7 +103,9 @@ def test_events_that_tell_no_answer_are_refused(servable, changes):
         servable.step(servable.initial_state(), event(**changes))
 
 
-@pytest.mark.parametrize("content", ["", "null", "[]", "{}", "question-1", '{"question": "Who?"}'])
+@pytest.mark.parametrize(
+    "content", ["", "null", "[]", "{}", "question-1", '{"question": "Who?"}', "[" * 49_000]
+)
 def test_content_of_another_form_is_refused(servable, content):
     wrong = Event("1", "u", 1.0, content, "answered", 1.0)
     with pytest.raises(UnusableContent, match="JSON object"):

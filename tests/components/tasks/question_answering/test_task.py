@@ -114,6 +114,13 @@ def test_the_vocabulary_survives_writing(data, tmp_path):
     assert {path.suffix for path in tmp_path.iterdir()} == {".arrow", ".json"}
 
 
+def test_a_vocabulary_of_tokens_that_were_cut_in_another_way_is_refused(data, tmp_path, monkeypatch):
+    Vocabulary.of(data).write(tmp_path)
+    monkeypatch.setattr("components.data.passages.VERSION", 0)
+    with pytest.raises(ValueError, match="in another way when it was trained"):
+        Vocabulary.read(tmp_path)
+
+
 def test_the_vocabulary_holds_training_words_only(data):
     training = Vocabulary.of(data)
     changed = data.question_word.copy()

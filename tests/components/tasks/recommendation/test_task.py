@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from components.metrics.rows import macro, select_slice
 from components.tasks import TASKS
 from components.tasks.recommendation import batches as recommendation_batches
-from components.tasks.recommendation import evaluation
+from components.tasks.recommendation import evaluation, ranking
 from components.tasks.recommendation import task as recommendation
 from components.tasks.recommendation.batches import TrainingBatches
 from components.tasks.recommendation.evaluation import Examples, another_user, cold_items, predict
@@ -221,6 +221,17 @@ def test_cold_items_are_ranked_among_each_other_and_among_all(trained, log, monk
         ]
         assert found["rank_cold"][user] == pytest.approx(np.mean(higher) if higher else np.nan, nan_ok=True)
     assert (~np.isnan(found["auc_cold"])).sum() > 10 and np.unique(found["rank_cold"]).size > 5
+
+
+def test_cold_items_beyond_the_shortlist_are_ranked_too(trained, log, monkeypatch):
+    cold_log = with_cold_items(log, 30)
+    examples, everyone = Examples.of(cold_log, "test"), np.arange(len(log.user_ids))
+    found = []
+    for shortlist in (3, 200):
+        monkeypatch.setattr(ranking, "SHORTLIST", shortlist)
+        with torch.inference_mode():
+            found.append(cold_items(trained.model, cold_log, examples, everyone, -1)["auc_cold"])
+    assert np.array_equal(*found, equal_nan=True)
 
 
 def test_cold_items_have_rows_where_there_are_any(trained, log):
