@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import FastAPI, File, Form, Request, UploadFile
+from fastapi import FastAPI, Form, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,11 +17,11 @@ from serve.messages import (
     AnswerAnswer,
     AnswerRequest,
     CaptionAnswer,
+    CaptionRequest,
     ErrorAnswer,
     EventsAnswer,
     EventsRequest,
     HealthAnswer,
-    Id,
     ModelAnswer,
     ModelsAnswer,
     RecommendAnswer,
@@ -134,13 +134,12 @@ def _add_answers(api: FastAPI, dispatcher: Dispatcher) -> None:
 
     @api.post("/v1/caption", responses=_errors(LARGEST_IMAGE))
     def caption(
-        user: Annotated[Id, Form(description="Id of the user; one that was never heard of is welcome.")],
-        image: Annotated[UploadFile, File(description="A JPEG or PNG file.")],
+        request: Annotated[CaptionRequest, Form(media_type="multipart/form-data")],
     ) -> CaptionAnswer:
         """Caption an image, in the style that the user wants. The request is a form, as browsers upload files."""
-        reply = dispatcher.caption(user, image.file.read())
+        reply = dispatcher.caption(request.user, request.image.file.read())
         text, score = reply.answer.text, reply.answer.score
-        return CaptionAnswer(user=user, known=reply.known, model=reply.model, text=text, score=score)
+        return CaptionAnswer(user=request.user, known=reply.known, model=reply.model, text=text, score=score)
 
     @api.post("/v1/events", responses=_errors())
     def events(request: EventsRequest) -> EventsAnswer:

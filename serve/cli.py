@@ -1,8 +1,9 @@
 """The command `adaptune serve`."""
 
 import json
+import shlex
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -53,12 +54,21 @@ def serve(
             if demo:
                 from serve.demo import show
 
-                show(url, home, as_json)
+                show(url, home, as_json, command_again(alias, tasks, home))
             else:
                 _announce(url, versions, alias, as_json)
                 signal.pause()
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
+
+
+def command_again(alias: str, tasks: Sequence[str], home: Path) -> str:
+    """Write the command that serves the same models for good."""
+    words = ["adaptune", "serve"]
+    words += [] if alias == "champion" else ["--alias", alias]
+    words += [word for task in tasks for word in ("--task", task)]
+    words += [] if home == Path("runs") else ["--home", str(home)]
+    return shlex.join(words)
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:

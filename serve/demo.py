@@ -1,6 +1,7 @@
 """A demonstration over HTTP: in every task in service a newcomer posts a few events, and the answers follow."""
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ from serve.demo_items import TOP, Shift, demonstrate
 from serve.demo_styles import MATERIALS, POSTS, StyleShift, checked, demonstrate_styles
 
 
-def show(url: str, home: Path, as_json: bool) -> None:
-    """Demonstrate every task that the endpoint at `url` serves from `home`, and print the outcome."""
+def show(url: str, home: Path, as_json: bool, again: str) -> None:
+    """Demonstrate every task that the endpoint at `url` serves from `home`, and print the outcome.
+
+    `again` is the command that serves them.
+    """
     shown: dict[str, Any] = {}
     with httpx.Client(base_url=url, timeout=60) as client:
         health = checked(client.get("/healthz"))
@@ -40,14 +44,14 @@ def show(url: str, home: Path, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(shown))
     else:
-        _go_on(home)
+        _go_on(home, again)
 
 
-def _go_on(home: Path) -> None:
-    option = "" if home == Path("runs") else f" --home {home}"
+def _go_on(home: Path, again: str) -> None:
+    option = "" if home == Path("runs") else f" --home {shlex.quote(str(home))}"
     typer.echo("\nTo go on:")
     for command, purpose in (
-        (f"adaptune serve{option}", "keep the endpoint running, and print requests to try"),
+        (again, "keep the endpoint running, and print requests to try"),
         (f"adaptune models{option}", "list the promoted models"),
         ("adaptune plan sweeps/recommendation-small.yaml", "see what a sweep on MovieLens would run"),
     ):

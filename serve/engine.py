@@ -18,9 +18,11 @@ from components.data.events import Event
 from components.data.population import Population
 from components.errors import AdaptuneError
 from components.tasks.servable import UnknownKind, UnusableContent
-from orchestrator.release.registry import Registry, Version, load_servable
+from orchestrator.release.registry import Registry, RegistryError, Version, load_servable
 from serve.events import EventLog, LoggedEvent, StoredState
 
+UNKNOWN = (-1, -1)
+LONGEST_PAUSE_SECONDS = 30.0
 FOLLOW_SECONDS = 0.5
 """How often, at most, the alias is looked at."""
 
@@ -72,6 +74,7 @@ class Engine:
         self._refreshing = threading.Lock()
         self._seen: tuple[int, int] | None = None
         self._looked = -math.inf
+        self._failures = 0
         self.problem: str | None = None
         """Why the version that the alias points at now could not be loaded, if so."""
         self.refresh()
@@ -97,7 +100,8 @@ class Engine:
     def refresh(self) -> None:
         """Load the version that the alias points at, unless it is the one in service.
 
-        A version that cannot be loaded leaves the old one in service, and `problem` says why.
+        A version that cannot be loaded leaves the old one in service, and `problem` says why. One that is damaged is
+        not tried again before the alias moves; where something else failed, it is, ever less often.
         """
         with self._refreshing:
             self._seen = self._stat()
@@ -107,9 +111,15 @@ class Engine:
                 if version is not None and version.digest != served:
                     self._model = Model(version, self._load(version), Population(version.folder))
                 self.problem = None
+                self._failures = 0
             except Exception as error:  # noqa: BLE001 - a version broken in whatever way must not end the service
                 self.problem = str(error)
                 logger.error("%s/%s: kept the model in service: %s", self.task, self.alias, error)
+                if not isinstance(error, RegistryError):  # storage that is gone for a moment, and the like
+                    self._seen = UNKNOWN
+                    self._failures += 1
+                    pause = min(LONGEST_PAUSE_SECONDS, FOLLOW_SECONDS * 2**self._failures)
+                    self._looked = time.monotonic() + pause - FOLLOW_SECONDS
 
     def _follow(self) -> None:
         """Look at the alias now and then; load what it points at in the background."""

@@ -3,6 +3,7 @@
 import json
 from typing import Annotated, Any
 
+from fastapi import UploadFile
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 LARGEST_K = 1000
@@ -53,6 +54,15 @@ class AnswerRequest(Request):
     """The text that holds the answer."""
 
 
+class CaptionRequest(Request):
+    """Asks for a caption of an image; a form, as browsers upload files."""
+
+    user: Id
+    """Id of the user; one that was never heard of is welcome."""
+    image: UploadFile
+    """A JPEG or PNG file."""
+
+
 class EventMessage(Request):
     """One thing that the user did."""
 
@@ -70,7 +80,7 @@ class EventMessage(Request):
 
 
 class EventsRequest(Request):
-    """Tells what a user did; taken whole or not at all."""
+    """Tells what a user did; if one event is wrong, none is taken."""
 
     user: Annotated[Id, Field(examples=["1"])]
     """Id of the user, the same in all tasks."""

@@ -127,6 +127,7 @@ def test_an_upload_without_its_parts_names_them(client):
         ({"data": {"user": "ada", "image": "text"}}, [["body", "image"]]),
         ({"data": {"user": "u" * 201}, "files": {"image": JPEG}}, [["body", "user"]]),
         ({"json": {"user": "ada", "image": "aGk="}}, [["body", "user"], ["body", "image"]]),
+        ({"data": {"user": "ada", "beam": "5"}, "files": {"image": JPEG}}, [["body", "beam"]]),
     ):
         refused = client.post("/v1/caption", **body)
         assert refused.status_code == 422

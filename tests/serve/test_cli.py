@@ -2,6 +2,7 @@ import json
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -9,7 +10,7 @@ from typer.testing import CliRunner
 
 from components.errors import AdaptuneError
 from serve.app import HOST
-from serve.cli import register
+from serve.cli import command_again, register
 
 
 @pytest.fixture
@@ -69,3 +70,9 @@ def test_registering_the_command_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not {"ray", "torch", "fastapi", "pydantic", "pyarrow", "sqlite3"} & set(json.loads(done.stdout))
+
+
+def test_the_demonstration_names_the_command_that_serves_the_same_models():
+    assert command_again("champion", [], Path("runs")) == "adaptune serve"
+    again = command_again("candidate", ["captioning"], Path("/my home"))
+    assert again == "adaptune serve --alias candidate --task captioning --home '/my home'"

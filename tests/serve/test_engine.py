@@ -217,6 +217,28 @@ def test_another_models_data_set_is_not_mixed_in(engine, registry, log, tmp_path
     assert recommended(engine, "known1") == recommended(candidate, "known1") != before
 
 
+def test_a_version_that_could_not_be_loaded_for_a_moment_is_loaded_later(
+    engine, registry, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("serve.engine.FOLLOW_SECONDS", 0.01)
+    failures = iter([OSError("input/output error"), OSError("input/output error")])
+
+    def load(version):
+        for failure in failures:
+            raise failure
+        return load_fake(version)
+
+    monkeypatch.setattr(engine, "_load", load)
+    promote(registry, tmp_path / "next", items=8)
+    engine.refresh()
+    assert "input/output" in engine.problem
+    deadline = time.monotonic() + 20
+    while recommend(engine, "ada", 3).model != "recommendation/2":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert engine.problem is None and next(failures, None) is None
+
+
 def test_a_broken_new_version_leaves_the_old_one_in_service(engine, registry, tmp_path):
     broken = promote(registry, tmp_path / "broken", items=8, alias=None)
     registry.set_alias("recommendation", "champion", broken)
