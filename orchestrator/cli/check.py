@@ -32,12 +32,12 @@ def validate(files: FilesArgument, as_json: JsonOption = False, home: HomeOption
     def render(console: "Console") -> None:
         for file, summary, errors in results:
             if not errors:
-                console.print(f"{file}: {summary}", markup=False)
+                console.print(f"{file}: {summary}")
 
     emit(document, as_json, render)
     problems = [error for _, _, errors in results for error in errors]
     for error in problems if not as_json else ():
-        err().print(str(error), markup=False)
+        err().print(str(error))
     if problems:
         raise typer.Exit(BAD_INPUT)
 

@@ -20,7 +20,7 @@ def main() -> None:
         build()()
     except SpecErrors as errors:
         for error in errors.errors:
-            err().print(str(error), markup=False)
+            err().print(str(error))
         sys.exit(BAD_INPUT)
     except AdaptuneError as error:
         complain(str(error))

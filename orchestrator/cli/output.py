@@ -32,20 +32,20 @@ SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep fi
 
 
 def out() -> "Console":
-    """Return a console on stdout, for results; wide where nobody's terminal limits it."""
+    """Return a console on stdout, for results, not read as markup; wide where nobody's terminal limits it."""
     import sys
 
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else FILE_WIDTH
-    return Console(soft_wrap=True, highlight=False, width=width)
+    return Console(soft_wrap=True, highlight=False, markup=False, width=width)
 
 
 def err() -> "Console":
-    """Return a console on stderr, for progress and messages."""
+    """Return a console on stderr, for progress and messages, not read as markup."""
     from rich.console import Console
 
-    return Console(stderr=True, soft_wrap=True, highlight=False)
+    return Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 
 def emit(document: Mapping[str, Any], as_json: bool, render: Callable[["Console"], None]) -> None:

@@ -36,9 +36,7 @@ def _last_run(sweep: str, ledger: "Ledger") -> "SweepSpec":
 
     spec = recorded_sweep(sweep, ledger)
     if differs_from_last_run(sweep, spec):
-        err().print(
-            f"note: {sweep} is not what was last run as {spec.name}; this is about the last run", markup=False
-        )
+        err().print(f"note: {sweep} is not what was last run as {spec.name}; this is about the last run")
     return spec
 
 
@@ -76,7 +74,7 @@ def compare(
     def render(console: "Console") -> None:
         console.print(comparison_view(comparison))
         if private:
-            console.print(over_parties(private), markup=False)
+            console.print(over_parties(private))
 
     emit(document, as_json, render)
 
@@ -107,7 +105,7 @@ def report(
         spec = _last_run(names[0], ledger)
         path = write_report(spec, ledger, workspace, out)
         for problem in mirror_report(spec.name, spec.task, spec.tracking, workspace.mirror, path):
-            err().print(f"not mirrored to Weights & Biases: {problem}", markup=False)
+            err().print(f"not mirrored to Weights & Biases: {problem}")
         emit({"sweep": spec.name, "report": path}, as_json, lambda console: console.print(f"report: {path}"))
         return
     named = len(sweeps) > 1  # of a folder's sweeps, some may still be to come
@@ -139,8 +137,8 @@ def _on_one_page(arguments: list[str], ledger: "Ledger") -> tuple[str, list[str]
 
 def _print_study_report(console: "Console", document: dict[str, Any]) -> None:
     for reason in document["unfinished"].values():
-        console.print(f"not on it: {reason}", markup=False)
-    console.print(f"report: {document['report']}", markup=False)
+        console.print(f"not on it: {reason}")
+    console.print(f"report: {document['report']}")
 
 
 def promote(
@@ -167,7 +165,6 @@ def promote(
         err().print(
             f"note: {sweep} has other gates under `promote` than {spec.name} was last run with, which are judged; "
             f"`adaptune run {sweep}` takes the others over, without doing again what is done",
-            markup=False,
         )
     registry = Registry(workspace.registry)
     promotion = promote_sweep(spec, ledger, workspace, registry, alias, shown_seats(err()), address)
@@ -178,7 +175,7 @@ def promote(
 def _print_promotion(console: "Console", promotion: "Promotion") -> None:
     for verdict in promotion.verdicts:
         found = "not measured" if verdict.value is None else f"{verdict.value:.4f}"
-        console.print(f"{'passed ' if verdict.passed else 'refused'}  {verdict.gate}: {found}", markup=False)
+        console.print(f"{'passed ' if verdict.passed else 'refused'}  {verdict.gate}: {found}")
     if promotion.version is None:
         console.print("nothing was promoted: a gate refused")
     else:
@@ -209,7 +206,7 @@ def _print_models(console: "Console", listings: list[dict[str, Any]]) -> None:
         state = (
             listing["problem"] or f"created {listing['created']}, from {listing['provenance'].get('sweep')}"
         )
-        console.print(f"{listing['name']}  [{aliases}]  {state}", markup=False)
+        console.print(f"{listing['name']}  [{aliases}]  {state}")
 
 
 def predict(

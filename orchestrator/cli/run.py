@@ -97,9 +97,7 @@ def _print_plan(console: "Console", plan: "Plan") -> None:
     )
     if plan.spec.secure_evaluation is not None:
         file = plan.spec.secure_evaluation.parties
-        console.print(
-            f"then the winner is evaluated, once, over the users of the parties in {file}", markup=False
-        )
+        console.print(f"then the winner is evaluated, once, over the users of the parties in {file}")
     if plan.epochs_to_run:
         cost = "no finished trial on this data yet to estimate the time from"
         if plan.seconds_per_epoch is not None:
@@ -137,7 +135,7 @@ def run(
             outcome = run_sweep(spec, Workspace(home), address, retry_failed, accept_stale, table)
         outcome = conclude(spec, outcome, Workspace(home), shown_seats(err()), address)
     except KeyboardInterrupt:
-        err().print(f"{spec.name}: stopped; the same command goes on from here", markup=False)
+        err().print(f"{spec.name}: stopped; the same command goes on from here")
         raise typer.Exit(INTERRUPTED) from None
     emit(outcome.to_json(), as_json, lambda console: print_outcome(console, outcome))
     if outcome.stopped:
@@ -162,9 +160,7 @@ def print_outcome(console: "Console", outcome: "Outcome") -> None:
     for name, cause in outcome.failures.items():
         causes.setdefault(last_line(cause), []).append(name)
     for cause, names in causes.items():
-        console.print(
-            f"failed: {cause} ({len(names)}: {', '.join(names[:4])}{' …' if names[4:] else ''})", markup=False
-        )
+        console.print(f"failed: {cause} ({len(names)}: {', '.join(names[:4])}{' …' if names[4:] else ''})")
     if causes:
         console.print(
             "`adaptune show TRIAL` has the traceback; failed trials run again only with --retry-failed"
@@ -177,9 +173,9 @@ def print_outcome(console: "Console", outcome: "Outcome") -> None:
         console.print(f"best on validation: {point}; trial {outcome.best['trial']}: {metrics}")
     if outcome.left_out:
         counts = ", ".join(f"{reason} ({count:,})" for reason, count in outcome.left_out.items())
-        console.print(f"left out of the data: {counts}", markup=False)
+        console.print(f"left out of the data: {counts}")
     for note in outcome.notes:
-        console.print(f"on the data: {note}", markup=False)
+        console.print(f"on the data: {note}")
     for problem in outcome.mirror_problems:
         console.print(f"not mirrored to Weights & Biases: {problem}")
     if outcome.judged is not None:
@@ -199,13 +195,13 @@ def _print_judged(console: "Console", judged: "Judged") -> None:
     """Say how the evaluation of the winner over parties stands."""
     if judged.result is not None:
         before = f"evaluated on {judged.result['created']}: " if judged.state == "known" else ""
-        console.print(f"{before}{over_parties(judged.result)}", markup=False)
+        console.print(f"{before}{over_parties(judged.result)}")
         return
     what = {
         "failed": "failed; the sweep's results stand, and the next `run` or `promote` tries again",
         "waiting": "not begun",
     }.get(judged.state, "not done yet")
-    console.print(f"secure evaluation: {what}: {judged.cause}", markup=False)
+    console.print(f"secure evaluation: {what}: {judged.cause}")
 
 
 def over_parties(result: "Mapping[str, Any]") -> str:
@@ -248,15 +244,15 @@ def show(
 def _print_trial(console: "Console", document: dict[str, Any]) -> None:
     import json
 
-    console.print(f"trial {document['id']} ({document['task']}): {document['state']}", markup=False)
+    console.print(f"trial {document['id']} ({document['task']}): {document['state']}")
     for key in ("seed", "epochs", "parameters", "seconds", "attempts", "updated", "mirror_problem"):
         if document[key] is not None:
-            console.print(f"  {key}: {document[key]}", markup=False)
+            console.print(f"  {key}: {document[key]}")
     for key in ("config", "metrics"):
-        console.print(f"{key}: {json.dumps(document[key], indent=2)}", markup=False)
+        console.print(f"{key}: {json.dumps(document[key], indent=2)}")
     for key in ("cause", "log"):
         if document[key]:
-            console.print(f"{key}:\n{document[key]}", markup=False)
+            console.print(f"{key}:\n{document[key]}")
 
 
 def cancel(

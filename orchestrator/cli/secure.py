@@ -153,8 +153,8 @@ def split(
         for each in document["parties"]:
             unseen = f", {each['unseen']} of them unseen" if "unseen" in each else ""
             holds = f"{each['holds']} of " if "holds" in each else ""
-            console.print(f"{each['folder']}: {holds}{each['users']} users{unseen}", markup=False)
-        console.print(f"party file: {document['file']}", markup=False)
+            console.print(f"{each['folder']}: {holds}{each['users']} users{unseen}")
+        console.print(f"party file: {document['file']}")
 
     emit(document, as_json, render)
 
@@ -186,7 +186,7 @@ def export(
         document,
         as_json,
         lambda console: console.print(
-            f"{out}: {version}, {'encoder' if encoder else 'model'} {document['model']}", markup=False
+            f"{out}: {version}, {'encoder' if encoder else 'model'} {document['model']}"
         ),
     )
 
@@ -195,14 +195,14 @@ def _make_key(path: Path, as_json: bool) -> None:
     from components.privacy.identity import make_key
 
     public = make_key(path)
-    emit({"key": path, "public_key": public}, as_json, lambda console: console.print(public, markup=False))
+    emit({"key": path, "public_key": public}, as_json, lambda console: console.print(public))
 
 
 def _print_seat(console: "Console", result: dict[str, Any]) -> None:
     if "groups" in result:
         print_result(console, result)
     else:
-        console.print(f"{result['seat']}: done; the result is the receiver's alone", markup=False)
+        console.print(f"{result['seat']}: done; the result is the receiver's alone")
 
 
 def print_result(console: "Console", result: dict[str, Any]) -> None:
@@ -238,8 +238,8 @@ def print_result(console: "Console", result: dict[str, Any]) -> None:
         )
     console.print(costs)
     for part in result["statement"]:
-        console.print(f"{part['about']}: {part['text']}", markup=False)
-    console.print(f"kept: {result['kept']}", markup=False)
+        console.print(f"{part['about']}: {part['text']}")
+    console.print(f"kept: {result['kept']}")
 
 
 def _label(task: str, name: str) -> str:

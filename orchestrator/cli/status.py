@@ -99,7 +99,7 @@ def _watch(ledger: "Ledger", workspace: "Workspace", sweep: str | None) -> None:
                 elif time.monotonic() - said > PLAIN_SECONDS or not said:
                     said = time.monotonic()
                     for progress in running:
-                        display.console.print(_line(progress), markup=False)
+                        display.console.print(_line(progress))
                 time.sleep(WATCH_SECONDS)
     except KeyboardInterrupt:
         sys.stderr.write("\n")
@@ -208,7 +208,7 @@ def _print_trials(console: "Console", document: dict[str, Any]) -> None:
     if document["suggested"] is not None and document["suggested"] < document["suggestions"]:
         console.print(f"{document['suggested']} of {document['suggestions']} points are suggested so far")
     if document["secure_evaluation"] is not None:
-        console.print(over_parties(document["secure_evaluation"]), markup=False)
+        console.print(over_parties(document["secure_evaluation"]))
 
 
 def _print_sweeps(console: "Console", sweeps: list[dict[str, Any]], unreadable: dict[str, str]) -> None:
@@ -231,5 +231,4 @@ def _print_sweeps(console: "Console", sweeps: list[dict[str, Any]], unreadable: 
     for name, reason in unreadable.items():
         console.print(
             f"{name}: cannot be read as it was recorded; `adaptune run` with its file records it anew. {reason}",
-            markup=False,
         )

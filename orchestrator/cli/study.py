@@ -78,7 +78,7 @@ def study(
             shown_seats(err()),
         )
     except KeyboardInterrupt:
-        err().print(f"{loaded.name}: stopped; the same command goes on from here", markup=False)
+        err().print(f"{loaded.name}: stopped; the same command goes on from here")
         raise typer.Exit(INTERRUPTED) from None
     document = outcome.to_json()
     if report and not outcome.stopped:
@@ -122,8 +122,8 @@ def _print_outcome(console: "Console", outcome: "StudyOutcome", document: dict[s
     for one in outcome.outcomes:
         print_outcome(console, one)
     for name, cause in outcome.problems.items():
-        console.print(f"{name}: could not be run: {last_line(cause)}", markup=False)
+        console.print(f"{name}: could not be run: {last_line(cause)}")
     if outcome.waiting:
         console.print(f"not begun: {', '.join(outcome.waiting)}; the same command goes on from here")
     if "report" in document:
-        console.print(f"report: {document['report']}", markup=False)
+        console.print(f"report: {document['report']}")

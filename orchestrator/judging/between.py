@@ -6,9 +6,13 @@ same data, over the seeds that they share.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import nan
 from typing import Any
 
+import numpy as np
+
 from components.metrics.rows import select_slice
+from components.metrics.statistics import holm
 from components.tasks import Metric, TaskInfo
 from orchestrator.judging.compare import compare_entries
 from orchestrator.judging.comparison import Comparison, Difference, Entry, numbers
@@ -133,15 +137,20 @@ def _units(contender: Contender) -> set[str]:
 def _differences(
     first: Contender, others: Sequence[Contender]
 ) -> dict[str, tuple[Difference, tuple[int, ...]]]:
-    """Compare models with the first one over the seeds that all of them share; Holm's family is all of these.
+    """Compare models with the first one over the seeds that all of them share, or else those that each pair shares.
 
-    Those that share no seed with the rest are compared alone.
+    Holm's family is all of these. What pairs with seeds of their own could have seen as a family is not computed.
     """
     if not others:
         return {}
     seeds = set(first.model.tables).intersection(*(one.model.tables for one in others))
     if not seeds:
-        return {name: found for one in others for name, found in _differences(first, [one]).items()}
+        alone = {name: found for one in others for name, found in _differences(first, [one]).items()}
+        adjusted = holm(np.array([difference.p_value for difference, _ in alone.values()]))
+        return {
+            name: (replace(difference, p_adjusted=float(p), detectable=nan), shared)
+            for (name, (difference, shared)), p in zip(alone.items(), adjusted, strict=True)
+        }
     known = first.comparison
     entries = [replace(one.model, name=one.comparison.sweep, role="ablation") for one in others]
     compared = compare_entries(

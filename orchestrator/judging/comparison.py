@@ -48,7 +48,8 @@ class Difference:
     """A mean difference over units. `p_adjusted` is Holm's; `effect_size` is Cohen's d_z.
 
     `detectable` is the smallest true difference that this comparison would show with probability .8, that is with
-    `p_adjusted` below `ALPHA` even if nothing else in the family differs. NaN where all units differ by the same.
+    `p_adjusted` below `ALPHA` even if nothing else in the family differs. NaN where all units differ by the same, or
+    it is not known.
     """
 
     difference: float

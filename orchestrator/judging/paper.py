@@ -78,7 +78,7 @@ class Part:
         }
 
 
-Order = Literal["shown", "seen", "contradicted"]
+Order = Literal["shown", "seen", "open", "contradicted"]
 
 
 @dataclass(frozen=True)
@@ -93,15 +93,17 @@ class Parts:
     def order(self, comparison: Comparison, ablation: str) -> Order | None:
         """How the claimed order, model above ablation above baseline, stands here; None without such a row.
 
-        Shown if both differences are significant, seen if only their signs are right, contradicted if not.
+        Shown if both differences are significant, seen if only their signs are right, contradicted if one is
+        significant the other way, open where one goes the other way and that may be chance.
         """
         row = comparison.row(ablation)
         if row is None or self.name not in row.model_minus or self.name not in row.against_baseline:
             return None
         sign = 1 if self.metric.mode == "max" else -1
         steps = [row.model_minus[self.name], row.against_baseline[self.name]]
-        if any(sign * step.difference <= 0 for step in steps):
-            return "contradicted"
+        against = [step for step in steps if sign * step.difference <= 0]
+        if against:
+            return "contradicted" if any(step.p_adjusted < ALPHA for step in against) else "open"
         return "shown" if all(step.p_adjusted < ALPHA for step in steps) else "seen"
 
     def sentences(self, comparison: Comparison) -> list[str]:
@@ -109,6 +111,7 @@ class Parts:
         said: dict[Order, str] = {
             "shown": "holds here, both steps with adjusted p < .05",
             "seen": "is seen here, but not both steps are significant",
+            "open": "is not seen here; that may be chance",
             "contradicted": "does not hold here",
         }
         found = [(name, self.order(comparison, name)) for name in self.claim.ablations]

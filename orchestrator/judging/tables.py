@@ -37,6 +37,7 @@ def comparison_view(comparison: Comparison) -> Group:
     notes = [Text(note, style="yellow") for note in caveats(comparison)]
     tables = [
         objective_table(comparison),
+        *parts_view(comparison),
         MetricsTables(comparison),
         *benefit_view(comparison),
         *paper_view(paper_tables(comparison)),
@@ -106,15 +107,27 @@ def objective_table(comparison: Comparison, chosen: Slice | None = None) -> Tabl
         written = with_interval(metric_value(metric, interval.mean), metric_interval(metric, interval))
         cells = [row.name, written]
         difference = row.against_baseline.get(comparison.metric)
-        if difference is None:
-            cells += [MISSING] * 4
-        else:
-            size = _points(metric, difference.difference)
-            cells.append(with_interval(size, difference_interval(metric, difference)))
-            cells += [p_value(difference.p_adjusted), _could_see(metric, difference)]
-            cells.append(effect_size(difference.effect_size))
+        cells += [MISSING] * 4 if difference is None else _difference(metric, difference)
         table.add_row(*cells, style=_style(comparison, row))
     return table
+
+
+def parts_view(comparison: Comparison) -> Iterator[Table]:
+    """Show the model minus each ablation and control on the main slice; nothing where there are none."""
+    metric = comparison.task.metrics[comparison.metric]
+    without = {
+        row.name: row.model_minus[comparison.metric]
+        for row in comparison.rows
+        if row.role in ("ablation", "control") and comparison.metric in row.model_minus
+    }
+    if not without:
+        return
+    table = _table(
+        f"Which part matters: {metric.label}", ("model minus row", "p adj.", "could see", "effect")
+    )
+    for name, difference in without.items():
+        table.add_row(name, *_difference(metric, difference))
+    yield table
 
 
 def benefit_view(comparison: Comparison) -> Iterator[Table | Text]:
@@ -141,6 +154,17 @@ def benefit_view(comparison: Comparison) -> Iterator[Table | Text]:
     small = [f"{group.trait} {group.value} ({group.users})" for group in comparison.benefit if group.refused]
     if small:
         yield Text(f"Too few users, at least {MINIMUM_USERS} are needed: {', '.join(small)}")
+
+
+def _difference(metric: Metric, difference: Difference) -> list[str]:
+    """Write a difference with its interval, adjusted p, what could have been seen, and effect size."""
+    size = with_interval(_points(metric, difference.difference), difference_interval(metric, difference))
+    return [
+        size,
+        p_value(difference.p_adjusted),
+        _could_see(metric, difference),
+        effect_size(difference.effect_size),
+    ]
 
 
 def _could_see(metric: Metric, difference: Difference) -> str:

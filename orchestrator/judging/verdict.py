@@ -284,9 +284,14 @@ def _control(comparison: Comparison, row: Row) -> str:
     text = f"Under the control {row.name} the model changes by {turned}"
     if gain is None or gain.p_adjusted >= ALPHA or not is_better(comparison, gain.difference):
         return f"{text}."
+    over = f"of its gain over {reference_name(comparison)}"
+    if loss.p_adjusted >= ALPHA:
+        return f"{text}, which may be chance: it is not shown to lose any {over}."
+    if not is_better(comparison, loss.difference):
+        return f"{text}: it loses nothing {over}."
     share = loss.difference / gain.difference
     lost = "all" if share >= 1 else f"{share * 100:.0f} %"
-    return f"{text}: it loses {lost} of its gain over {reference_name(comparison)}."
+    return f"{text}: it loses {lost} {over}."
 
 
 def label_of(comparison: Comparison) -> str:

@@ -188,12 +188,14 @@ class Planner:
         """Name a search by what its suggestions follow from, so that sweeps that ask the same share them."""
         base = self.spec.resolve(self._assigned(name), self.spec.seeds[0])
         document = trial_document(base, self.data_digest, self.device, self.spec.resources.workers)
+        stop = {} if self.spec.stop is None else {"stop": self.spec.stop.model_dump(mode="json")}
         space = {path: values.model_dump(mode="json") for path, values in self._space(name).items()}
         return search_id(
             document,
             space=space,
             objective=self.spec.objective.model_dump(),
             **search.model_dump(include={"method", "seed", "batch"}),
+            **stop,
         )
 
     def seeds(self, chosen: Iterable[PlannedTrial], provisional: bool = False) -> Phase:
@@ -385,7 +387,7 @@ def standing(row: TrialRow | None, code: str, max_failures: int, stop_holds: boo
     if row is None or row.state == "running" or (row.state == "stopped" and not stop_holds):
         return "to run"
     if row.state == "interrupted":
-        return "to run" if row.attempts <= max_failures else "failed"
+        return "to run" if row.attempts <= max_failures or row.validity != code else "failed"
     if row.state == "failed":
         return "failed" if row.validity == code else "to run"
     if row.validity != code:

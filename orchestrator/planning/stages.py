@@ -33,7 +33,7 @@ from orchestrator.planning.plan import (
     standing,
     stops_that_hold,
 )
-from orchestrator.records.adopt import is_whole
+from orchestrator.records.adopt import RULE, TRAINED, is_whole
 from orchestrator.records.ledger import Ledger, Member
 from orchestrator.records.workspace import Workspace
 from orchestrator.running.jobs import EvaluateJob, Job, Look, Reading, TrainJob, TrivialJob
@@ -182,13 +182,12 @@ class Stages:
     def _lost(self, trials: Sequence[PlannedTrial]) -> list[PlannedTrial]:
         """Return the finished trials whose files somebody has deleted or damaged since."""
         rows = self._ledger.trials([trial.id for trial in trials])
-        files = ("validation.arrow", "model/model.safetensors")
         return [
             trial
             for trial in trials
             if (row := rows.get(trial.id)) is not None
             and row.state == "finished"
-            and not is_whole(self._workspace, trial.id, *files)
+            and not is_whole(self._workspace, trial.id, *TRAINED)
         ]
 
     def _training(
@@ -217,11 +216,10 @@ class Stages:
 
     def _trivial(self, names: Sequence[tuple[str, str]]) -> list[Job]:
         of = self._standing([trial_id for trial_id, _ in names])
-        rows = ("validation.arrow", "test.arrow")
         waiting = tuple(
             (trial_id, name)
             for trial_id, name in names
-            if of(trial_id) in self.redo or not is_whole(self._workspace, trial_id, *rows)
+            if of(trial_id) in self.redo or not is_whole(self._workspace, trial_id, *RULE)
         )
         return [TrivialJob(waiting, self._folder, self.planner.data_digest)] if waiting else []
 

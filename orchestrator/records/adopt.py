@@ -8,6 +8,11 @@ from orchestrator.records.ledger import Ledger, TrialRow
 from orchestrator.records.workspace import Workspace, read_json
 from orchestrator.running.jobs import Look
 
+TRAINED = ("validation.arrow", "model/model.safetensors")
+"""What a trained trial must have beside its result."""
+RULE = ("validation.arrow", "test.arrow")
+"""What a row without training must have."""
+
 
 def read_whole(path: Path) -> dict[str, Any] | None:
     """Return a result's JSON document; None if it is not there or damaged, as a full disk may leave it."""

@@ -53,6 +53,7 @@ def collect_garbage(ledger: Ledger, workspace: Workspace, dry_run: bool = False)
         *workspace.home.glob(".probe-*"),
         *workspace.data.glob(f".{ID}*-*"),
         *workspace.trials.glob(f".{ID}.*"),
+        *workspace.runs.glob(f".{RUN}.lock"),
         *workspace.ray.glob("tune-*"),
     ]
     dropped = runs + models + leftovers

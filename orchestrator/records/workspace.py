@@ -1,5 +1,6 @@
 """Where things lie: the folder that `--home` names, and how a file gets into it whole or not at all."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -80,6 +81,10 @@ class Workspace:
         """Work in progress of one training run under one state of the code."""
         return self.runs / f"{run_id}-{validity}"
 
+    def run_lock(self, run_id: str, validity: str) -> Path:
+        """The file whose lock is held by whoever works on a training run."""
+        return self.runs / f".{run_id}-{validity}.lock"
+
     def trial(self, trial_id: str) -> Path:
         """A finished trial's folder."""
         return self.trials / trial_id
@@ -107,6 +112,14 @@ def read_curve(folder: Path) -> list[dict[str, Any]]:
     except (FileNotFoundError, ValueError):
         return []
     return points if [point["epoch"] for point in points] == list(range(1, len(points) + 1)) else []
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, after whoever holds it has let it go or died; the file is made if need be."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

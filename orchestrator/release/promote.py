@@ -104,10 +104,27 @@ def promote_sweep(
         info = TASKS[spec.task]
         task = info.load()
         load_model(spec.task, source, f"trial {best.id} in {trial}")
-        task.export_users(task.open_data(prepare(spec.data, workspace.data, info.form)), source)
+        task.export_users(task.open_data(_data_of(spec, workspace, best.data_digest, info.form)), source)
         version = registry.create(spec.task, source, {"validation": best.metrics}, provenance)
     registry.set_alias(spec.task, alias, version)
     return Promotion(version, alias, told)
+
+
+def _data_of(spec: SweepSpec, workspace: Workspace, digest: str, form: str) -> Path:
+    """Return the prepared data that the winner was trained on.
+
+    Raises AdaptuneError if it is gone and the source has changed since.
+    """
+    folder = workspace.data / digest
+    if folder.is_dir():
+        return folder
+    prepared = prepare(spec.data, workspace.data, form)
+    if prepared.name != digest:
+        raise AdaptuneError(
+            f"nothing was promoted: the winner was trained on the data {digest}, which is no longer in "
+            f"{workspace.data}, and the source gives {prepared.name} now. Restore either, or run the sweep again."
+        )
+    return prepared
 
 
 def _evaluation(

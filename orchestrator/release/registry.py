@@ -197,8 +197,8 @@ class Registry:
 
     def alias(self, task: str, name: str) -> Version | None:
         """Return the version that an alias points at, or None if there is no such alias."""
-        number = self.aliases(task).get(name)
-        return None if number is None else self.version(f"{task}/{number}")
+        path = self.alias_path(task, name)
+        return self.version(f"{task}/{_read_alias(path)}") if path.exists() else None
 
     def aliases(self, task: str) -> dict[str, int]:
         """Return the number that each alias of `task` points at."""

@@ -95,6 +95,11 @@ class ReportData:
     """When the report was written, in ISO 8601."""
 
     @property
+    def tried_seeds(self) -> list[int]:
+        """The seeds that points were tried with: a search and early stopping choose by the first one alone."""
+        return sorted({seed for point in self.grid for seed in point.objective})
+
+    @property
     def points(self) -> list[Mapping[str, Any]]:
         """The settings of all points that were tried."""
         return [point.settings for point in self.grid]

@@ -88,7 +88,7 @@ def _view(report: ReportData) -> dict[str, Any]:
         "paper": paper_tables(comparison),
         "cold_start": cold_start(comparison),
         "adaptation": adaptation(comparison),
-        "learning": learning(comparison, report.curves),
+        "learning": learning(comparison, report.curves, report.tried_seeds),
         "grid": grid(comparison, report.grid),
         "searched": searched(comparison, report.grid) if report.search else None,
         "sensitivity": sensitivity(comparison, report.grid, report.grid_keys),

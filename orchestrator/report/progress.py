@@ -157,8 +157,8 @@ class Learning:
     """The same in words: each line's name, and of each chart its first, best and last value."""
 
 
-def learning(comparison: Comparison, curves: Sequence[Curve]) -> Learning:
-    """Draw each grid point's mean over seeds, epoch by epoch; of a single epoch there is no curve to see."""
+def learning(comparison: Comparison, curves: Sequence[Curve], seeds: Sequence[int]) -> Learning:
+    """Draw each point's mean over `seeds`, those that points were tried with; of one epoch there is no curve."""
     if all(len(curve.points) < 2 for curve in curves):
         return Learning((), (), ())
     groups: dict[tuple[str, str], list[Curve]] = {}
@@ -186,7 +186,7 @@ def learning(comparison: Comparison, curves: Sequence[Curve]) -> Learning:
         series = [
             Series(f"{role}, {label}", role, points, place, chosen)
             for role, label, members, place, chosen in styled
-            if (points := _mean_curve(members, name, comparison.seeds))
+            if (points := _mean_curve(members, name, seeds))
         ]
         if series:
             charts.append((title, line_chart(title, series, "epoch", title, tick)))
@@ -195,7 +195,7 @@ def learning(comparison: Comparison, curves: Sequence[Curve]) -> Learning:
                 name = f"{role}, {label}"
                 told.setdefault(name, []).extend(_course(lines.get(name, ()), written, rising))
     legend = [
-        (swatch(role, place, chosen), f"{role}: {label}{_gaps(members, comparison.seeds)}", chosen)
+        (swatch(role, place, chosen), f"{role}: {label}{_gaps(members, seeds)}", chosen)
         for role, label, members, place, chosen in styled
     ]
     return Learning(charts, legend if charts else [], list(told.items()))

@@ -1,10 +1,10 @@
 """What becomes of jobs, written into the ledger."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.planning.identity import validity
-from orchestrator.records.adopt import adopt_look, adopt_trial
+from orchestrator.records.adopt import RULE, TRAINED, adopt_look, adopt_trial, is_whole
 from orchestrator.records.ledger import Ledger
 from orchestrator.records.workspace import Workspace, read_curve
 from orchestrator.running.jobs import EvaluateJob, Job, Look, TrainJob
@@ -68,7 +68,7 @@ class Bookkeeper:
                         self.failures[f"{job.trial_id} on {look.stem}"] = failure
             case _:
                 for trial_id, name in job.names:
-                    if self._adopt(trial_id):
+                    if self._adopt(trial_id, RULE):
                         self._adopt_look(trial_id, Look("test"))
                     else:
                         self.failures[name] = failure
@@ -91,7 +91,10 @@ class Bookkeeper:
                 if reading.trial_id not in self.finished and not self._adopt(reading.trial_id):
                     self._record(job, reading.trial_id, state="interrupted", cause="the sweep was stopped")
 
-    def _adopt(self, trial_id: str) -> bool:
+    def _adopt(self, trial_id: str, files: Sequence[str] = TRAINED) -> bool:
+        """Take a trial's result, if it is whole: what is left of one whose files are gone is not news."""
+        if not is_whole(self._workspace, trial_id, *files):
+            return False
         result = adopt_trial(self._ledger, self._workspace, trial_id, self._code)
         if result is None:
             return False
@@ -100,6 +103,8 @@ class Bookkeeper:
         return True
 
     def _adopt_look(self, trial_id: str, look: Look) -> bool:
+        if not is_whole(self._workspace, trial_id, f"{look.stem}.arrow"):
+            return False
         summary = adopt_look(self._ledger, self._workspace, trial_id, look, self._digest, self._code)
         if summary is None:
             return False

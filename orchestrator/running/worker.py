@@ -7,7 +7,7 @@ import json
 import logging
 import shutil
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
@@ -18,9 +18,19 @@ from components.config import TrialConfig
 from components.tasks import TASKS
 from orchestrator.planning.environment import environment
 from orchestrator.planning.identity import validity
+from orchestrator.records.adopt import TRAINED, is_whole, read_whole
 from orchestrator.records.spent import Spent
-from orchestrator.records.workspace import Workspace, folder_in_place, read_curve, write_json
-from orchestrator.running.jobs import EvaluateJob, Job, Look, Progress, Surroundings, TrainJob, TrivialJob
+from orchestrator.records.workspace import Workspace, folder_in_place, locked, read_curve, write_json
+from orchestrator.running.jobs import (
+    EvaluateJob,
+    Job,
+    Look,
+    Progress,
+    Reading,
+    Surroundings,
+    TrainJob,
+    TrivialJob,
+)
 from orchestrator.running.usage import Meter
 
 if TYPE_CHECKING:
@@ -75,21 +85,37 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
     """Train one run, from its last checkpoint if it has one, and finish each trial at its epoch.
 
     At an epoch's end first the trial that is due is finished, then the curve grows, then `fit` writes the
-    checkpoint: whenever the process dies, what is repeated yields the same again and nothing is left out.
+    checkpoint: whenever the process dies, what is repeated yields the same again and nothing is left out. Where
+    another sweep trains the same run at the same time, this one waits, and takes what the other has finished.
     """
+    workspace = Workspace(Path(around.home))
+    workspace.runs.mkdir(parents=True, exist_ok=True)
+    with locked(workspace.run_lock(job.run_id, around.validity)):
+        readings = [reading for reading in job.readings if not _is_read(workspace, reading.trial_id, around)]
+        if readings:
+            _train(job, readings, workspace, around, report)
+
+
+def _train(
+    job: TrainJob,
+    readings: Sequence[Reading],
+    workspace: Workspace,
+    around: Surroundings,
+    report: Report,
+) -> None:
+    """Train for those of the job's readings that are not there yet."""
     from components.training import EpochReport, fit
     from orchestrator.running.peers import team_of
 
-    workspace = Workspace(Path(around.home))
     folder = workspace.run(job.run_id, around.validity)
     points = read_curve(folder)
-    if not 0 < len(points) < job.readings[0].epochs:
+    if not 0 < len(points) < readings[0].epochs:
         # The curve is lost, or the checkpoint lies beyond the first epoch that is to be read: train anew.
         shutil.rmtree(folder, ignore_errors=True)
         points = []
     folder.mkdir(parents=True, exist_ok=True)
     curve = {point["epoch"]: point for point in points}
-    waiting = {reading.epochs: reading for reading in job.readings}
+    waiting = {reading.epochs: reading for reading in readings}
     meter, used = Meter(), 0.0
     task = TASKS[around.task].load()
     data = _open(around.task, job.data_folder)
@@ -97,7 +123,7 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
     module = task.build(config, data)
     with _logging_to(folder / "log.txt"), _mirror(around) as mirror:
         _log.info("training run %s, to be read after epochs %s", job.run_id, list(waiting))
-        for reading in job.readings:
+        for reading in readings:
             _open_run(mirror, reading.trial_id, reading.config, job, around, curve.values())
 
         def on_epoch(epoch: EpochReport, module: Any) -> None:
@@ -155,6 +181,16 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
                 accelerator=around.accelerator,
                 team=team,
             )
+
+
+def _is_read(workspace: Workspace, trial_id: str, around: Surroundings) -> bool:
+    """Whether an earlier attempt at this training has finished the trial."""
+    result = read_whole(workspace.trial(trial_id) / "result.json")
+    return (
+        result is not None
+        and result["validity"] == around.validity
+        and is_whole(workspace, trial_id, *TRAINED)
+    )
 
 
 def evaluate(job: EvaluateJob, around: Surroundings) -> None:

@@ -10,11 +10,9 @@ No party sees another one's data. Each shows a seal, HMAC-SHA256 of its snapshot
 folder: equal exactly while the data are, and worthless for guessing what they are.
 """
 
-import fcntl
 import hmac
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.errors import AdaptuneError, DataError
-from orchestrator.records.workspace import read_json, write_json
+from orchestrator.records.workspace import locked, read_json, write_json
 
 FILE = "evaluations.json"
 LOCK = ".evaluations.lock"
@@ -124,7 +122,7 @@ class Register:
 
     def begin(self, entry: Entry, budget: float = 0.0) -> Entry:
         """Enter an evaluation before anything is opened, and return it; raises what `check` does."""
-        with self._locked():
+        with locked(self.path.parent / LOCK):
             self.check(entry, budget)
             self._write([*self.entries(), entry])
         return entry
@@ -132,7 +130,7 @@ class Register:
     def seal(self, snapshot: str) -> bytes:
         """Return what this party shows of its data, SEAL_BYTES long."""
         path = self.path.parent / KEY
-        with self._locked():
+        with locked(self.path.parent / LOCK):
             if not path.exists():
                 with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
                     file.write(os.urandom(KEY_BYTES))
@@ -143,18 +141,12 @@ class Register:
 
     def finish(self, entry: Entry) -> None:
         """Mark an evaluation that has begun as finished."""
-        with self._locked():
+        with locked(self.path.parent / LOCK):
             done = replace(entry, state="finished")
             self._write([done if known == entry else known for known in self.entries()])
 
     def _write(self, entries: list[Entry]) -> None:
         write_json(self.path, [asdict(entry) for entry in entries])
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with (self.path.parent / LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
 
 def seals_of(session: Announcing, parties: Sequence[str], seal: bytes) -> dict[str, str]:

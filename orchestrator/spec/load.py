@@ -30,7 +30,8 @@ def load_sweep(path: Path, overrides: Sequence[str] = (), parties: bool = False)
 
     A path such as `sweeps/quickstart.yaml` that does not exist here names a sweep that ships with the distribution.
     Relative paths in a file are relative to the current folder; that of its party file is relative to the sweep
-    file. With `parties` the party file is checked as well. Raises SpecErrors with everything that is wrong.
+    file. With `parties` the party file is checked as well. Raises SpecErrors with everything that is wrong;
+    values that are good alone and clash are looked for once nothing else is.
     """
     file = path if path.exists() else shipped(path)
     node, errors = parse_file(file)

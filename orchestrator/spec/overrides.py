@@ -50,6 +50,8 @@ def _write(node: Node, steps: Sequence[str], value: Node, place: Position) -> st
 
 
 def _no_effect(node: Node, key: str) -> str | None:
+    if key == "training.seed" and "seeds" in node.value:
+        return "`seeds` lists the seeds, so setting 'training.seed' changes nothing: use `--set 'seeds=[…]'`"
     for section, verb in (("grid", "varies"), ("search.space", "searches")):
         varied = _section(node, section.split("."))
         if varied is not None and key in varied.value:

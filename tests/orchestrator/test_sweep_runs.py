@@ -217,6 +217,21 @@ def test_a_winner_whose_weights_are_gone_is_not_promoted(finished: Finished, tmp
     assert adaptune("models", "--home", home, "--json").document == {"models": []}
 
 
+def test_a_winner_travels_with_the_data_that_it_was_trained_on(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = finished.copy(tmp_path)
+    other = tmp_path / "other"
+    monkeypatch.setattr(
+        "orchestrator.release.promote.prepare", lambda *_: other
+    )  # the source has changed since
+    assert adaptune("promote", "tiny", "--home", home).code == 0
+    shutil.rmtree(home / "data")
+    call = adaptune("promote", "tiny", "--home", home, "--alias", "second")
+    assert call.code == 2 and "the source gives other now" in call.err
+    assert len(adaptune("models", "--home", home, "--json").document["models"]) == 1
+
+
 def test_a_version_answers_for_many_users(finished: Finished, tmp_path: Path, warm_ray: None) -> None:
     home = finished.copy(tmp_path)
     assert adaptune("promote", "tiny", "--home", home).code == 0

@@ -3,6 +3,9 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
+
+from components.metrics.statistics import holm
 from components.tasks import TASKS
 from orchestrator.judging.between import Contender, side_by_side
 from orchestrator.judging.compare import compare_entries
@@ -39,6 +42,19 @@ def test_models_are_compared_by_user_over_the_seeds_that_both_have():
     assert abs(beside.difference.difference - (means[1] - means[0])) < 1e-9
     assert beside.difference.p_adjusted < 0.05 and beside.difference.difference < -0.03
     assert between.to_json()["minus_first"]["second"]["seeds"] == [1, 2]
+
+
+def test_pairs_that_share_different_seeds_are_one_family():
+    named = [
+        contender("first", seeds=(0, 1)),
+        contender("second", seeds=(0,), turned=True),
+        contender("third", seeds=(1,)),
+    ]
+    [between] = side_by_side(named)
+    assert [list(one.seeds) for one in between.besides] == [[0], [1]]
+    raw = [one.difference.p_value for one in between.besides]
+    adjusted = [one.difference.p_adjusted for one in between.besides]
+    assert adjusted == holm(np.array(raw)).tolist() and adjusted != raw
 
 
 def test_where_the_test_part_is_not_the_same_no_difference_is_told():

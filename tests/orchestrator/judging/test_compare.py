@@ -216,6 +216,21 @@ def test_verdict_names_size_certainty_and_caveats(comparison):
     assert "3 times" in notes and "2 seeds" in notes
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [("no-attention", "which may be chance: it is not shown to lose any"), ("better", "it loses nothing")],
+)
+def test_a_control_that_costs_nothing_is_not_said_to_take_a_share_of_the_gain(entries, row, said):
+    better = replace(made_up_entries()[0], tables={seed: made_up_table(0.75, seed) for seed in (0, 1)})
+    found = {"better": better, **{entry.name: entry for entry in entries}}[row]
+    changed = [
+        replace(found, name=entry.name, role="control") if entry.role == "control" else entry
+        for entry in entries
+    ]
+    [sentence] = [text for text in findings(compare(changed)) if "control" in text]
+    assert said in sentence and "%" not in sentence.partition("points")[2]
+
+
 def test_an_ablation_that_scores_better_is_named(entries, comparison):
     assert "scores better" not in " ".join(findings(comparison))
     swapped = [

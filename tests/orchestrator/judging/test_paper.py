@@ -98,6 +98,7 @@ def test_what_was_measured_stands_beside_what_is_claimed(comparison):
     [
         (LEVELS, "holds here, both steps with adjusted p < .05"),
         ({**LEVELS, "no-attention": 0.61}, "does not hold here"),
+        ({**LEVELS, "no-attention": LEVELS["model"]}, "is not seen here; that may be chance"),
         ({**LEVELS, "no-attention": 0.6985}, "is seen here, but not both steps are significant"),
     ],
 )

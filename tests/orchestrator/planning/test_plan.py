@@ -158,6 +158,7 @@ def test_the_choice_follows_the_objectives_direction_and_prefers_fewer_epochs(sp
         ({"state": "running"}, "to run"),
         ({"state": "interrupted", "attempts": 3}, "to run"),
         ({"state": "interrupted", "attempts": 4}, "failed"),
+        ({"state": "interrupted", "attempts": 4, "validity": "old"}, "to run"),
     ],
 )
 def test_what_a_ledger_row_means(values: dict[str, Any], expected: str) -> None:

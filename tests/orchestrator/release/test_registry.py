@@ -113,6 +113,14 @@ def test_a_damaged_version_is_refused(registry, version, damage, message):
     assert registry.aliases("recommendation") == {"champion": 1}
 
 
+def test_a_damaged_alias_file_does_not_take_the_others_down(registry, version):
+    registry.set_alias("recommendation", "champion", version)
+    registry.alias_path("recommendation", "candidate").write_text("")
+    assert registry.alias("recommendation", "champion") == version
+    with pytest.raises(RegistryError, match="candidate"):
+        registry.alias("recommendation", "candidate")
+
+
 def test_a_damaged_version_does_not_keep_the_model_from_being_promoted_again(registry, version, tmp_path):
     alter_weights(version.folder)
     again = registry.create("recommendation", tmp_path / "source", {"auc": 0.7}, {"trial": "abc"})

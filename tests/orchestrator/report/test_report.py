@@ -275,18 +275,29 @@ def test_contributions_are_the_model_minus_each_row(report):
 
 
 def test_learning_curves_average_over_seeds(report):
-    drawn = learning(report.comparison, report.curves)
+    drawn = learning(report.comparison, report.curves, (0, 1))
     assert [title for title, _ in drawn.charts] == ["Accuracy, validation part", "Training loss"]
     assert len(drawn.legend) == 8
     assert sum(chosen for _, _, chosen in drawn.legend) == 2
-    single = learning(report.comparison, [curve for curve in report.curves if curve.role == "model"][:2])
-    assert str(single.charts[0][1]).count("<polyline") == 1
+    of_model = [curve for curve in report.curves if curve.role == "model"]
+    assert str(learning(report.comparison, of_model[:2], (0, 1)).charts[0][1]).count("<polyline") == 1
+
+
+def test_points_of_a_search_have_curves_of_the_seed_that_chooses(report, html):
+    first = [curve for curve in report.curves if curve.seed == 0]
+    grid = [replace(point, objective={0: point.objective[0]}) for point in report.grid]
+    searched = replace(report, curves=first, grid=grid)
+    assert searched.tried_seeds == [0] and report.tried_seeds == [0, 1]
+    drawn = learning(report.comparison, searched.curves, searched.tried_seeds)
+    assert len(drawn.charts) == 2 and str(drawn.charts[0][1]).count("<polyline") == len(first)
+    assert "Seed 0, with which points are chosen, after each epoch" in render_report(searched)
+    assert "Mean over seeds after each epoch" in html
 
 
 def test_a_point_whose_seed_is_missing_is_not_averaged(report):
     first = report.curves[0]
     curves = [curve for curve in report.curves if curve is not first]
-    drawn = learning(report.comparison, curves)
+    drawn = learning(report.comparison, curves, (0, 1))
     [label] = [label for _, label, _ in drawn.legend if "not drawn" in label]
     assert label.endswith(f"(not drawn: no curve of seed {first.seed})")
     assert str(drawn.charts[0][1]).count("<polyline") == 7

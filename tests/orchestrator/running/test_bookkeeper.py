@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+from components.metrics.rows import write_rows
 from orchestrator.planning.identity import validity
 from orchestrator.planning.plan import Planner
 from orchestrator.records.adopt import adopt_unknown
@@ -12,6 +15,7 @@ from orchestrator.records.workspace import Workspace, write_json
 from orchestrator.running.bookkeeper import Bookkeeper
 from orchestrator.running.jobs import EvaluateJob, Look, Reading, TrainJob
 from orchestrator.spec.sweep import SweepSpec
+from tests.orchestrator.made_up import made_up_table
 
 OLDER = "older code"
 
@@ -42,13 +46,18 @@ def leave_result(workspace: Workspace, job: TrainJob, reading: Reading, code: st
         "seconds": 1.0,
         "mirror_problem": "",
     }
-    write_json(workspace.trial(reading.trial_id) / "config.json", reading.config.model_dump(mode="json"))
-    write_json(workspace.trial(reading.trial_id) / "result.json", result)
+    folder = workspace.trial(reading.trial_id)
+    write_json(folder / "config.json", reading.config.model_dump(mode="json"))
+    write_json(folder / "result.json", result)
+    (folder / "model").mkdir(exist_ok=True)
+    save_file({"weight": np.zeros(1)}, folder / "model" / "model.safetensors")
+    write_rows(made_up_table(0.6, 0, users=2), folder / "validation.arrow")
 
 
 def leave_look(workspace: Workspace, trial_id: str, code: str) -> None:
     summary = {"part": "test", "control": "", "validity": code, "metrics": {"accuracy": 0.5}}
     write_json(workspace.trial(trial_id) / "test.json", summary)
+    write_rows(made_up_table(0.6, 0, users=2), workspace.trial(trial_id) / "test.arrow")
 
 
 def states(ledger: Ledger) -> list[str]:
@@ -66,6 +75,31 @@ def test_a_run_that_fails_later_keeps_the_trials_that_it_finished(
     books.ended(job, "Traceback\nValueError: no", by_trial=True)
     assert states(ledger) == ["failed", "finished"]
     assert books.failures == {job.readings[1].trial_id: "Traceback\nValueError: no"}
+
+
+@pytest.mark.parametrize("lost", ["model/model.safetensors", "validation.arrow"])
+def test_a_result_without_its_files_is_not_that_of_a_training_that_failed(
+    books: Bookkeeper, ledger: Ledger, workspace: Workspace, job: TrainJob, lost: str
+) -> None:
+    for reading in job.readings:
+        leave_result(workspace, job, reading, validity("recommendation"))
+        (workspace.trial(reading.trial_id) / lost).unlink()
+    books.started(job)
+    books.progressed(job)
+    books.ended(job, "DivergedError: no", by_trial=True)
+    assert states(ledger) == ["failed", "failed"] and len(books.failures) == 2 and not books.finished
+
+
+def test_a_summary_without_its_rows_is_not_that_of_an_evaluation_that_failed(
+    books: Bookkeeper, ledger: Ledger, workspace: Workspace, job: TrainJob
+) -> None:
+    reading = job.readings[0]
+    leave_result(workspace, job, reading, validity("recommendation"))
+    leave_look(workspace, reading.trial_id, validity("recommendation"))
+    (workspace.trial(reading.trial_id) / "test.arrow").write_bytes(b"half")
+    look = EvaluateJob(reading.trial_id, "model", "model", "folder", reading.config, (Look("test"),))
+    books.ended(look, "ValueError: no", by_trial=True)
+    assert list(books.failures) == [f"{reading.trial_id} on test"] and ledger.test_looks("digest") == 0
 
 
 def test_what_the_surroundings_ended_is_interrupted_and_counted(

@@ -99,3 +99,9 @@ def test_an_alias_keeps_its_own_value(tmp_path: Path):
     spec = load_sweep(path, ["ablations.again.model.dropout=0.5"])
     assert spec.ablations["other"] == {"model.dropout": 0.1}
     assert spec.ablations["again"] == {"model.dropout": 0.5}
+
+
+def test_a_seed_is_not_set_beside_a_list_of_seeds(file: Path):
+    assert load_sweep(file, ["training.seed=7"]).seeds == (7,)
+    with pytest.raises(SpecErrors, match=r"changes nothing: use `--set 'seeds=\[…\]'`"):
+        load_sweep(file, ["seeds=[0, 1]", "training.seed=7"])
