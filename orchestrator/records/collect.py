@@ -53,10 +53,10 @@ def collect_garbage(ledger: Ledger, workspace: Workspace, dry_run: bool = False)
         *workspace.home.glob(".probe-*"),
         *workspace.data.glob(f".{ID}*-*"),
         *workspace.trials.glob(f".{ID}.*"),
-        *workspace.runs.glob(f".{RUN}.lock"),
         *workspace.ray.glob("tune-*"),
     ]
-    dropped = runs + models + leftovers
+    locks = [lock for folder in runs if (lock := workspace.lock_of(folder)).exists()]
+    dropped = runs + models + leftovers + locks
     size = sum(file.stat().st_size for path in dropped for file in _files(path))
     if not dry_run:
         for path in dropped:

@@ -81,9 +81,9 @@ class Workspace:
         """Work in progress of one training run under one state of the code."""
         return self.runs / f"{run_id}-{validity}"
 
-    def run_lock(self, run_id: str, validity: str) -> Path:
-        """The file whose lock is held by whoever works on a training run."""
-        return self.runs / f".{run_id}-{validity}.lock"
+    def lock_of(self, run: Path) -> Path:
+        """The file whose lock is held by whoever works on the training run in this folder."""
+        return run.with_name(f".{run.name}.lock")
 
     def trial(self, trial_id: str) -> Path:
         """A finished trial's folder."""

@@ -89,8 +89,9 @@ def train(job: TrainJob, around: Surroundings, report: Report) -> None:
     another sweep trains the same run at the same time, this one waits, and takes what the other has finished.
     """
     workspace = Workspace(Path(around.home))
-    workspace.runs.mkdir(parents=True, exist_ok=True)
-    with locked(workspace.run_lock(job.run_id, around.validity)):
+    lock = workspace.lock_of(workspace.run(job.run_id, around.validity))
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with locked(lock):
         readings = [reading for reading in job.readings if not _is_read(workspace, reading.trial_id, around)]
         if readings:
             _train(job, readings, workspace, around, report)

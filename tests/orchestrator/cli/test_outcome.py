@@ -26,7 +26,7 @@ ENDED = Outcome(
 
 def printed(outcome: Outcome) -> str:
     file = io.StringIO()
-    print_outcome(Console(file=file, width=200), outcome)
+    print_outcome(Console(file=file, width=200, markup=False), outcome)
     return file.getvalue()
 
 

@@ -43,7 +43,7 @@ def test_what_an_earlier_attempt_has_finished_is_not_trained_again(workspace: Wo
     assert first.stat().st_mtime_ns == written
     result = read_json(workspace.trial(trials[1].id) / "result.json")
     assert (result["epochs"], result["validity"]) == (3, code)
-    with locked(workspace.run_lock(job.run_id, code)):
+    with locked(workspace.lock_of(workspace.run(job.run_id, code))):
         another = Thread(target=train, args=(job, around, lambda progress: epochs.append(progress.epoch)))
         another.start()
         another.join(0.2)
