@@ -28,6 +28,7 @@ Metrics = Mapping[str, float | None]
 PATIENCE = 10
 """Seconds that W&B may take to start its service, to accept a run, and to take a run's last data."""
 LONGEST_TAG = 64
+CODE_DIGITS = 8
 EPOCH = "epoch"
 
 
@@ -69,15 +70,22 @@ class Mirror:
         for trial_id in list(self._runs):
             self.close(trial_id, exit_code=0 if kind is None or ended else 1)
 
-    def open(self, trial_id: str, config: Mapping[str, Any], role: str, tags: Sequence[str] = ()) -> None:
-        """Begin a trial's run, or take it up again: `trial_id` is the run's id and `role` its job type."""
+    def open(
+        self, trial_id: str, config: Mapping[str, Any], role: str, tags: Sequence[str] = (), code: str = ""
+    ) -> None:
+        """Begin a trial's run, or take it up again; `role` is its job type.
+
+        The run is called as the trial, and its id is the trial's with the first digits of `code`, the digest of
+        what trains it: under other code a trial has a run of its own, beside the earlier one and its curve.
+        """
+        run_id = "-".join(part for part in (trial_id, code[:CODE_DIGITS]) if part)
         for mode in self._modes():
             instead = f", only in {self._folder} for `wandb sync`" if mode == "online" else ""
             with self._keeping_problems(f"trial {trial_id} is not mirrored {mode}{instead}", mode):
-                earlier = self._attempts(trial_id)
+                earlier = self._attempts(run_id)
                 run = _start(
                     mode,
-                    id=trial_id,
+                    id=run_id,
                     name=trial_id,
                     project=self._project,
                     group=self._group,
@@ -156,9 +164,9 @@ class Mirror:
         self._enabled = False
         return []
 
-    def _attempts(self, trial_id: str) -> list[Path]:
-        """The folders that earlier attempts at this trial's run left behind."""
-        return [path.parent for path in self._folder.glob(f"*run-*/run-{trial_id}.wandb")]
+    def _attempts(self, run_id: str) -> list[Path]:
+        """The folders that earlier attempts at this run left behind."""
+        return [path.parent for path in self._folder.glob(f"*run-*/run-{run_id}.wandb")]
 
     def _stop_service(self) -> None:
         """After a failure the service may be dead, or keep the run's id: the next trial gets a new one."""

@@ -288,7 +288,7 @@ def _open_run(
 ) -> None:
     """Open a trial's run in the mirror, with what its curve has so far."""
     tags = [job.name, around.task, f"seed {config.training.seed}"]
-    mirror.open(trial_id, config.model_dump(mode="json"), role=job.role, tags=tags)
+    mirror.open(trial_id, config.model_dump(mode="json"), role=job.role, tags=tags, code=around.validity)
     for point in curve:
         mirror.log(trial_id, point["epoch"], point["metrics"])
 

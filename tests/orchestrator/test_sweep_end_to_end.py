@@ -335,7 +335,7 @@ def test_each_trial_is_mirrored_with_config_group_and_steps(finished: Finished) 
     assert run.summary["accuracy"] == finished.call.document["best"]["metrics"]["accuracy"]
     tested = read_json(finished.home / "trials" / trial / "test.json")["metrics"]
     assert {name: run.summary[f"test/{name}"] for name in tested} == tested
-    [folder] = (finished.home / "wandb").glob(f"*run-*{trial}")
+    [folder] = (finished.home / "wandb").glob(f"*run-*{trial}-*")
     slices = read_json(folder / "files" / run.summary["slices"]["path"])
     assert slices["columns"][:4] == ["part", "group", "history", "units"]
     assert {row[0] for row in slices["data"]} == {"validation", "test"}

@@ -17,6 +17,7 @@ FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 @dataclass
 class MirroredRun:
     id: str = ""
+    name: str = ""
     project: str = ""
     group: str = ""
     job_type: str = ""
@@ -32,11 +33,11 @@ class MirroredRun:
 
 
 def read_runs(folder: Path) -> dict[str, list[MirroredRun]]:
-    """Every run below a `wandb` folder, by id; the same id twice is two attempts."""
+    """Every run below a `wandb` folder, by name; the same name twice is two attempts."""
     runs: dict[str, list[MirroredRun]] = {}
     for path in sorted(folder.glob("*run-*/*.wandb")):
         run = read_run(path)
-        runs.setdefault(run.id, []).append(run)
+        runs.setdefault(run.name, []).append(run)
     return runs
 
 
@@ -46,7 +47,8 @@ def read_run(path: Path) -> MirroredRun:
         match record.WhichOneof("record_type"):
             case "run":
                 about = record.run
-                run.id, run.project, run.group = about.run_id, about.project, about.run_group
+                run.id, run.name = about.run_id, about.display_name
+                run.project, run.group = about.project, about.run_group
                 run.job_type, run.tags = about.job_type, list(about.tags)
                 run.config |= values(about.config.update)
             case "config":

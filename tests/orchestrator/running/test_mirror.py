@@ -46,8 +46,8 @@ def mirrored(folder) -> dict[str, list[MirroredRun]]:
     return read_runs(folder)
 
 
-def write_trial(to: Mirror, trial_id: str, epochs: range) -> None:
-    to.open(trial_id, CONFIG, role="model", tags=["personalised", "recommendation"])
+def write_trial(to: Mirror, trial_id: str, epochs: range, code: str = "") -> None:
+    to.open(trial_id, CONFIG, role="model", tags=["personalised", "recommendation"], code=code)
     for epoch in epochs:
         to.log(trial_id, epoch, {"train_loss": 1 / epoch, "auc": None})
     to.close(trial_id, {"accuracy": 0.75, "auc": None})
@@ -67,6 +67,16 @@ def test_a_trial_reads_back_with_everything_that_was_written(folder, capfd):
     assert to.problems == []
     assert capfd.readouterr() == ("", "")
     assert sorted(path.name for path in folder.parent.parent.iterdir()) == ["home"]
+
+
+def test_a_trial_of_other_code_has_a_run_of_its_own(folder):
+    for code, epochs in (("0" * 32, range(1, 4)), ("f" * 32, range(1, 3)), ("f" * 32, range(1, 5))):
+        with mirror(folder) as to:
+            write_trial(to, "a1b2c3", epochs, code)
+    runs = {run.id: len(run.history) for run in mirrored(folder)["a1b2c3"]}
+    assert runs == {"a1b2c3-00000000": 3, "a1b2c3-ffffffff": 4}, (
+        "an attempt at the same run replaces the other"
+    )
 
 
 def test_a_run_ends_with_tables_and_a_page_that_wait_for_the_upload(folder):
