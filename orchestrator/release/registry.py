@@ -59,7 +59,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Listing:
-    """A line of `adaptune models`."""
+    """A line of `adaptune models`: a version, or an alias that cannot be read."""
 
     name: str
     aliases: tuple[str, ...]
@@ -68,7 +68,7 @@ class Listing:
     metrics: Mapping[str, Any]
     provenance: Mapping[str, Any]
     problem: str | None = None
-    """Why the version cannot be used, if it cannot."""
+    """Why it cannot be used, if it cannot."""
 
 
 def load_servable(version: Version) -> Any:
@@ -180,10 +180,15 @@ class Registry:
         return version
 
     def versions(self) -> list[Listing]:
-        """List every version of every task, usable or not, without hashing the files."""
+        """List every version of every task, usable or not, without hashing the files; after them, damaged aliases."""
         rows = []
         for task in self._tasks():
-            aliases = self.aliases(task)
+            aliases, damaged = {}, []
+            for alias in self._alias_names(task):
+                try:
+                    aliases[alias] = _read_alias(self.alias_path(task, alias))
+                except RegistryError as error:
+                    damaged.append(Listing(f"{task}/{alias}", (alias,), None, None, {}, {}, str(error)))
             for number in self._numbers(task):
                 names = tuple(name for name, target in aliases.items() if target == number)
                 try:
@@ -193,20 +198,13 @@ class Registry:
                 else:
                     contents = (version.digest, version.created, version.metrics, version.provenance)
                     rows.append(Listing(version.name, names, *contents))
+            rows += damaged
         return rows
 
     def alias(self, task: str, name: str) -> Version | None:
         """Return the version that an alias points at, or None if there is no such alias."""
         path = self.alias_path(task, name)
         return self.version(f"{task}/{_read_alias(path)}") if path.exists() else None
-
-    def aliases(self, task: str) -> dict[str, int]:
-        """Return the number that each alias of `task` points at."""
-        return {
-            path.stem: _read_alias(path)
-            for path in sorted((self.root / task / "aliases").glob("*.json"))
-            if _NAME.fullmatch(path.stem)
-        }
 
     def set_alias(self, task: str, name: str, version: Version) -> None:
         """Point the alias at `version`, in one atomic step; whoever serves by the alias follows it."""
@@ -227,8 +225,12 @@ class Registry:
         return self.root / task / "aliases" / f"{name}.json"
 
     def _known_aliases(self, task: str) -> str:
-        names = ", ".join(f"{task}/{name}" for name in self.aliases(task))
+        names = ", ".join(f"{task}/{name}" for name in self._alias_names(task))
         return f"known: {names}" if names else f"{task} has none yet; `adaptune promote` makes one"
+
+    def _alias_names(self, task: str) -> list[str]:
+        files = sorted((self.root / task / "aliases").glob("*.json"))
+        return [path.stem for path in files if _NAME.fullmatch(path.stem)]
 
     def _tasks(self) -> list[str]:
         return sorted(folder.name for folder in self.root.glob("*") if _NAME.fullmatch(folder.name))

@@ -1,5 +1,6 @@
 import json
 import multiprocessing
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,10 @@ def contents(folder: Path, value: float = 1.0) -> Path:
     save_file({"weight": np.full(3, value, np.float32)}, folder / "model.safetensors")
     (folder / "config.json").write_text("{}")
     return folder
+
+
+def aliases(registry: Registry) -> dict[str, tuple[str, ...]]:
+    return {listing.name: listing.aliases for listing in registry.versions()}
 
 
 @pytest.fixture
@@ -110,7 +115,7 @@ def test_a_damaged_version_is_refused(registry, version, damage, message):
     ):
         with pytest.raises(RegistryError, match=message):
             use()
-    assert registry.aliases("recommendation") == {"champion": 1}
+    assert aliases(registry) == {"recommendation/1": ("champion",)}
 
 
 def test_a_damaged_alias_file_does_not_take_the_others_down(registry, version):
@@ -135,10 +140,12 @@ def test_a_damaged_version_does_not_keep_the_model_from_being_promoted_again(reg
 def test_a_damaged_alias_is_described_and_can_be_set_again(registry, version, text):
     registry.set_alias("recommendation", "champion", version)
     registry.alias_path("recommendation", "champion").write_text(text)
-    with pytest.raises(RegistryError, match=r"champion\.json: .*promote to the alias `champion` again"):
-        registry.versions()
+    usable, damaged = registry.versions()
+    assert (usable.name, usable.problem, usable.aliases) == ("recommendation/1", None, ())
+    assert damaged.name == "recommendation/champion"
+    assert re.search(r"champion\.json: .*promote to the alias `champion` again", damaged.problem)
     registry.set_alias("recommendation", "champion", version)
-    assert registry.aliases("recommendation") == {"champion": 1}
+    assert aliases(registry) == {"recommendation/1": ("champion",)}
 
 
 def test_aliases_move_and_are_listed(registry, version, tmp_path):
