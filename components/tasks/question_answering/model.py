@@ -46,6 +46,9 @@ class QuestionAnsweringModel(nn.Module):
             )
             if self.core.history:
                 self.events = events
+        self.style = None if self.core is None else nn.Linear(self.core.user_size, len(vocabulary.styles))
+        """Logits of the style that a user wants. They are there for their loss, which teaches the core what users
+        want; through the reader alone, whose errors hide it, the core learns that from twice as many users."""
         self.pointers = Pointers(
             settings.hidden,
             0 if chosen is None or (self.core is None and self.told is None) else chosen.hidden,
@@ -106,15 +109,25 @@ class QuestionAnsweringModel(nn.Module):
         return number[:, :MOST_WORDS]
 
 
-def choice_loss(likelihood_BUS: Tensor, wanted_BU: Tensor, start_BS: Tensor, end_BS: Tensor) -> Tensor:
+def alike(start_BS: Tensor, end_BS: Tensor) -> Tensor:
+    """Whether the answers in two styles are the same: (B, S, S)."""
+    return (start_BS[:, :, None] == start_BS[:, None]) & (end_BS[:, :, None] == end_BS[:, None])
+
+
+def choice_loss(likelihood_BUS: Tensor, wanted_BU: Tensor, alike_BSS: Tensor) -> Tensor:
     """Negative log of the probability of the wanted answer among the acceptable ones; a mean.
 
     `likelihood_BUS` holds the log-probabilities of the answers in S styles; equal ones count once.
     """
-    same_BSS = (start_BS[:, :, None] == start_BS[:, None]) & (end_BS[:, :, None] == end_BS[:, None])
-    repeated_BS = same_BSS.tril(-1).any(-1)
+    repeated_BS = alike_BSS.tril(-1).any(-1)
     total_BU = likelihood_BUS.masked_fill(repeated_BS[:, None], float("-inf")).logsumexp(-1)
     return (total_BU - likelihood_BUS.gather(2, wanted_BU[..., None])[..., 0]).mean()
+
+
+def style_loss(logit_BUS: Tensor, wanted_BU: Tensor, alike_BSS: Tensor) -> Tensor:
+    """Negative log of the probability of the styles that give the wanted answer; a mean."""
+    fits_BUS = alike_BSS.gather(1, wanted_BU[..., None].expand_as(logit_BUS))
+    return -logit_BUS.log_softmax(-1).masked_fill(~fits_BUS, float("-inf")).logsumexp(-1).mean()
 
 
 def place_loss(reading: Reading, start_BU: Tensor, end_BU: Tensor) -> Tensor:

@@ -9,13 +9,21 @@ from components.data.questions import Questions
 from components.data.word_vectors import WordVectors
 from components.errors import AdaptuneError
 from components.tasks.question_answering.batches import Batch, Library, TrainingBatches
-from components.tasks.question_answering.model import QuestionAnsweringModel, choice_loss, place_loss
+from components.tasks.question_answering.model import (
+    QuestionAnsweringModel,
+    alike,
+    choice_loss,
+    place_loss,
+    style_loss,
+)
 from components.tasks.question_answering.vocabulary import Vocabulary
 
 PLACE_WEIGHT = 0.5
 """Weight of the loss that teaches the reader where the answer is, whatever its extent."""
 CHOICE_WEIGHT = 1.0
 """Weight of the loss that teaches which of the acceptable answers a user wants, wherever the reader looks."""
+STYLE_WEIGHT = 1.0
+"""Weight of the loss that teaches what a user wants, without the reader."""
 
 
 class QuestionAnsweringTraining(AveragedTraining[QuestionAnsweringModel]):
@@ -38,7 +46,8 @@ class QuestionAnsweringTraining(AveragedTraining[QuestionAnsweringModel]):
         self.library = library
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Return the negative log-likelihood of the wanted spans, plus the weighted losses of place and choice.
+        """Return the negative log-likelihood of the wanted spans, plus the weighted losses of place, choice and
+        style.
 
         In a team, this member's part of their means over all members' questions.
         """
@@ -52,8 +61,10 @@ class QuestionAnsweringTraining(AveragedTraining[QuestionAnsweringModel]):
         start_BU, end_BU = (bound_BS.gather(1, wanted_BU) for bound_BS in (batch.start_BS, batch.end_BS))
         loss = loss + PLACE_WEIGHT * place_loss(reading, start_BU, end_BU)
         if user is not None:
-            choice = choice_loss(likelihood_BUS, wanted_BU, batch.start_BS, batch.end_BS)
-            loss = loss + CHOICE_WEIGHT * choice
+            same_BSS = alike(batch.start_BS, batch.end_BS)
+            loss = loss + CHOICE_WEIGHT * choice_loss(likelihood_BUS, wanted_BU, same_BSS)
+            if model.style is not None:
+                loss = loss + STYLE_WEIGHT * style_loss(model.style(user), wanted_BU, same_BSS)
         rows = self.team.rows(batch)
         loss = loss * (batch.size / rows)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=rows)

@@ -7,7 +7,7 @@ import torch
 from components.tasks.question_answering.batches import Library, TrainingBatches
 from components.tasks.question_answering.extents import ExtentScale, extent_of
 from components.tasks.question_answering.features import Passage, overlap_features
-from components.tasks.question_answering.model import choice_loss
+from components.tasks.question_answering.model import alike, choice_loss, style_loss
 from components.tasks.question_answering.recurrence import BidirectionalLayers, GatedRecurrence
 from components.tasks.question_answering.vocabulary import Vocabulary, stem
 from tests.components.tasks.question_answering.fixtures import tiny_data
@@ -201,5 +201,16 @@ def test_the_choice_is_among_different_answers():
     )
     by_hand = {(0, 1, 2): [4 / 7, 2 / 3, 1], (2, 2, 0): [1 / 7, 1 / 3, 1]}
     for wanted, probability in by_hand.items():
-        loss = choice_loss(likelihood, torch.tensor(wanted)[:, None], start, end)
+        loss = choice_loss(likelihood, torch.tensor(wanted)[:, None], alike(start, end))
+        assert float(loss) == pytest.approx(-np.log(probability).mean(), abs=1e-6)
+
+
+def test_the_style_may_be_any_that_gives_the_wanted_answer():
+    logit = torch.tensor([[[1.0, 2.0, 5.0]], [[1.0, 2.0, 5.0]], [[1.0, 2.0, 5.0]]]).log()
+    same = alike(
+        torch.tensor([[0, 1, 2], [0, 0, 1], [3, 3, 3]]), torch.tensor([[4, 4, 4], [4, 4, 4], [5, 5, 5]])
+    )
+    by_hand = {(0, 1, 2): [1 / 8, 3 / 8, 1], (2, 2, 0): [5 / 8, 5 / 8, 1]}
+    for wanted, probability in by_hand.items():
+        loss = style_loss(logit, torch.tensor(wanted)[:, None], same)
         assert float(loss) == pytest.approx(-np.log(probability).mean(), abs=1e-6)
