@@ -149,7 +149,7 @@ class QuestionAnsweringSettings(Settings):
     """Units of the reader."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Dropout on word, question and passage vectors."""
-    users_per_question: int = Field(default=2, ge=1, le=64)
+    users_per_question: int = Field(default=4, ge=1, le=64)
     """Users that a question is answered for each time it is read in training."""
     beam: int = Field(default=5, ge=1, le=64)
     """Starts of an answer that are followed up when one is chosen."""

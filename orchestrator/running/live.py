@@ -55,9 +55,7 @@ class LiveTable(Display):
         self._epochs = epochs
         self._seconds_per_epoch = seconds_per_epoch
         if epochs:
-            self.console.print(
-                f"{self._sweep}: {epochs} epochs of training ahead; starting Ray …", markup=False
-            )
+            self.console.print(f"{self._sweep}: {epochs} epochs of training ahead; starting Ray …")
 
     def started(self, key: str, job: Job) -> None:
         """Add a job."""

@@ -41,7 +41,7 @@ class LiveSeats(Display):
         more = f", {event['users']} users" if "users" in event else ""
         more += f" (process {event['pid']})" if "pid" in event else ""
         more += f"; {_traffic(event['traffic'])}" if "traffic" in event else ""
-        self.console.print(f"{event['seat']}: {event['did']}{more}", markup=False)
+        self.console.print(f"{event['seat']}: {event['did']}{more}")
 
     def _table(self) -> "Table":
         from rich.table import Table

@@ -1,9 +1,14 @@
 """The question answering model: a reader, and a user who steers its attention, its fusion and the extent of answers.
 
-Dimensions: B questions, U users of each, N = B * U histories, T tokens, V user vector, C content of an event.
+A user steers by the styles of answer that the core thinks they want, in view of the question: so the pointers have
+no more to learn than those of a model that is told, and the core learns what users want apart from the reader.
+
+Dimensions: B questions, U users of each, N = B * U histories, S styles of answer, T tokens, V user vector,
+C content of an event.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from components.config import QuestionAnsweringSettings
@@ -29,12 +34,12 @@ class QuestionAnsweringModel(nn.Module):
         )
         chosen = settings.personalization
         profile_sizes = [len(categories) for categories in vocabulary.profile_fields.values()]
+        self.told = settings.told
         self.core: PersonalizationCore | None = None
         self.events: AnswerEvents | None = None
-        self.told: nn.Embedding | None = None
-        if chosen is not None and settings.told:
-            self.told = nn.Embedding(len(vocabulary.styles), chosen.hidden)
-        elif chosen is not None and (chosen.history or (chosen.profile and profile_sizes)):
+        self.style: nn.Linear | None = None
+        self.manner: nn.Embedding | None = None
+        if chosen is not None and not self.told and (chosen.history or (chosen.profile and profile_sizes)):
             events = AnswerEvents(words, kinds)
             self.core = PersonalizationCore(
                 chosen,
@@ -46,48 +51,73 @@ class QuestionAnsweringModel(nn.Module):
             )
             if self.core.history:
                 self.events = events
-        self.style = None if self.core is None else nn.Linear(self.core.user_size, len(vocabulary.styles))
-        """Logits of the style that a user wants. They are there for their loss, which teaches the core what users
-        want; through the reader alone, whose errors hide it, the core learns that from twice as many users."""
+            self.style = nn.Linear(self.core.user_size, len(vocabulary.styles))
+        if chosen is not None and (self.told or self.core is not None):
+            self.manner = nn.Embedding(len(vocabulary.styles), chosen.hidden)
         self.pointers = Pointers(
             settings.hidden,
-            0 if chosen is None or (self.core is None and self.told is None) else chosen.hidden,
+            0 if self.manner is None else self.manner.embedding_dim,
             chosen is not None and chosen.attention_modulation,
             chosen is not None and chosen.fusion_modulation,
         )
 
     def users(self, texts: Texts, readers: Readers) -> Tensor | None:
         """Describe the users of each question: (B, U, V), or None without personalisation."""
-        if self.told is not None:
-            return self.told(readers.wanted_N).unflatten(0, (len(texts.kind_B), -1))
-        if self.core is None:
-            return None
-        if self.events is None:
-            return self.user_of({}, texts, readers.profile_NF)
-        encoded = self.core.encode(self.events(readers.history))
-        return self.user_of(encoded, texts, readers.profile_NF, readers.before_N)
+        return self.steering(self.wishes(texts, readers))
 
     def user_of(
         self, source: State | Encoded, texts: Texts, profile_NF: Tensor, before_N: Tensor | None = None
     ) -> Tensor:
-        """Describe users, from states or from encoded histories, in view of the questions: (B, U, V).
+        """Describe users, from states or from encoded histories, in view of the questions: (B, U, V)."""
+        found = self.steering(self.wishes_of(source, texts, profile_NF, before_N))
+        assert found is not None
+        return found
+
+    def steering(self, wish_BUS: Tensor | None) -> Tensor | None:
+        """Make what steers the pointers of what users are thought to want: the mean of the styles, (B, U, V).
+
+        No gradient passes: what users want is learnt from what they wanted, not from where the reader errs.
+        """
+        if wish_BUS is None or self.manner is None:
+            return None
+        return wish_BUS.detach().exp() @ self.manner.weight
+
+    def wishes(self, texts: Texts, readers: Readers) -> Tensor | None:
+        """Say how probable it is that a user wants an answer in each style: log-probabilities (B, U, S).
+
+        None without personalisation. A model that is told knows.
+        """
+        if self.told and self.manner is not None:
+            known_NS = F.one_hot(readers.wanted_N, self.manner.num_embeddings)
+            return known_NS.to(self.manner.weight.dtype).log().unflatten(0, (len(texts.kind_B), -1))
+        if self.core is None:
+            return None
+        if self.events is None:
+            return self.wishes_of({}, texts, readers.profile_NF)
+        encoded = self.core.encode(self.events(readers.history))
+        return self.wishes_of(encoded, texts, readers.profile_NF, readers.before_N)
+
+    def wishes_of(
+        self, source: State | Encoded, texts: Texts, profile_NF: Tensor, before_N: Tensor | None = None
+    ) -> Tensor:
+        """Say the same of users who are known by states, or by encoded histories.
 
         What users want may depend on the question, so that attention looks for events with questions like it.
         """
         core = self.core
-        assert core is not None
+        assert core is not None and self.style is not None
         batch = len(texts.kind_B)
         users = len(profile_NF) // batch
-        if self.events is None:
-            return core.user_vector({}, None, profile_NF).unflatten(0, (batch, users))[:, :, 0]
         before_N1 = None if before_N is None else before_N[:, None]
-        context = None
-        if core.attention is not None:
-            query_BC = self.events.query(texts.kind_B, self._question_words(texts))
-            query_N1C = query_BC.repeat_interleave(users, dim=0)[:, None]
-            context = core.attend(source, query_N1C, before_N1)
-        vector_N1V = core.user_vector(core.summary(source, before_N1), context, profile_NF)
-        return vector_N1V[:, 0].unflatten(0, (batch, users))
+        summary, context = {}, None
+        if self.events is not None:
+            summary = core.summary(source, before_N1)
+            if core.attention is not None:
+                query_BC = self.events.query(texts.kind_B, self._question_words(texts))
+                query_N1C = query_BC.repeat_interleave(users, dim=0)[:, None]
+                context = core.attend(source, query_N1C, before_N1)
+        vector_N1V = core.user_vector(summary, context, profile_NF)
+        return self.style(vector_N1V[:, 0]).log_softmax(-1).unflatten(0, (batch, users))
 
     def log_likelihood(
         self, reading: Reading, user_BUV: Tensor | None, start_BUS: Tensor, end_BUS: Tensor
@@ -124,10 +154,10 @@ def choice_loss(likelihood_BUS: Tensor, wanted_BU: Tensor, alike_BSS: Tensor) ->
     return (total_BU - likelihood_BUS.gather(2, wanted_BU[..., None])[..., 0]).mean()
 
 
-def style_loss(logit_BUS: Tensor, wanted_BU: Tensor, alike_BSS: Tensor) -> Tensor:
+def style_loss(wish_BUS: Tensor, wanted_BU: Tensor, alike_BSS: Tensor) -> Tensor:
     """Negative log of the probability of the styles that give the wanted answer; a mean."""
-    fits_BUS = alike_BSS.gather(1, wanted_BU[..., None].expand_as(logit_BUS))
-    return -logit_BUS.log_softmax(-1).masked_fill(~fits_BUS, float("-inf")).logsumexp(-1).mean()
+    fits_BUS = alike_BSS.gather(1, wanted_BU[..., None].expand_as(wish_BUS))
+    return -wish_BUS.masked_fill(~fits_BUS, float("-inf")).logsumexp(-1).mean()
 
 
 def place_loss(reading: Reading, start_BU: Tensor, end_BU: Tensor) -> Tensor:
