@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from components.config import CaptioningSettings
 from components.personalization.core import PersonalizationCore
 from components.personalization.events import Encoded, State
+from components.personalization.wish import Wish
 from components.tasks.captioning.beam import Following, Written, beam_search, guided, in_question, plausible
 from components.tasks.captioning.decoder import Cache, Decoder, Seen
 from components.tasks.captioning.events import EVENT_KINDS, MANNER_SIZE, CaptionEvents, History
@@ -24,7 +25,6 @@ from components.tasks.captioning.image import (
     StoredRegions,
 )
 from components.tasks.captioning.vocabulary import MOST_WORDS, Vocabulary
-from components.tasks.captioning.wish import Wish
 
 
 class Viewers(NamedTuple):

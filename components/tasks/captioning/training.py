@@ -11,6 +11,7 @@ from torch import Tensor
 from components.averaging import AveragedTraining
 from components.config import CaptioningSettings, TrialConfig
 from components.data.captions import Captions
+from components.personalization.wish import TOLD_SHARE
 from components.tasks.captioning.batches import Batch, Library, TrainingBatches
 from components.tasks.captioning.image import Picture, tag_loss
 from components.tasks.captioning.model import CaptioningModel
@@ -52,7 +53,9 @@ class CaptioningTraining(AveragedTraining[CaptioningModel]):
             logit_NQS = model.guesses(picture, batch.viewers)
             last = batch.viewers.before_N.clamp_max(logit_NQS.shape[1] - 1)
             moment = torch.arange(len(logit_NQS), device=last.device)
-            user = model.wish.taught(logit_NQS[moment, last], batch.style_NQ[moment, batch.viewers.before_N])
+            told_N = torch.rand(len(logit_NQS), device=last.device) < TOLD_SHARE
+            style_N = batch.style_NQ[moment, batch.viewers.before_N]
+            user = model.wish.taught(logit_NQS[moment, last], style_N, told_N)
             user = user.unflatten(0, batch.word_BUT.shape[:2])
         region_BRH = model.see.darkened(picture.region_BRH, DARK_SHARE)
         state = model.decoder(model.decoder.look(region_BRH, user), batch.word_BUT)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from components.data.questions import Questions
 from components.data.simulation import preference_after
+from components.personalization.wish import TOLD_SHARE
 from components.randomness import derive_seed
 from components.tasks.question_answering.events import AnswerLog, History
 from components.tasks.question_answering.features import FEATURES, Passage, overlap_features
@@ -91,6 +92,8 @@ class Batch(NamedTuple):
     start_BS: Tensor
     end_BS: Tensor
     """The last token of the answer, inclusive."""
+    told_BU: Tensor
+    """Whether the model is told what the user wants, in place of its guess."""
 
     @property
     def size(self) -> int:
@@ -104,7 +107,9 @@ class Batch(NamedTuple):
             return values.unflatten(0, (self.size, -1))[rows].flatten(0, 1)
 
         readers = Readers(History(*map(of_users, self.readers.history)), *map(of_users, self.readers[1:]))
-        return Batch(self.texts.part(rows), readers, self.start_BS[rows], self.end_BS[rows])
+        return Batch(
+            self.texts.part(rows), readers, self.start_BS[rows], self.end_BS[rows], self.told_BU[rows]
+        )
 
     def wanted_BU(self) -> Tensor:
         """Number of the style that each user wants."""
@@ -240,6 +245,7 @@ class TrainingBatches:
             self.library.readers(row_NT, before_N, user_N, wanted_N),
             torch.from_numpy(data.answer_start[question_B].astype(np.int64)),
             torch.from_numpy(data.answer_end[question_B].astype(np.int64) - 1),
+            torch.from_numpy(generator.random(user_BU.shape) < TOLD_SHARE),
         )
 
     def _histories(

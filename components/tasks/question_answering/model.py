@@ -1,19 +1,16 @@
 """The question answering model: a reader, and a user who steers its attention, its fusion and the extent of answers.
 
-A user steers by the styles of answer that the core thinks they want, in view of the question: so the pointers have
-no more to learn than those of a model that is told, and the core learns what users want apart from the reader.
-
-Dimensions: B questions, U users of each, N = B * U histories, S styles of answer, T tokens, V user vector,
-C content of an event.
+Dimensions: B questions, U users of each, N = B * U histories, S styles of answer, T tokens,
+V vector that steers, C content of an event.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from components.config import QuestionAnsweringSettings
 from components.personalization.core import PersonalizationCore
 from components.personalization.events import Encoded, State
+from components.personalization.wish import Wish
 from components.tasks.question_answering.batches import Readers, Texts
 from components.tasks.question_answering.events import EVENT_KINDS, MOST_WORDS, AnswerEvents
 from components.tasks.question_answering.extents import EXTENTS
@@ -34,12 +31,13 @@ class QuestionAnsweringModel(nn.Module):
         )
         chosen = settings.personalization
         profile_sizes = [len(categories) for categories in vocabulary.profile_fields.values()]
-        self.told = settings.told
         self.core: PersonalizationCore | None = None
         self.events: AnswerEvents | None = None
-        self.style: nn.Linear | None = None
-        self.manner: nn.Embedding | None = None
-        if chosen is not None and not self.told and (chosen.history or (chosen.profile and profile_sizes)):
+        self.told: nn.Embedding | None = None
+        self.wish: Wish | None = None
+        if chosen is not None and settings.told:
+            self.told = nn.Embedding(len(vocabulary.styles), chosen.hidden)
+        elif chosen is not None and (chosen.history or (chosen.profile and profile_sizes)):
             events = AnswerEvents(words, kinds)
             self.core = PersonalizationCore(
                 chosen,
@@ -49,63 +47,46 @@ class QuestionAnsweringModel(nn.Module):
                 residuals=EXTENTS,
                 dropout=settings.dropout,
             )
+            self.wish = Wish(self.core.user_size, len(vocabulary.styles), chosen.hidden)
             if self.core.history:
                 self.events = events
-            self.style = nn.Linear(self.core.user_size, len(vocabulary.styles))
-        if chosen is not None and (self.told or self.core is not None):
-            self.manner = nn.Embedding(len(vocabulary.styles), chosen.hidden)
         self.pointers = Pointers(
             settings.hidden,
-            0 if self.manner is None else self.manner.embedding_dim,
+            0 if chosen is None or (self.core is None and self.told is None) else chosen.hidden,
             chosen is not None and chosen.attention_modulation,
             chosen is not None and chosen.fusion_modulation,
         )
 
     def users(self, texts: Texts, readers: Readers) -> Tensor | None:
         """Describe the users of each question: (B, U, V), or None without personalisation."""
-        return self.steering(self.wishes(texts, readers))
-
-    def user_of(
-        self, source: State | Encoded, texts: Texts, profile_NF: Tensor, before_N: Tensor | None = None
-    ) -> Tensor:
-        """Describe users, from states or from encoded histories, in view of the questions: (B, U, V)."""
-        found = self.steering(self.wishes_of(source, texts, profile_NF, before_N))
-        assert found is not None
-        return found
-
-    def steering(self, wish_BUS: Tensor | None) -> Tensor | None:
-        """Make what steers the pointers of what users are thought to want: the mean of the styles, (B, U, V).
-
-        No gradient passes: what users want is learnt from what they wanted, not from where the reader errs.
-        """
-        if wish_BUS is None or self.manner is None:
+        if self.told is not None:
+            return self.told(readers.wanted_N).unflatten(0, (len(texts.kind_B), -1))
+        if self.wish is None:
             return None
-        return wish_BUS.detach().exp() @ self.manner.weight
+        return self.wish.decided(self.guesses(texts, readers))
 
-    def wishes(self, texts: Texts, readers: Readers) -> Tensor | None:
-        """Say how probable it is that a user wants an answer in each style: log-probabilities (B, U, S).
+    def user_of(self, state: State, texts: Texts, profile_NF: Tensor) -> Tensor:
+        """Describe users, from states, in view of the questions: (B, U, V)."""
+        assert self.wish is not None
+        return self.wish.decided(self._guesses(state, texts, profile_NF, None))
 
-        None without personalisation. A model that is told knows.
-        """
-        if self.told and self.manner is not None:
-            known_NS = F.one_hot(readers.wanted_N, self.manner.num_embeddings)
-            return known_NS.to(self.manner.weight.dtype).log().unflatten(0, (len(texts.kind_B), -1))
-        if self.core is None:
-            return None
+    def guesses(self, texts: Texts, readers: Readers) -> Tensor:
+        """Guess the style of answer that the users of each question want: logits (B, U, S)."""
+        assert self.core is not None
         if self.events is None:
-            return self.wishes_of({}, texts, readers.profile_NF)
+            return self._guesses({}, texts, readers.profile_NF, None)
         encoded = self.core.encode(self.events(readers.history))
-        return self.wishes_of(encoded, texts, readers.profile_NF, readers.before_N)
+        return self._guesses(encoded, texts, readers.profile_NF, readers.before_N)
 
-    def wishes_of(
-        self, source: State | Encoded, texts: Texts, profile_NF: Tensor, before_N: Tensor | None = None
+    def _guesses(
+        self, source: State | Encoded, texts: Texts, profile_NF: Tensor, before_N: Tensor | None
     ) -> Tensor:
-        """Say the same of users who are known by states, or by encoded histories.
+        """The same from states or encoded histories.
 
         What users want may depend on the question, so that attention looks for events with questions like it.
         """
         core = self.core
-        assert core is not None and self.style is not None
+        assert core is not None and self.wish is not None
         batch = len(texts.kind_B)
         users = len(profile_NF) // batch
         before_N1 = None if before_N is None else before_N[:, None]
@@ -117,7 +98,7 @@ class QuestionAnsweringModel(nn.Module):
                 query_N1C = query_BC.repeat_interleave(users, dim=0)[:, None]
                 context = core.attend(source, query_N1C, before_N1)
         vector_N1V = core.user_vector(summary, context, profile_NF)
-        return self.style(vector_N1V[:, 0]).log_softmax(-1).unflatten(0, (batch, users))
+        return self.wish.logits(vector_N1V[:, 0]).unflatten(0, (batch, users))
 
     def log_likelihood(
         self, reading: Reading, user_BUV: Tensor | None, start_BUS: Tensor, end_BUS: Tensor
@@ -154,10 +135,10 @@ def choice_loss(likelihood_BUS: Tensor, wanted_BU: Tensor, alike_BSS: Tensor) ->
     return (total_BU - likelihood_BUS.gather(2, wanted_BU[..., None])[..., 0]).mean()
 
 
-def style_loss(wish_BUS: Tensor, wanted_BU: Tensor, alike_BSS: Tensor) -> Tensor:
-    """Negative log of the probability of the styles that give the wanted answer; a mean."""
-    fits_BUS = alike_BSS.gather(1, wanted_BU[..., None].expand_as(wish_BUS))
-    return -wish_BUS.masked_fill(~fits_BUS, float("-inf")).logsumexp(-1).mean()
+def style_loss(guess_BUS: Tensor, wanted_BU: Tensor, alike_BSS: Tensor) -> Tensor:
+    """Negative log of the guessed probability of the styles that give the wanted answer; a mean."""
+    fits_BUS = alike_BSS.gather(1, wanted_BU[..., None].expand_as(guess_BUS))
+    return -guess_BUS.log_softmax(-1).masked_fill(~fits_BUS, float("-inf")).logsumexp(-1).mean()
 
 
 def place_loss(reading: Reading, start_BU: Tensor, end_BU: Tensor) -> Tensor:

@@ -53,18 +53,25 @@ class QuestionAnsweringTraining(AveragedTraining[QuestionAnsweringModel]):
         """
         model, wanted_BU = self.trained, batch.wanted_BU()
         reading = model.read(batch.texts)
-        wish = model.wishes(batch.texts, batch.readers)
-        user = model.steering(wish)
+        guess_BUS = None
+        if model.wish is None:
+            user = model.users(batch.texts, batch.readers)
+        else:
+            guess_BUS = model.guesses(batch.texts, batch.readers)
+            # The core learns what users want from what they wanted, not from where the reader errs.
+            steering = guess_BUS.detach().flatten(0, 1), batch.readers.wanted_N, batch.told_BU.flatten()
+            user = model.wish.taught(*steering).unflatten(0, guess_BUS.shape[:2])
         treated = 1 if user is None else user.shape[1]
         spans = (bound_BS[:, None].expand(-1, treated, -1) for bound_BS in (batch.start_BS, batch.end_BS))
         likelihood_BUS = model.log_likelihood(reading, user, *spans).expand(-1, wanted_BU.shape[1], -1)
         loss = -likelihood_BUS.gather(2, wanted_BU[..., None]).mean()
         start_BU, end_BU = (bound_BS.gather(1, wanted_BU) for bound_BS in (batch.start_BS, batch.end_BS))
         loss = loss + PLACE_WEIGHT * place_loss(reading, start_BU, end_BU)
-        if wish is not None:
+        if user is not None:
             same_BSS = alike(batch.start_BS, batch.end_BS)
             loss = loss + CHOICE_WEIGHT * choice_loss(likelihood_BUS, wanted_BU, same_BSS)
-            loss = loss + STYLE_WEIGHT * style_loss(wish, wanted_BU, same_BSS)
+            if guess_BUS is not None:
+                loss = loss + STYLE_WEIGHT * style_loss(guess_BUS, wanted_BU, same_BSS)
         rows = self.team.rows(batch)
         loss = loss * (batch.size / rows)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=rows)

@@ -206,11 +206,11 @@ def test_the_choice_is_among_different_answers():
 
 
 def test_the_style_may_be_any_that_gives_the_wanted_answer():
-    wish = torch.tensor([1 / 8, 2 / 8, 5 / 8]).log().expand(3, 1, 3)
+    guess = torch.tensor([1.0, 2.0, 5.0]).log().expand(3, 1, 3)
     same = alike(
         torch.tensor([[0, 1, 2], [0, 0, 1], [3, 3, 3]]), torch.tensor([[4, 4, 4], [4, 4, 4], [5, 5, 5]])
     )
     by_hand = {(0, 1, 2): [1 / 8, 3 / 8, 1], (2, 2, 0): [5 / 8, 5 / 8, 1]}
     for wanted, probability in by_hand.items():
-        loss = style_loss(wish, torch.tensor(wanted)[:, None], same)
+        loss = style_loss(guess, torch.tensor(wanted)[:, None], same)
         assert float(loss) == pytest.approx(-np.log(probability).mean(), abs=1e-6)

@@ -147,8 +147,8 @@ def test_encode_is_repeated_step(data, personal, seed):
             state = model.core.step(state, type(events)(*(field[:, time] for field in events)))
         texts, profile = batch.texts, batch.readers.profile_NF
         whole = torch.full_like(batch.readers.before_N, events.value_BT.shape[1])
-        one = model.wishes_of(encoded, texts, profile, whole)
-        two = model.wishes_of(state, texts, profile)
+        one = model._guesses(encoded, texts, profile, whole)
+        two = model._guesses(state, texts, profile, None)
     assert isinstance(encoded, Encoded)
     torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-5)
 

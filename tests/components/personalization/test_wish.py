@@ -1,6 +1,6 @@
 import torch
 
-from components.tasks.captioning.wish import Wish
+from components.personalization.wish import Wish
 
 
 def wish() -> Wish:
@@ -16,17 +16,16 @@ def test_before_training_every_style_is_as_likely_as_another() -> None:
     torch.testing.assert_close(guess.decided(torch.zeros(4, 2, 3)), everyone)
 
 
-def test_in_training_the_decoder_is_told_the_truth_or_given_the_guess() -> None:
+def test_in_training_the_truth_is_told_or_the_guess_given() -> None:
     guess = wish()
-    logit, style = torch.randn(200, 3), torch.arange(200) % 3
-    given = guess.taught(logit, style)
+    logit, style, told = torch.randn(200, 3), torch.arange(200) % 3, torch.arange(200) % 4 == 0
+    given = guess.taught(logit, style, told)
     truth, guessed = guess.style(style), logit.softmax(-1) @ guess.style.weight
     is_truth, is_guess = ((given - each).abs().amax(-1) < 1e-6 for each in (truth, guessed))
-    assert (is_truth ^ is_guess).all()
-    assert 60 < is_truth.sum() < 140
+    assert (is_truth == told).all() and (is_guess == ~told).all()
 
 
-def test_what_is_likely_decides_when_a_caption_is_written() -> None:
+def test_what_is_likely_decides_when_an_output_is_made() -> None:
     guess = wish()
     likely = torch.tensor([2.0, 0.0, -1.0])
     apart = (guess.decided(likely) - guess.style.weight[0]).norm()
