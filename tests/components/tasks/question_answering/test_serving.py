@@ -24,7 +24,7 @@ def module(data):
     module = question_answering.build(tiny_config(data.folder), data)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for parameter in module.model.pointers.parameters():
+        for parameter in (*module.model.pointers.parameters(), *module.model.wish.parameters()):
             parameter.add_(0.5 * torch.randn(parameter.shape, generator=generator))
     return module
 
