@@ -183,13 +183,18 @@ class Registry:
         """List every version of every task, usable or not, without hashing the files; after them, damaged aliases."""
         rows = []
         for task in self._tasks():
-            aliases, damaged = {}, []
+            aliases, damaged, numbers = {}, [], self._numbers(task)
             for alias in self._alias_names(task):
+                path = self.alias_path(task, alias)
                 try:
-                    aliases[alias] = _read_alias(self.alias_path(task, alias))
+                    aliases[alias] = _read_alias(path)
+                    if aliases[alias] not in numbers:
+                        raise RegistryError(
+                            f"{path}: version {aliases[alias]} is not there; {_advice_for(path)}"
+                        )
                 except RegistryError as error:
                     damaged.append(Listing(f"{task}/{alias}", (alias,), None, None, {}, {}, str(error)))
-            for number in self._numbers(task):
+            for number in numbers:
                 names = tuple(name for name, target in aliases.items() if target == number)
                 try:
                     version = self._read(task, number)
@@ -315,8 +320,11 @@ def _read_object(path: Path, advice: str = _ADVICE) -> dict[str, Any]:
 
 
 def _read_alias(path: Path) -> int:
-    advice = f"delete the file, or promote to the alias `{path.stem}` again"
-    number = _read_object(path, advice).get("version")
-    if not isinstance(number, int):
-        raise RegistryError(f"{path}: `version` should be a number; {advice}")
+    number = _read_object(path, _advice_for(path)).get("version")
+    if type(number) is not int:
+        raise RegistryError(f"{path}: `version` should be a number; {_advice_for(path)}")
     return number
+
+
+def _advice_for(alias: Path) -> str:
+    return f"delete the file, or promote to the alias `{alias.stem}` again"

@@ -136,7 +136,7 @@ def test_a_damaged_version_does_not_keep_the_model_from_being_promoted_again(reg
     assert "manifest.json: missing" in listed["recommendation/1"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"version": "1"}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"version": "1"}', '{"version": true}', '{"version": 99}'])
 def test_a_damaged_alias_is_described_and_can_be_set_again(registry, version, text):
     registry.set_alias("recommendation", "champion", version)
     registry.alias_path("recommendation", "champion").write_text(text)
