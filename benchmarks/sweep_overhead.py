@@ -53,8 +53,6 @@ LOOP_FROM = 15
 SHARED_LIMIT = 0.78
 SHORT, LONG = 2, 5
 """The paper's 20 and 50 epochs, scaled down."""
-GRID_SECONDS = 15
-"""Seconds of a trial of the paper's grid, the mean of the short and the long ones."""
 
 SWEEP = """
 name: {name}
@@ -333,8 +331,7 @@ def main() -> None:
             ]
         if not options.no_shared:
             grid = f"  training.batch_size: [16, 32]\n  training.epochs: [{SHORT}, {LONG}]\n"
-            epoch_seconds = GRID_SECONDS / statistics.mean((SHORT, LONG))
-            users = max(50, round(options.users * epoch_seconds / pace.epoch))
+            users = max(50, round(options.users * 2 / (SHORT * pace.epoch)))
             case = Case.of("paper-grid", folder, users, LONG, points=2, grid=grid, mirror=options.mirror)
             result = compare(case, ("adaptune", "tune-reused"), options.cores)
             results.append(result)
