@@ -129,7 +129,9 @@ class Dispatcher:
         errors = []
         if not -1 <= event.value <= 1:
             errors.append(FieldError(index, "value", "expected feedback from -1 to 1"))
-        if not 0 <= event.timestamp <= self._clock() + CLOCK_SKEW_SECONDS:
+        if event.timestamp < 0:
+            errors.append(FieldError(index, "timestamp", "negative; expected seconds since 1970"))
+        elif not event.timestamp <= self._clock() + CLOCK_SKEW_SECONDS:
             message = "expected seconds since 1970, not in the future (are these milliseconds?)"
             errors.append(FieldError(index, "timestamp", message))
         return errors

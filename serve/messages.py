@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import UploadFile
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 LARGEST_K = 1000
 MOST_EVENTS = 1000
@@ -15,7 +16,13 @@ LONGEST_CONTENT = 50_000
 
 
 def _as_text(content: object) -> object:
-    return json.dumps(content, ensure_ascii=False) if isinstance(content, dict) else content
+    if isinstance(content, dict):
+        return json.dumps(content, ensure_ascii=False)
+    if not isinstance(content, str):  # pydantic would ask for a "valid string" alone
+        raise PydanticCustomError(
+            "invalid_content", "expected text, such as the id of an item, or a JSON object"
+        )
+    return content
 
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]

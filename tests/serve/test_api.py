@@ -135,6 +135,16 @@ def test_a_bad_event_names_the_field_and_nothing_is_taken(client, change, field)
     assert not recommend(client)["known"]
 
 
+@pytest.mark.parametrize("content", [None, 7, True, ["i1"]])
+def test_content_that_is_neither_text_nor_object_is_told_what_it_may_be(client, content):
+    (problem,) = post_events(client, event(content=content)).json()["detail"]
+    assert problem == {
+        "type": "invalid_content",
+        "loc": ["body", "events", 0, "content"],
+        "msg": "expected text, such as the id of an item, or a JSON object",
+    }
+
+
 def test_numbers_of_events_are_bounded(client):
     for events in ([], [event(id=str(n)) for n in range(1001)]):
         answer = client.post("/v1/events", json={"user": "ada", "events": events})

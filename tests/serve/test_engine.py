@@ -157,7 +157,7 @@ def test_the_state_is_always_a_replay_in_order(
         ({"value": 1.5}, "value", "from -1 to 1"),
         ({"value": float("nan")}, "value", "from -1 to 1"),
         ({"timestamp": NOW * 1000}, "timestamp", "milliseconds"),
-        ({"timestamp": -1.0}, "timestamp", "seconds since 1970"),
+        ({"timestamp": -1.0}, "timestamp", "negative; expected seconds since 1970$"),
         ({"timestamp": float("nan")}, "timestamp", "seconds since 1970"),
     ],
 )
