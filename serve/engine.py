@@ -76,7 +76,7 @@ class Engine:
         self._looked = -math.inf
         self._failures = 0
         self.problem: str | None = None
-        """Why the version that the alias points at now could not be loaded, if so."""
+        """Why what the alias points at now is not in service, if so."""
         self.refresh()
 
     @property
@@ -100,14 +100,20 @@ class Engine:
     def refresh(self) -> None:
         """Load the version that the alias points at, unless it is the one in service.
 
-        A version that cannot be loaded leaves the old one in service, and `problem` says why. One that is damaged is
-        not tried again before the alias moves; where something else failed, it is, ever less often.
+        A version that cannot be loaded, or an alias that is deleted, leaves the old one in service, and `problem`
+        says why. A version that is damaged is not tried again before the alias moves; where something else failed, it
+        is, ever less often.
         """
         with self._refreshing:
             self._seen = self._stat()
             try:
                 version = self.registry.alias(self.task, self.alias)
                 served = self._model.version.digest if self._model else None
+                if version is None and self._model is not None:
+                    raise RegistryError(
+                        f"{self.registry.alias_path(self.task, self.alias)}: the alias was deleted, and "
+                        f"{self._model.version.name} answers until the endpoint ends; promote to `{self.alias}` again"
+                    )
                 if version is not None and version.digest != served:
                     self._model = Model(version, self._load(version), Population(version.folder))
                 self.problem = None

@@ -196,7 +196,7 @@ class TaskHealth(Answer):
     model: str | None = Field(examples=["recommendation/1"])
     """The version in service."""
     problem: str | None
-    """Why the version that the alias points at is not in service, if so."""
+    """Why what the alias points at is not in service, if so; the model that was stays in service."""
 
 
 class HealthAnswer(TaskHealth):

@@ -250,3 +250,14 @@ def test_a_broken_new_version_leaves_the_old_one_in_service(engine, registry, tm
     registry.set_alias("recommendation", "champion", registry.version("recommendation/1"))
     engine.refresh()
     assert engine.problem is None
+
+
+def test_a_deleted_alias_leaves_the_model_in_service_and_is_named_until_it_is_back(engine, registry):
+    path = registry.alias_path("recommendation", "champion")
+    path.unlink()
+    engine.refresh()
+    assert engine.problem.startswith(f"{path}: the alias was deleted, and recommendation/1 answers until")
+    assert recommend(engine, "ada", 3).model == "recommendation/1"
+    registry.set_alias("recommendation", "champion", registry.version("recommendation/1"))
+    engine.refresh()
+    assert engine.problem is None
