@@ -218,6 +218,8 @@ class Registry:
             raise RegistryError(f"{version.name}: not a version of {task}; alias `{name}` was left as it is")
         self.version(version.name)
         path = self.alias_path(task, name)
+        if path.is_dir():
+            raise RegistryError(f"{path}: a folder; expected a file; {_advice_for(path)}")
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{uuid.uuid4().hex}")
         temporary.write_text(_dump({"version": version.number}), encoding="utf-8")
@@ -312,6 +314,8 @@ def _read_object(path: Path, advice: str = _ADVICE) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RegistryError(f"{path}: missing; the version is incomplete; {advice}") from None
+    except IsADirectoryError:
+        raise RegistryError(f"{path}: a folder; expected a file; {advice}") from None
     except ValueError as error:
         raise RegistryError(f"{path}: not JSON ({error}); {advice}") from error
     if not isinstance(document, dict):
@@ -327,4 +331,5 @@ def _read_alias(path: Path) -> int:
 
 
 def _advice_for(alias: Path) -> str:
-    return f"delete the file, or promote to the alias `{alias.stem}` again"
+    again = f"promote to the alias `{alias.stem}` again"
+    return f"delete the folder, then {again}" if alias.is_dir() else f"delete the file, or {again}"

@@ -148,6 +148,20 @@ def test_a_damaged_alias_is_described_and_can_be_set_again(registry, version, te
     assert aliases(registry) == {"recommendation/1": ("champion",)}
 
 
+def test_an_alias_that_is_a_folder_is_damaged_and_cannot_be_set(registry, version):
+    registry.set_alias("recommendation", "champion", version)
+    registry.alias_path("recommendation", "candidate").mkdir()
+    usable, damaged = registry.versions()
+    assert (usable.aliases, damaged.name) == (("champion",), "recommendation/candidate")
+    said = r"candidate\.json: a folder; expected a file; delete the folder, then promote to .* again"
+    assert re.search(said, damaged.problem)
+    with pytest.raises(RegistryError, match=said):
+        registry.alias("recommendation", "candidate")
+    with pytest.raises(RegistryError, match=said):
+        registry.set_alias("recommendation", "candidate", version)
+    assert len(list(registry.alias_path("recommendation", "champion").parent.iterdir())) == 2
+
+
 def test_aliases_move_and_are_listed(registry, version, tmp_path):
     other = registry.create("recommendation", contents(tmp_path / "other", 2.0), {}, {})
     assert registry.alias("recommendation", "champion") is None
