@@ -55,6 +55,7 @@ def schema(as_json: JsonOption = False, home: HomeOption = DEFAULT_HOME) -> None
 def _check(file: Path) -> tuple[str, list["SpecError"]]:
     from orchestrator.spec.cluster import check_cluster, is_cluster
     from orchestrator.spec.load import SpecErrors, load_sweep
+    from orchestrator.spec.problems import counted
 
     try:
         if is_cluster(file):
@@ -63,17 +64,13 @@ def _check(file: Path) -> tuple[str, list["SpecError"]]:
         spec = load_sweep(file, parties=True)
     except SpecErrors as errors:
         return "", errors.errors
-    points, seeds = _counted(spec.grid_size, "grid point"), _counted(len(spec.seeds), "seed")
+    points, seeds = counted(spec.grid_size, "grid point"), counted(len(spec.seeds), "seed")
     if spec.search is not None:
-        drawn = _counted(spec.search.trials, f"{spec.search.method} point")
+        drawn = counted(spec.search.trials, f"{spec.search.method} point")
         points = f"{drawn} x {points}" if spec.grid else drawn
     if spec.choosing_seeds != spec.seeds:
         return f"a sweep of {spec.task}, {points}, the best one x {seeds}", []
     return f"a sweep of {spec.task}, {points} x {seeds}", []
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _listed(errors: list["SpecError"]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import typer
 from components.errors import AdaptuneError
 from orchestrator.cli.output import DEFAULT_HOME, GATE_REFUSED, GOOD, HomeOption, JsonOption, emit, err
 from orchestrator.cli.run import open_ledger, over_parties
+from orchestrator.spec.problems import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -228,4 +229,6 @@ def predict(
     from orchestrator.release.registry import Registry
 
     document = predict_users(Registry(Workspace(home).registry), version, users, out, k)
-    emit(document, as_json, lambda console: console.print(f"wrote {document['rows']} rows to {out}"))
+    emit(
+        document, as_json, lambda console: console.print(f"wrote {counted(document['rows'], 'row')} to {out}")
+    )

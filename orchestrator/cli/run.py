@@ -16,6 +16,7 @@ from orchestrator.cli.output import (
     emit,
     err,
 )
+from orchestrator.spec.problems import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,8 +93,8 @@ def _print_plan(console: "Console", plan: "Plan") -> None:
         console.print(f"* at most: the {chooser} will choose the point and with it the epochs", style="dim")
     stopped = "" if plan.spec.stop is None else f"{document['stopped']:,} stopped early, "
     console.print(
-        f"{document['trials']:,} trials: {document['done']:,} done, {stopped}{document['stale']:,} stale (their "
-        f"code has changed since), {document['failed']:,} failed, {document['to_run']:,} to run"
+        f"{counted(document['trials'], 'trial')}: {document['done']:,} done, {stopped}{document['stale']:,} stale "
+        f"(their code has changed since), {document['failed']:,} failed, {document['to_run']:,} to run"
     )
     if plan.spec.secure_evaluation is not None:
         file = plan.spec.secure_evaluation.parties
@@ -102,8 +103,8 @@ def _print_plan(console: "Console", plan: "Plan") -> None:
         cost = "no finished trial on this data yet to estimate the time from"
         if plan.seconds_per_epoch is not None:
             minutes = plan.epochs_to_run * plan.seconds_per_epoch / 60
-            cost = f"about {max(minutes, 1):,.0f} minutes of one worker, by what finished trials took"
-        console.print(f"{plan.epochs_to_run:,} epochs to train: {cost}")
+            cost = f"about {counted(max(round(minutes), 1), 'minute')} of one worker, by what finished trials took"
+        console.print(f"{counted(plan.epochs_to_run, 'epoch')} to train: {cost}")
     if document["failed"]:
         console.print("failed trials are run again only with --retry-failed")
 
@@ -153,8 +154,8 @@ def print_outcome(console: "Console", outcome: "Outcome") -> None:
         console.print(f"{outcome.sweep}: nothing to do, all {outcome.skipped} trials are done")
     else:
         console.print(
-            f"{outcome.sweep}: {outcome.finished} trials finished{early}, {outcome.failed} failed, "
-            f"{outcome.skipped} were done before, in {outcome.wall_seconds:.0f} s"
+            f"{outcome.sweep}: {counted(outcome.finished, 'trial')} finished{early}, {outcome.failed} failed, "
+            f"{outcome.skipped} done before, in {outcome.wall_seconds:.0f} s"
         )
     causes: dict[str, list[str]] = {}
     for name, cause in outcome.failures.items():
@@ -288,7 +289,8 @@ def gc(
     dropped = collect_garbage(ledger, workspace, dry_run)
     verb = "would drop" if dry_run else "dropped"
     text = (
-        f"{verb} {dropped.runs} training runs, {dropped.models} models and {dropped.leftovers} leftovers: "
+        f"{verb} {counted(dropped.runs, 'training run')}, {counted(dropped.models, 'model')} and "
+        f"{counted(dropped.leftovers, 'leftover')}: "
         f"{dropped.bytes / 1e6:.1f} MB"
     )
     emit({**asdict(dropped), "dry_run": dry_run}, as_json, lambda console: console.print(text))

@@ -107,7 +107,7 @@ class Registry:
         Promoting the same contents again gives the version that already holds them. Raises `RegistryError` if
         weights or configuration are missing, or a file has a format that could carry code.
         """
-        _check_name("task", task)
+        _check_name("a task", task)
         files = sorted(source.iterdir())
         _check_source(source, files)
         folder = self.root / task
@@ -213,7 +213,7 @@ class Registry:
 
     def set_alias(self, task: str, name: str, version: Version) -> None:
         """Point the alias at `version`, in one atomic step; whoever serves by the alias follows it."""
-        _check_name("alias", name)
+        _check_name("an alias", name)
         if version.task != task:
             raise RegistryError(f"{version.name}: not a version of {task}; alias `{name}` was left as it is")
         self.version(version.name)
@@ -273,7 +273,9 @@ class Registry:
 
 def _check_name(what: str, name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise RegistryError(f"{name!r}: not a {what} name; expected lower-case letters, digits, `-`, `_`")
+        raise RegistryError(
+            f"{name!r}: no name of {what}; expected a letter, then letters, digits, `-`, `_`, all lower case"
+        )
 
 
 def _check_source(source: Path, files: list[Path]) -> None:

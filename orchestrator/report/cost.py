@@ -10,6 +10,7 @@ from orchestrator.records.costs import Training
 from orchestrator.records.spent import Spent
 from orchestrator.report.data import Cost, ReportData
 from orchestrator.report.settings import setting, short_names
+from orchestrator.spec.problems import counted
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,6 @@ def _spread(trainings: Sequence[Training]) -> str:
     middle = seconds[len(seconds) // 2]
     times = [write.short_time(one) for one in (seconds[0], middle, seconds[-1])]
     return (
-        f"{write.count(len(seconds))} trainings: the shortest took {times[0]}, the middle one {times[1]}, "
+        f"{counted(len(seconds), 'training')}: the shortest took {times[0]}, the middle one {times[1]}, "
         f"the longest {times[2]}."
     )

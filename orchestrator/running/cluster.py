@@ -10,6 +10,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from components.errors import AdaptuneError
+from orchestrator.spec.problems import counted
 from orchestrator.spec.sweep import Resources
 
 MAX_PENDING = 64
@@ -80,7 +81,7 @@ def check_room(resources: Resources) -> None:
     if workers == 1 and resources.cpu == 1 and not resources.gpu:
         return  # every machine has a core
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    for key, kind, what in (("cpu", "CPU", "processor cores"), ("gpu", "GPU", "graphics processors")):
+    for key, kind, what in (("cpu", "CPU", "processor core"), ("gpu", "GPU", "GPU")):
         each = getattr(resources, key)
         most = max((node.get(kind, 0.0) for node in nodes), default=0.0)
         if each * workers > most:
@@ -88,8 +89,8 @@ def check_room(resources: Resources) -> None:
                 f" x `resources.workers` {workers}" if workers > 1 else ""
             )
             raise AdaptuneError(
-                f"a trial gets {each * workers:g} {what} ({asked}), and this machine has {most:g}: ask for less, "
-                "or name a bigger cluster with --address"
+                f"a trial gets {counted(each * workers, what)} ({asked}), and this machine has {most:g}: ask for "
+                "less, or name a bigger cluster with --address"
             )
 
 

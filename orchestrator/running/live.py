@@ -10,6 +10,7 @@ from rich.text import Text
 
 from orchestrator.running.display import Display, bar, clock, memory
 from orchestrator.running.jobs import Job, Progress, TrainJob
+from orchestrator.spec.problems import counted
 from orchestrator.spec.sweep import Objective
 
 RECENT = 4
@@ -55,7 +56,7 @@ class LiveTable(Display):
         self._epochs = epochs
         self._seconds_per_epoch = seconds_per_epoch
         if epochs:
-            self.console.print(f"{self._sweep}: {epochs} epochs of training ahead; starting Ray …")
+            self.console.print(f"{self._sweep}: {counted(epochs, 'epoch')} of training ahead; starting Ray …")
 
     def started(self, key: str, job: Job) -> None:
         """Add a job."""
@@ -116,7 +117,7 @@ class LiveTable(Display):
             self.console.print(self._summary(now))
 
     def _summary(self, now: float) -> Text:
-        parts = [f"{self._sweep}: {self._ended} jobs done, {len(self._running)} running"]
+        parts = [f"{self._sweep}: {counted(self._ended, 'job')} done, {len(self._running)} running"]
         if self._epochs:
             parts.append(f"epoch {self._epochs_done} of {self._epochs}")
         if self._best is not None:

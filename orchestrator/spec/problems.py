@@ -51,6 +51,11 @@ def choice(options: Sequence[str]) -> str:
     return options[0] if len(options) == 1 else f"{', '.join(options[:-1])} or {options[-1]}"
 
 
+def counted(number: float, noun: str) -> str:
+    """Write a number of things: `1 trial`, `1,024 trials`, `0.5 GPUs`."""
+    return f"{number:,.15g} {noun}{'' if number == 1 else 's'}"
+
+
 def suggest(word: str, options: Iterable[str]) -> str:
     """Say which of `options` was probably meant by `word`, and else which there are."""
     known = sorted(options)

@@ -54,7 +54,7 @@ class Resources(Settings):
     cpu: int = Field(default=1, ge=1)
     """Processor cores, and threads, of each worker."""
     gpu: float = Field(default=0.0, ge=0)
-    """Graphics processors of each worker: a whole number, or a fraction below 1 to share one."""
+    """GPUs of each worker: a whole number, or a fraction below 1 to share one."""
     workers: int = Field(default=1, ge=1)
     """Processes, on one machine, that train a trial together: each computes a share of every batch of
     `training.batch_size`. Trials with more than one have ids of their own. Not for captioning."""

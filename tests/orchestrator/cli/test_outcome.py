@@ -5,9 +5,11 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from orchestrator.cli.run import print_outcome
+from orchestrator.cli.run import _print_plan, print_outcome
+from orchestrator.planning.plan import make_plan
 from orchestrator.running.driver import Outcome
 from orchestrator.secure.winner import Judged
+from orchestrator.spec.load import sweep_from_values
 
 ENDED = Outcome(
     sweep="captions",
@@ -31,14 +33,26 @@ def printed(outcome: Outcome) -> str:
 
 
 def test_trials_that_were_stopped_early_are_no_failures_and_nothing_to_do_is_said_only_of_nothing():
-    line = "captions: 3 trials finished, 2 stopped early, 0 failed, 1 were done before, in 12 s\n"
+    line = "captions: 3 trials finished, 2 stopped early, 0 failed, 1 done before, in 12 s\n"
     assert printed(replace(ENDED, stopped_early=2)) == line
     assert "nothing to do" not in printed(replace(ENDED, finished=0, stopped_early=2))
     assert printed(replace(ENDED, finished=0)) == "captions: nothing to do, all 1 trials are done\n"
 
 
+def test_one_trial_or_minute_is_said_in_the_singular():
+    assert printed(replace(ENDED, finished=1)).startswith("captions: 1 trial finished, 0 failed")
+    spec = sweep_from_values({"name": "tiny", "task": "recommendation", "data": {"source": "synthetic"}})
+    for seconds, minutes in ((0.1, "1 minute"), (3.0, "2 minutes")):
+        file = io.StringIO()
+        _print_plan(
+            Console(file=file, width=200, markup=False),
+            replace(make_plan(spec, None), seconds_per_epoch=seconds),
+        )
+        assert f"40 epochs to train: about {minutes} of one worker" in file.getvalue()
+
+
 def test_what_the_data_could_not_use_is_said():
-    assert printed(ENDED) == "captions: 3 trials finished, 0 failed, 1 were done before, in 12 s\n"
+    assert printed(ENDED) == "captions: 3 trials finished, 0 failed, 1 done before, in 12 s\n"
     counted = replace(ENDED, left_out={"missing pictures": 2, "pictures in no list": 1000})
     assert (
         printed(counted).splitlines()[1]

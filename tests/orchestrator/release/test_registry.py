@@ -148,6 +148,11 @@ def test_a_damaged_alias_is_described_and_can_be_set_again(registry, version, te
     assert aliases(registry) == {"recommendation/1": ("champion",)}
 
 
+def test_a_name_that_no_alias_can_have_is_refused(registry, version):
+    with pytest.raises(RegistryError, match="'Best one': no name of an alias; expected a letter, then"):
+        registry.set_alias("recommendation", "Best one", version)
+
+
 def test_an_alias_that_is_a_folder_is_damaged_and_cannot_be_set(registry, version):
     registry.set_alias("recommendation", "champion", version)
     registry.alias_path("recommendation", "candidate").mkdir()
@@ -201,7 +206,7 @@ def test_what_could_carry_code_or_is_incomplete_is_refused(registry, tmp_path):
     ):
         with pytest.raises(RegistryError, match=message):
             registry.create("recommendation", tmp_path / name, {}, {})
-    with pytest.raises(RegistryError, match="not a task name"):
+    with pytest.raises(RegistryError, match=r"'\.\./escape': no name of a task; expected a letter"):
         registry.create("../escape", contents(tmp_path / "d"), {}, {})
     assert registry.versions() == []
 

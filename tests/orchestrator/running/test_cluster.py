@@ -68,8 +68,9 @@ def test_a_cluster_that_is_not_there_is_named(tmp_path: Path) -> None:
     ("resources", "asked"),
     [
         (Resources(cpu=3), r"a trial gets 3 processor cores \(`resources.cpu` 3\), and this machine has 2"),
+        (Resources(gpu=2), r"gets 2 GPUs \("),
         (Resources(cpu=1, workers=3), r"gets 3 .* \(`resources.cpu` 1 x `resources.workers` 3\)"),
-        (Resources(gpu=0.5, workers=2), "gets 1 graphics processors .* and this machine has 0"),
+        (Resources(gpu=0.5, workers=2), r"gets 1 GPU \(`resources.gpu` 0.5 x .* and this machine has 0"),
     ],
 )
 def test_what_no_machine_has_room_for_is_refused(
