@@ -25,7 +25,7 @@ _KINDS = {
 
 def is_cluster(path: Path) -> bool:
     """Whether a file is meant for `ray up`: it names a cluster. Raises SpecErrors if it cannot be parsed."""
-    node, _ = parse_file(path, expand=False)
+    node, _ = parse_file(path)  # a sweep file's variables would not parse in `{…}` if they were not expanded
     return "cluster_name" in node.value
 
 

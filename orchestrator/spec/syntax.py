@@ -4,6 +4,8 @@ from typing import Any
 
 import yaml
 
+_BRACKETS = "a `{` or `[` starts a section or list here; quote the value, or write one `key: value` a line"
+
 
 def explain(error: yaml.MarkedYAMLError) -> tuple[Any, str]:
     """Return the mark to point at, and what is wrong there."""
@@ -23,7 +25,8 @@ def explain(error: yaml.MarkedYAMLError) -> tuple[Any, str]:
         return mark, "the indentation fits none of the lines above"
     if "expected ',' or" in problem:
         bracket = "]" if "']'" in problem else "}"
-        return mark, f"expected `,` or `{bracket}` to go on with what is opened{since}"
+        remedy = f": {_BRACKETS}" if _is_at_bracket(mark) else ""
+        return mark, f"expected `,` or `{bracket}` to go on with what is opened{since}{remedy}"
     if "end of stream" in problem and "quoted" in context:
         return opened or mark, "the quote that is opened here is never closed"
     if "cannot start any token" in problem:
@@ -31,6 +34,12 @@ def explain(error: yaml.MarkedYAMLError) -> tuple[Any, str]:
     if "did not find expected" in problem or "expected the node content" in problem:
         return mark, f"a value is missing here ({problem})"
     return mark, f"not YAML: {problem}" + (f" ({context})" if context else "")
+
+
+def _is_at_bracket(mark: Any) -> bool:
+    """Whether a bracket opens at the mark or has closed just before it, as in text that is not quoted."""
+    around = (getattr(mark, "buffer", None) or "")[mark.pointer - 1 : mark.pointer + 1]
+    return around[-1:] in ("{", "[") or around[:1] in ("}", "]")
 
 
 def _is_tab(mark: Any) -> bool:

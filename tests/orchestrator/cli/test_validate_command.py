@@ -54,6 +54,13 @@ def test_validating_good_files(files: dict[str, Path]):
     assert "a sweep of recommendation, 1 grid point x 1 seed" in result.stdout
 
 
+def test_a_variable_may_stand_in_braces(tmp_path: Path):
+    file = tmp_path / "reader.yaml"
+    file.write_text("name: reader\ntask: question-answering\ndata: {source: squad, root: ${DATA}/squad}\n")
+    result = adaptune("validate", file, DATA="data")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_all_errors_of_all_files(files: dict[str, Path]):
     result = adaptune("validate", *files.values(), "missing.yaml")
     assert result.returncode == 2

@@ -38,6 +38,13 @@ BROKEN: dict[str, tuple[str | bytes, int, int, str]] = {
     "indentation": (HEAD + "training:\n    epochs: 3\n  seed: 4\n", 6, 3, "the indentation fits none"),
     "open quote": (HEAD + "tracking: {project: 'x}\n", 4, 21, "the quote that is opened here is never closed"),
     "open list": (HEAD + "seeds: [0, 1\ncontrols: []\n", 5, 9, "expected `,` or `]`"),
+    "malformed variable in braces": (
+        "name: demo\ntask: question-answering\ndata: {source: squad, root: ${A-b}/squad}\n", 3, 30,
+        "opened in line 3: a `{` or `[` starts a section or list here; quote the value, or write one `key: value` a line",
+    ),
+    "braces that are no variable": (
+        HEAD + "tracking: {project: {A}/b}\n", 4, 24, "starts a section or list here; quote the value",
+    ),
     "bare at-sign": (HEAD + "tracking: {project: @x}\n", 4, 21, "must be quoted"),
     "escape of half a character": (HEAD + 'name2: "\\ud800"\n', 4, 8, "half a character"),
     "escape beyond Unicode": (HEAD + 'tracking: {project: "\\UFFFFFFFF"}\n', 4, 24, "too large"),
@@ -69,6 +76,10 @@ BROKEN: dict[str, tuple[str | bytes, int, int, str]] = {
     "name that is no name": ("name: My Sweep\ntask: recommendation\ndata: {source: synthetic}\n", 1, 7, "lower-case"),
     # the values
     "wrong type": (HEAD + "training: {epochs: many}\n", 4, 20, "expected a whole number of at least 1, got 'many'"),
+    "nan": (
+        HEAD + "grid: {training.learning_rate: [nan, 0.1]}\n", 4, 33, "above 0 and of at most 10, got 'nan', which is not a finite number",
+    ),
+    "infinity as text": (HEAD + "training: {weight_decay: -inf}\n", 4, 26, "got '-inf', which is not a finite number"),
     "quoted number": (HEAD + 'training: {epochs: "20"}\n', 4, 20, "got '20': remove the quotes"),
     "broken number": (HEAD + "training: {epochs: 1e1}\n", 4, 20, "got 10.0: write 10"),
     "negative epochs": (HEAD + "training: {epochs: -1}\n", 4, 20, "expected a whole number of at least 1, got -1"),
