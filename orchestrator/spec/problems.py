@@ -61,9 +61,9 @@ def suggest(word: str, options: Iterable[str]) -> str:
     known = sorted(options)
     if not known:
         return "it holds no settings"
-    nearest = _nearest(word, known)
-    if nearest:
-        return f"did you mean {nearest!r}?"
+    meant = nearest(word, known)
+    if meant:
+        return f"did you mean {meant!r}?"
     return (
         f"expected {choice(known)}"
         if len(known) <= 16
@@ -71,7 +71,8 @@ def suggest(word: str, options: Iterable[str]) -> str:
     )
 
 
-def _nearest(word: str, known: Sequence[str]) -> str | None:
+def nearest(word: str, known: Sequence[str]) -> str | None:
+    """Return what was probably meant by `word`, if anything is close to it."""
     longer = [option for option in known if len(word) > 2 and option.lower().startswith(word.lower())]
     if longer:
         return min(longer, key=len)

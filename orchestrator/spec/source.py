@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from yaml.reader import Reader
 
-from orchestrator.spec.problems import SpecError, SpecErrors, suggest
+from orchestrator.spec.problems import SpecError, SpecErrors, nearest
 from orchestrator.spec.syntax import explain
 
 MAX_BYTES = 256 * 1024
@@ -88,8 +88,9 @@ def read_text(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        siblings = [other.name for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        hint = f"; {suggest(path.name, siblings)}" if siblings else ""
+        siblings = {other.stem: other.name for other in sorted(path.parent.glob("*.y*ml"))}
+        meant = nearest(path.stem, list(siblings))  # all names end alike, which makes none of them close
+        hint = f"; did you mean {siblings[meant]!r}?" if meant else ""
         raise SpecErrors([place.error(f"no such file{hint}")]) from None
     except IsADirectoryError:
         raise SpecErrors([place.error("this is a folder; expected a YAML file")]) from None

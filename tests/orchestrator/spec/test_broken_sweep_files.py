@@ -266,6 +266,15 @@ def test_files_that_cannot_be_read(kind: str, tmp_path: Path):
     assert fragment in str(refusal.value)
 
 
+@pytest.mark.parametrize("name", ["nosuch.yaml", "quickstart.yaml", "nosuch/quickstart.yaml"])
+def test_only_a_close_name_is_suggested(name: str, tmp_path: Path):
+    for other in ("cluster.yaml", ".pre-commit-config.yaml"):
+        (tmp_path / other).write_text(HEAD)
+    with pytest.raises(SpecErrors) as refusal:
+        load_sweep(tmp_path / name)
+    assert str(refusal.value) == f"{tmp_path / name}: no such file"
+
+
 def test_a_file_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
