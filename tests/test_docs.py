@@ -9,6 +9,7 @@ import pytest
 import typer.core
 import typer.main
 
+from components.tasks import TASKS
 from orchestrator.cli.main import build
 from orchestrator.spec.load import load_sweep
 
@@ -35,6 +36,22 @@ def test_the_reference_of_keys_is_what_the_schema_says():
     generator = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generator)
     assert generator.PAGE.read_text(encoding="utf-8") == generator.page(), "run `python docs/sweep_file.py`"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_metric_and_trivial_row_is_explained(task: str):
+    page = (ROOT / "docs" / "read-the-report.md").read_text(encoding="utf-8")
+    tables = "\n".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| "))
+    named = {label.strip() for cell in tables.splitlines() for label in cell.split(";")}
+    info = TASKS[task]
+    rows = {*info.trivial, *(name for names in info.oracles.values() for name in names)}
+    assert [row for row in rows if f"`{row}`" not in tables] == []
+    assert [each.label for each in info.metrics.values() if not _explained(each.label, named)] == []
+
+
+def _explained(label: str, named: set[str]) -> bool:
+    """Whether a label stands in a table alone, or in an enumeration."""
+    return any(label.lower() in (name.lower(), *name.lower().split(", ")) for name in named)
 
 
 @pages
