@@ -20,7 +20,7 @@ from orchestrator.spec.search import Distribution
 from orchestrator.spec.search_rules import check_search
 from orchestrator.spec.source import Node, Position, from_plain, parse_file
 from orchestrator.spec.sweep import SweepSpec, complete, spec_class
-from orchestrator.spec.variations import Variations, clashes
+from orchestrator.spec.variations import Variations, clashes, tried_twice
 
 __all__ = ["SpecError", "SpecErrors", "check_sweep", "load_sweep", "shipped", "sweep_from_values"]
 
@@ -80,6 +80,7 @@ def check_sweep(node: Node, errors: Sequence[SpecError] = ()) -> SweepSpec:
             space = {path: Distribution(**given) for path, given in variations.space.items()}
             spec = spec.model_copy(update={"search": spec.search.model_copy(update={"space": space})})
         found.extend(clashes(spec, node))
+        found.extend(tried_twice(spec, node) if not found else ())
     if spec is None or errors or found:
         raise SpecErrors([*errors, *_elsewhere(found, errors)])
     return spec

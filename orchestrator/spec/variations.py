@@ -16,7 +16,7 @@ from components.errors import AdaptuneError
 from components.tasks import TaskInfo
 from orchestrator.spec.fields import Location, as_field, describe, keys, paths, sections, walk
 from orchestrator.spec.messages import explain
-from orchestrator.spec.problems import SpecError, suggest
+from orchestrator.spec.problems import SpecError, show, suggest
 from orchestrator.spec.rules import repeated, section
 from orchestrator.spec.search import KINDS, Space
 from orchestrator.spec.source import Node
@@ -258,6 +258,30 @@ def clashes(spec: SweepSpec, node: Node) -> Iterator[SpecError]:
                 if same not in said:
                     said.add(same)
                     yield node.find(place, key=True).error(str(error))
+
+
+def tried_twice(spec: SweepSpec, node: Node) -> Iterator[SpecError]:
+    """Find ablations that the grid tries as the model, in a sweep whose values go together.
+
+    Where such a point wins, both rows are the same trials: a difference of nothing, tested with all others.
+    """
+    for name, changes in spec.ablations.items():
+        shared = [
+            path
+            for path in spec.grid
+            if any(is_within(path, changed) or is_within(changed, path) for changed in changes)
+        ]
+        if not shared or name == spec.compare.against:
+            continue
+        tried = product(*(values if path in shared else values[:1] for path, values in spec.grid.items()))
+        for values in islice(tried, MAX_COMBINATIONS):
+            point = dict(zip(spec.grid, values, strict=True))
+            if spec.resolve({**point, **changes}, spec.seeds[0]) == spec.resolve(point, spec.seeds[0]):
+                yield node.find(("ablations", name), key=True).error(
+                    f"`grid` tries {show(point[shared[0]])} of {shared[0]!r} for the model, so the ablation {name!r} "
+                    "may be the model itself, with nothing to compare: remove this value from `grid`, or the ablation"
+                )
+                break
 
 
 def _possible(space: Space) -> dict[str, Sequence[Any]]:

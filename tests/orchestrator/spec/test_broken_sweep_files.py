@@ -180,6 +180,16 @@ BROKEN: dict[str, tuple[str | bytes, int, int, str]] = {
         HEAD + "ablations:\n  same: {model.personalization.attention: true}\n", 5, 3, "changes nothing",
     ),
     "ablation of nothing": (HEAD + "ablations:\n  none: {}\n", 5, 3, "changes nothing: it is empty"),
+    "ablation that may win": (
+        HEAD + "grid:\n  training.epochs: [1, 2]\n  model.personalization.attention: [true, false]\n"
+        + "ablations:\n  no-attention: {model.personalization.attention: false}\n",
+        8, 3, "`grid` tries false of 'model.personalization.attention' for the model",
+    ),
+    "section that may win": (
+        HEAD + "grid: {model.personalization.hidden: [32, 64]}\n"
+        + "ablations:\n  small: {model.personalization: {hidden: 32}}\n",
+        6, 3, "`grid` tries 32 of 'model.personalization.hidden' for the model",
+    ),
     "ablation of what is silent": (
         HEAD + "model: {personalization: {history: false}}\nablations:\n  mute: {model.personalization.feedback: false}\n",
         6, 3, "'model.personalization.feedback' has no effect while 'model.personalization.history' is off",

@@ -85,6 +85,20 @@ def test_an_ablation_of_what_is_silent_in_the_file_may_be_heard_elsewhere(grid, 
 
 
 @pytest.mark.parametrize(
+    "changes",
+    [
+        {"model.personalization.attention": False},
+        {"training.learning_rate": 0.5},
+        {"training.learning_rate": 0.1, "model.personalization.attention": False},
+    ],
+)
+def test_an_ablation_may_set_what_the_grid_varies_if_no_point_of_it_is_the_same(changes):
+    grid = {"training.learning_rate": [0.1, 0.2], "training.epochs": [1, 2]}
+    spec = sweep_from_values({**SMALL, "grid": grid, "ablations": {"changed": changes}})
+    assert spec.ablations["changed"] == changes
+
+
+@pytest.mark.parametrize(
     "assignments",
     [
         {"model.nothing": 1},
