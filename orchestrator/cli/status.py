@@ -143,7 +143,7 @@ def _line(progress: "Progress") -> str:
 def _status_of_one(sweep: str, ledger: "Ledger", workspace: "Workspace", as_json: bool) -> None:
     from orchestrator.planning.plan import GRID, MODEL
     from orchestrator.planning.stages import FINAL
-    from orchestrator.records.progress import state_of
+    from orchestrator.records.progress import awaiting, state_of
     from orchestrator.records.results import recorded_sweep
     from orchestrator.secure.kept import shortened
     from orchestrator.secure.winner import newest_result
@@ -170,6 +170,20 @@ def _status_of_one(sweep: str, ledger: "Ledger", workspace: "Workspace", as_json
         if member.phase != FINAL
         for row in [rows.get(member.trial_id)]
     ]
+    trials += [
+        {
+            "trial": None,
+            "phase": one.phase,
+            "row": one.row,
+            "point": dict(one.change),
+            "seed": one.seed,
+            "state": "waiting",
+            "stopped_after": None,
+            "metrics": {},
+            "chosen": False,
+        }
+        for one in awaiting(spec, members)
+    ]
     found = newest_result(spec, ledger, workspace)
     made = [trial for trial in trials if trial["phase"] == GRID and trial["row"] == MODEL]
     document = {
@@ -194,7 +208,7 @@ def _print_trials(console: "Console", document: dict[str, Any]) -> None:
         point = ", ".join(f"{path.rsplit('.', 1)[-1]} {value}" for path, value in trial["point"].items())
         value = trial["metrics"].get(document["objective"])
         table.add_row(
-            trial["trial"] + ("*" if trial["chosen"] else ""),
+            (trial["trial"] or "-") + ("*" if trial["chosen"] else ""),
             trial["row"],
             point,
             str(trial["seed"]),
@@ -203,6 +217,8 @@ def _print_trials(console: "Console", document: dict[str, Any]) -> None:
         )
     console.print(table)
     console.print("* chosen for the comparison; figures are validation results", style="dim")
+    if not all(trial["trial"] for trial in document["trials"]):
+        console.print("- no trial yet: awaits the choice of the best point", style="dim")
     if any(trial["stopped_after"] for trial in document["trials"]):
         console.print("stopped after so many epochs: `adaptune show TRIAL` says why", style="dim")
     if document["suggested"] is not None and document["suggested"] < document["suggestions"]:

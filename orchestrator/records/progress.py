@@ -1,11 +1,12 @@
 """How far a sweep is, as the ledger and the curves of its training runs tell it to whoever looks in from outside."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
+from orchestrator.planning.plan import ABLATIONS, MODEL, SEEDS
 from orchestrator.records.ledger import Ledger, Member, TrialRow
 from orchestrator.records.workspace import Workspace, read_curve
 from orchestrator.spec.sweep import Objective, SweepSpec
@@ -37,6 +38,17 @@ class Working:
 
 
 @dataclass(frozen=True)
+class Awaiting:
+    """A trial whose point is not chosen yet."""
+
+    phase: str
+    row: str
+    change: Mapping[str, Any]
+    """What its row changes at the point that will be chosen."""
+    seed: int
+
+
+@dataclass(frozen=True)
 class Progress:
     """A sweep's progress; epochs of trials that share a training run count once."""
 
@@ -44,7 +56,7 @@ class Progress:
     running: bool
     """Whether somebody is at it."""
     trials: dict[str, int]
-    """How many are in each state; `waiting` have not begun."""
+    """How many are in each state; `waiting` have not begun, or even await the choice of their point."""
     working: tuple[Working, ...]
     epochs_done: int
     epochs: int
@@ -64,12 +76,15 @@ class Progress:
 def progress_of(spec: SweepSpec, ledger: Ledger, workspace: Workspace, alive: bool) -> Progress:
     """Look at a sweep's trials and runs; trials that nobody works on any more count as interrupted.
 
-    What the choice of the best point will add, such as ablations, is not counted before it is known.
+    Trials that await the choice of the best point, such as ablations, count as waiting; their epochs are not known
+    and not counted.
     """
     members = [member for member in ledger.members(spec.name) if member.phase not in NOT_TRAINED]
     rows = ledger.trials([member.trial_id for member in members])
     states = Counter(state_of(row, alive) for row in rows.values())
-    states["waiting"] = len({member.trial_id for member in members}) - len(rows)
+    states["waiting"] = (
+        len({member.trial_id for member in members}) - len(rows) + len(awaiting(spec, members))
+    )
     done = total = 0
     working: list[Working] = []
     pace = [row.seconds / row.epochs for row in rows.values() if row.seconds]
@@ -99,6 +114,21 @@ def progress_of(spec: SweepSpec, ledger: Ledger, workspace: Workspace, alive: bo
         ),
         seconds_left=(total - done) * fmean(pace) / len(working) if pace and working else None,
     )
+
+
+def awaiting(spec: SweepSpec, members: Iterable[Member]) -> list[Awaiting]:
+    """Return the trials that a sweep will have once the best point is chosen, as far as it has not been."""
+    known = {(member.phase, member.name) for member in members}
+    later = spec.seeds[len(spec.choosing_seeds) :]
+    against = spec.compare.against
+    wanted = [Awaiting(SEEDS, name, {}, seed) for name in (MODEL, against) for seed in later]
+    wanted += [
+        Awaiting(ABLATIONS, name, change, seed)
+        for name, change in spec.ablations.items()
+        if name != against
+        for seed in spec.seeds
+    ]
+    return [one for one in wanted if (one.phase, one.row) not in known]
 
 
 def state_of(row: TrialRow, alive: bool) -> str:
