@@ -75,8 +75,9 @@ def average_seeds(by_seed: Mapping[int, Floats], seeds: Sequence[int], name: str
     missing = sorted(set(seeds) - set(by_seed))
     if missing:
         raise MissingTrials(
-            f"{name}: no finished trial for seed {', '.join(map(str, missing))} "
-            f"(expected seeds {', '.join(map(str, seeds))}); run the sweep to its end before comparing"
+            f"{name}: no results of seed {', '.join(map(str, missing))} "
+            f"(expected seeds {', '.join(map(str, seeds))}), unfinished or deleted; run the sweep to its end before "
+            "comparing"
         )
     return np.mean([by_seed[seed] for seed in seeds], axis=0)
 

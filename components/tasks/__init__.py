@@ -81,6 +81,12 @@ class TaskInfo:
         """The group whose means choose, gate and head every result."""
         return next(iter(self.groups))
 
+    @property
+    def main_metrics(self) -> Mapping[str, Metric]:
+        """The metrics that the main group has; how well changes of preference are followed is seen elsewhere."""
+        elsewhere = self.adaptation.metric if self.adaptation else None
+        return {name: metric for name, metric in self.metrics.items() if name != elsewhere}
+
     def is_oracle(self, row: str) -> bool:
         """Whether a trivial row is told of the truth: a ceiling, not a rival."""
         return any(row in names for names in self.oracles.values())

@@ -28,6 +28,12 @@ class Bookkeeper:
         self._digest = data_digest
         self._code = validity(spec.task)
 
+    def begin(self) -> None:
+        """Remember the sweep's file as the one that was run last."""
+        self._ledger.record_sweep(
+            self._spec.name, self._spec.task, self._digest, self._spec.model_dump(mode="json")
+        )
+
     def started(self, job: Job) -> None:
         """Mark the trials of a training run as running."""
         if isinstance(job, TrainJob):

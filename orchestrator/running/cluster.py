@@ -57,7 +57,7 @@ def ray_cluster(address: str | None, home: Path, shared_storage: bool = True) ->
             logging_level=logging.ERROR,
             runtime_env=_shipped_code() if address else None,
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # a Ray that takes too long to start raises just that
         where = (
             f"the Ray cluster at {address} cannot be joined"
             if address

@@ -116,14 +116,14 @@ def run_sweep(
         adopt_unknown(ledger, workspace)
         folder = prepare(spec.data, workspace.data, TASKS[spec.task].form)
         digest = Planner(spec).data_digest
-        ledger.record_sweep(spec.name, spec.task, digest, spec.model_dump(mode="json"))
         stages = Stages(spec, ledger, workspace, folder, retry_failed, accept_stale)
         plan = make_plan(spec, ledger)
-        watcher.planned(plan.epochs_of(stages.redo), plan.seconds_per_epoch)
+        epochs = plan.epochs_of(stages.redo)
+        watcher.planned(epochs, plan.seconds_per_epoch)
         books = Bookkeeper(spec, ledger, workspace, digest)
         ray = cluster or (lambda: _own_cluster(address, workspace))
         alone = cluster is None and address is None
-        cut_short = _work(stages, spec, workspace, ray, address, alone, books, watcher, heart)
+        cut_short = _work(stages, bool(epochs), spec, workspace, ray, address, alone, books, watcher, heart)
     problem = unmeasured_objective(spec, ledger)
     if problem and not cut_short:
         raise AdaptuneError(problem)
@@ -157,6 +157,7 @@ def _own_cluster(address: str | None, workspace: Workspace) -> AbstractContextMa
 
 def _work(
     stages: Stages,
+    trains: bool,
     spec: SweepSpec,
     workspace: Workspace,
     cluster: Callable[[], AbstractContextManager[None]],
@@ -168,11 +169,14 @@ def _work(
 ) -> bool:
     """Run the stages; Ray starts only if one of them has a job. Return whether the work was cut short.
 
-    `alone` says that nobody else uses this Ray.
+    Where trials are to be trained, nothing is recorded before there is a Ray with room for them: a run that is
+    refused leaves the results of the last one. `alone` says that nobody else uses this Ray.
     """
     queue = JobQueue(stages)
-    if not queue.fill():
-        return False
+    if not trains:
+        books.begin()
+        if not queue.fill():
+            return False
     import ray  # noqa: F401  whole before the thread below imports parts of it
 
     from orchestrator.running.cluster import check_room
@@ -199,6 +203,7 @@ def _work(
         with cluster():
             if address is None:
                 check_room(spec.resources)
+            books.begin()
             loading.join()
             from orchestrator.running.tuning import Hearer, run_jobs
 

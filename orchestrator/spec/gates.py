@@ -30,7 +30,7 @@ def check_gates(values: Mapping[str, Any], info: TaskInfo, node: Node) -> Iterat
                 "`over: parties` needs the section `secure_evaluation`, which names the party file: "
                 "add `secure_evaluation: {parties: FILE}`"
             )
-        if not isinstance(metric, str) or metric in (theirs if over_parties else info.metrics):
+        if not isinstance(metric, str) or metric in (theirs if over_parties else info.main_metrics):
             continue
         where = node.find((*place, "metric"))
         if over_parties and not theirs:
@@ -44,9 +44,17 @@ def check_gates(values: Mapping[str, Any], info: TaskInfo, node: Node) -> Iterat
         elif metric in theirs:
             yield where.error(f"{metric!r} is known over the parties' users only: add `over: parties`")
         else:
-            yield where.error(
-                f"there is no metric of {info.name} named {metric!r}; {suggest(metric, info.metrics)}"
-            )
+            yield where.error(no_such_metric(metric, info))
+
+
+def no_such_metric(metric: str, info: TaskInfo) -> str:
+    """Say why neither a choice nor a gate can look at a metric."""
+    if metric not in info.metrics or info.adaptation is None:
+        return f"there is no metric of {info.name} named {metric!r}; {suggest(metric, info.main_metrics)}"
+    return (
+        f"{metric!r} is measured over {info.groups[info.adaptation.group].title} alone, while winners are chosen and "
+        f"judged over {info.groups[info.main_group].title}: take one of {', '.join(info.main_metrics)}"
+    )
 
 
 def place_party_file(node: Node, folder: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from components.tasks import TASKS, TaskInfo
 from orchestrator.spec.fields import Location
-from orchestrator.spec.gates import check_gates
+from orchestrator.spec.gates import check_gates, no_such_metric
 from orchestrator.spec.problems import SpecError, show, suggest
 from orchestrator.spec.source import Node
 from orchestrator.spec.sweep import BASELINE
@@ -16,7 +16,9 @@ def check_names(values: Mapping[str, Any], info: TaskInfo, node: Node) -> Iterat
     yield from _unknown(node, ("data", "source"), info.sources, f"source of data for {info.name}", values)
     for index in range(len(_list(values, "controls"))):
         yield from _unknown(node, ("controls", index), info.controls, f"control of {info.name}", values)
-    yield from _unknown(node, ("objective", "metric"), info.metrics, f"metric of {info.name}", values)
+    metric = section(values, "objective").get("metric")
+    if isinstance(metric, str) and metric not in info.main_metrics:
+        yield node.find(("objective", "metric")).error(no_such_metric(metric, info))
     yield from check_gates(values, info, node)
     yield from _unknown(node, ("compare", "unit"), (info.unit,), f"unit of {info.name}", values)
     yield from _wrong_direction(values, info, node)

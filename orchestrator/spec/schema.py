@@ -43,7 +43,7 @@ def _of_task(info: TaskInfo, schema: dict[str, Any]) -> dict[str, Any]:
         path: each for part, section in parts for path, each in _settings(section, part, schema["$defs"])
     }
     settings.pop("training.seed")
-    metric = {"properties": {"metric": {"enum": list(info.metrics)}}}
+    metric = {"properties": {"metric": {"enum": list(info.main_metrics)}}}
     theirs = metrics_over_parties(info.name)
     gate = {
         "if": {"properties": {"over": {"const": PARTIES}}, "required": ["over"]},

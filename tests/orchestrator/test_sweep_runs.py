@@ -22,8 +22,10 @@ from tests.orchestrator.sweeping import (
     adaptune,
     edit_json,
     edit_ledger,
+    end,
     ledger_of,
     results,
+    start,
     without_ray,
     write_sweep,
 )
@@ -202,7 +204,16 @@ def test_a_comparison_without_one_of_its_seeds_is_refused(finished: Finished, tm
     for command in ("compare", "report"):
         call = adaptune(command, "tiny", "--home", home, "--json")
         assert (call.code, call.out) == (2, "")
-        assert "'model': no finished trial for seed 1" in call.err
+        assert "'model': no results of seed 1" in call.err
+
+
+def test_a_run_that_is_refused_leaves_the_results_of_the_last(finished: Finished, tmp_path: Path) -> None:
+    home = finished.copy(tmp_path)
+    before = adaptune("compare", "tiny", "--home", home, "--json").document
+    too_much = ("--set", "resources.cpu=100000", "--set", "training.batch_size=4")
+    refused = end(start("run", finished.sweep, *too_much, "--home", home))  # starts a Ray of its own
+    assert refused.code == 2 and "a trial gets 100000 processor cores" in refused.err
+    assert adaptune("compare", "tiny", "--home", home, "--json").document == before
 
 
 def test_a_winner_whose_weights_are_gone_is_not_promoted(finished: Finished, tmp_path: Path) -> None:

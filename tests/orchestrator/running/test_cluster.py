@@ -64,6 +64,18 @@ def test_a_cluster_that_is_not_there_is_named(tmp_path: Path) -> None:
         pass
 
 
+def test_a_ray_that_does_not_start_in_time_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**_: object) -> None:
+        raise Exception("The current node timed out during startup")
+
+    monkeypatch.setattr(ray, "init", init)
+    with (
+        pytest.raises(AdaptuneError, match="Ray cannot start on this machine: The current node timed out"),
+        ray_cluster(None, tmp_path),
+    ):
+        pass
+
+
 @pytest.mark.parametrize(
     ("resources", "asked"),
     [

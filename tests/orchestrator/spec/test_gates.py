@@ -101,6 +101,15 @@ def test_broken_sections_and_gates(folder, text, line, column, message):
     assert len(found) == 1 + ("{paties" in text)
 
 
+@pytest.mark.parametrize("task", ["question-answering", "captioning"])
+def test_what_is_measured_of_changing_users_alone_chooses_and_judges_nothing(folder, task):
+    head = f"name: demo\ntask: {task}\ndata: {{source: synthetic}}\n"
+    found = errors(folder, head + "objective: {metric: adapted}\n" + gates("metric: adapted, min: 0.5"))
+    assert [each[1:3] for each in found] == [(4, 21), (7, 16)]
+    for each in found:
+        assert "'adapted' is measured over unseen users whose preference changed alone" in each[3]
+
+
 def test_errors_of_both_files_are_said_at_once(folder):
     (folder / "parties.yaml").write_text(GOOD + "minimum_cohort: 0\n")
     found = errors(folder, HEAD + SECTION + "seeds: [0, 0]\n")
