@@ -27,11 +27,14 @@ class NeutralLinear(nn.Linear):
 
 
 class AttentionBias(nn.Module):
-    """Additive attention logits: how much this user cares for each slot (image region, passage token, modality)."""
+    """Additive attention logits: how much this user cares for each slot (image region, passage token, modality).
 
-    def __init__(self, user_size: int, slot_size: int) -> None:
+    `gain` is that of `NeutralLinear`.
+    """
+
+    def __init__(self, user_size: int, slot_size: int, gain: float = 1.0) -> None:
         super().__init__()
-        self.interest = NeutralLinear(user_size, slot_size)
+        self.interest = NeutralLinear(user_size, slot_size, gain=gain)
 
     def forward(self, user: Tensor, slots: Tensor) -> Tensor:
         """Score slots (..., S, slot_size) for users (..., user_size): (..., S)."""
@@ -39,11 +42,11 @@ class AttentionBias(nn.Module):
 
 
 class FusionGate(nn.Module):
-    """A gate in (0, 2) for each modality, 1 before training."""
+    """A gate in (0, 2) for each modality, 1 before training; `gain` is that of `NeutralLinear`."""
 
-    def __init__(self, user_size: int, modalities: int) -> None:
+    def __init__(self, user_size: int, modalities: int, gain: float = 1.0) -> None:
         super().__init__()
-        self.gate = NeutralLinear(user_size, modalities)
+        self.gate = NeutralLinear(user_size, modalities, gain=gain)
 
     def forward(self, user: Tensor) -> Tensor:
         """Gate users (..., user_size): (..., modalities)."""

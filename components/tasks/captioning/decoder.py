@@ -21,6 +21,12 @@ MODALITIES = 3
 MOST_STEPS = MOST_WORDS + 1
 """Words and the end."""
 WIDENING = 2
+GATE_GAIN = 0.2
+"""How fast users' gates leave 1, beside other weights; their attention is scaled by its size, as scores are.
+
+At full speed both bend the decoder too early. On validation of Flickr8k, means of seeds 2 to 5: BLEU-4 4.2 at full
+speed, 4.5 so (baseline 4.9); style match 70 and 72 %; CIDEr .127 and .137.
+"""
 
 
 class Seen(NamedTuple):
@@ -212,9 +218,9 @@ class DecoderLayer(nn.Module):
         if user_size:
             self.user = nn.Linear(user_size, hidden, bias=False)
             if attention_modulation:
-                self.bias = AttentionBias(user_size, hidden)
+                self.bias = AttentionBias(user_size, hidden, gain=hidden**-0.5)
             if fusion_modulation:
-                self.gate = FusionGate(user_size, MODALITIES)
+                self.gate = FusionGate(user_size, MODALITIES, gain=GATE_GAIN)
 
     def look(self, region_BRH: Tensor, user_BQV: Tensor | None) -> Seen:
         """Prepare pictures and users."""
