@@ -132,7 +132,7 @@ class Dispatcher:
         if event.timestamp < 0:
             errors.append(FieldError(index, "timestamp", "negative; expected seconds since 1970"))
         elif not event.timestamp <= self._clock() + CLOCK_SKEW_SECONDS:
-            message = "expected seconds since 1970, not in the future (are these milliseconds?)"
+            message = "expected seconds since 1970, at most a day ahead (are these milliseconds?)"
             errors.append(FieldError(index, "timestamp", message))
         return errors
 

@@ -315,6 +315,11 @@ class Plan:
         awaited = sum(phase.awaited * phase.awaited_epochs for phase in self.phases if "to run" in standings)
         return sum(run.epochs for run in runs_of(chosen)) + awaited
 
+    def trains(self, standings: Set[Standing]) -> bool:
+        """Whether a trial that stands so is to be trained whatever the results, or has yet to be suggested."""
+        settled = [trial.id for phase in self.phases if not phase.provisional for trial in phase.trials]
+        return bool(self.awaited) or any(self.standing[trial_id] in standings for trial_id in settled)
+
     def check_budget(self) -> None:
         """Raise AdaptuneError if the sweep has more trials than its budget allows."""
         allowed, trials = self.spec.budget.max_trials, len(self.standing) + self.awaited

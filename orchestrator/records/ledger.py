@@ -78,6 +78,15 @@ class Lease:
     cancelled: bool
 
 
+class LedgerError(AdaptuneError):
+    """The ledger cannot be written."""
+
+
+def _reason(error: Exception) -> object:
+    """Return what the database said, without what SQLAlchemy adds."""
+    return getattr(error, "orig", None) or error
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -104,7 +113,7 @@ class Ledger:
                 sa.event.listen(self._engine, "connect", _prepare_sqlite)
             found = self._create()
         except (sa.exc.SQLAlchemyError, OSError, ImportError) as error:
-            raise AdaptuneError(f"the ledger at {url} cannot be opened: {error}") from error
+            raise AdaptuneError(f"the ledger at {url} cannot be opened: {_reason(error)}") from error
         if found != SCHEMA_VERSION:
             raise AdaptuneError(
                 f"the ledger at {url} has schema version {found}, this Adaptune reads version {SCHEMA_VERSION}: "
@@ -130,8 +139,14 @@ class Ledger:
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
-        with self._engine.begin() as connection:
-            yield connection
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except sa.exc.OperationalError as error:
+            raise LedgerError(
+                f"the ledger at {self.url} cannot be written ({_reason(error)}): see whether its disk is full, or "
+                "may not be written; a run goes on where it was"
+            ) from error
 
     def _upsert(self, table: sa.Table, keys: dict[str, Any], values: dict[str, Any]) -> None:
         where = sa.and_(*(table.c[key] == value for key, value in keys.items()))

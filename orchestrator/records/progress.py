@@ -99,7 +99,8 @@ def progress_of(spec: SweepSpec, ledger: Ledger, workspace: Workspace, alive: bo
             value = curve[-1]["metrics"].get(spec.objective.metric) if curve else None
             working.append(Working(run.members[0].name, trials[0].run_id, len(curve), run.epochs, value))
             pace += [point["seconds"] for point in curve]
-    best = _best(rows.values(), spec.objective)
+    tried = {member.trial_id for member in members if member.name == MODEL}
+    best = _best([row for row in rows.values() if row.id in tried], spec.objective)
     return Progress(
         sweep=spec.name,
         running=alive,

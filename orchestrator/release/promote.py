@@ -201,8 +201,13 @@ def judge(gate: Gate, comparison: "Comparison") -> list[Verdict]:
             lambda found, bound: found <= bound and gain is not None and gain > 0,
         ),
     )
+    worse = "" if gain is None or gain > 0 else f" (it is not better: {gain:+.4f})"
     return [
-        Verdict(text, found, found is not None and holds(found, bound))
+        Verdict(
+            text + (worse if bound is gate.max_p_value else ""),
+            found,
+            found is not None and holds(found, bound),
+        )
         for bound, text, found, holds in bounds
         if bound is not None
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from components.errors import AdaptuneError
 from orchestrator.judging.between import Contender, side_by_side
 from orchestrator.records.ledger import Ledger
-from orchestrator.records.results import model_entry, recorded_sweep
+from orchestrator.records.results import model_entry, recorded_sweep, sweep_name
 from orchestrator.records.workspace import Workspace
 from orchestrator.report.data import ReportData, StudyData
 from orchestrator.report.gathering import report_data
@@ -52,7 +52,7 @@ def write_study_report(
             reports.append(report_data(spec, ledger, workspace))
             specs.append(spec)
         except AdaptuneError as error:
-            unfinished[sweep] = str(error)
+            unfinished[sweep] = str(error) if sweep_name(sweep) in str(error) else f"{sweep}: {error}"
     if not reports:
         raise AdaptuneError("\n".join(["there is nothing to report yet", *unfinished.values()]))
     if whole and unfinished:

@@ -63,7 +63,8 @@ def ray_cluster(address: str | None, home: Path, shared_storage: bool = True) ->
             if address
             else "Ray cannot start on this machine"
         )
-        raise ClusterError(f"{where}: {error}") from error
+        remedy = "; if this machine is busy, try again" if address is None else ""
+        raise ClusterError(f"{where}: {error}{remedy}") from error
     try:
         with redirect_stdout(sys.stderr):
             if address is not None and shared_storage:

@@ -118,12 +118,12 @@ def run_sweep(
         digest = Planner(spec).data_digest
         stages = Stages(spec, ledger, workspace, folder, retry_failed, accept_stale)
         plan = make_plan(spec, ledger)
-        epochs = plan.epochs_of(stages.redo)
-        watcher.planned(epochs, plan.seconds_per_epoch)
+        watcher.planned(plan.epochs_of(stages.redo), plan.seconds_per_epoch)
         books = Bookkeeper(spec, ledger, workspace, digest)
         ray = cluster or (lambda: _own_cluster(address, workspace))
         alone = cluster is None and address is None
-        cut_short = _work(stages, bool(epochs), spec, workspace, ray, address, alone, books, watcher, heart)
+        trains = plan.trains(stages.redo)
+        cut_short = _work(stages, trains, spec, workspace, ray, address, alone, books, watcher, heart)
     problem = unmeasured_objective(spec, ledger)
     if problem and not cut_short:
         raise AdaptuneError(problem)

@@ -12,7 +12,7 @@ import psutil
 import sqlalchemy as sa
 
 from components.errors import AdaptuneError
-from orchestrator.records.ledger import Lease, Ledger
+from orchestrator.records.ledger import Lease, Ledger, LedgerError
 
 HEARTBEAT_SECONDS = 2.0
 EXPIRY_SECONDS = 60.0
@@ -35,9 +35,8 @@ class Heart:
             try:
                 self.check()
                 reached = time.monotonic()
-            except (
-                sa.exc.SQLAlchemyError
-            ):  # a busy or restarted database; others may take over after the expiry
+            except (sa.exc.SQLAlchemyError, LedgerError):
+                # A busy or restarted database; others may take over after the expiry.
                 self.stopped = self.stopped or time.monotonic() - reached > EXPIRY_SECONDS
 
     def check(self) -> bool:

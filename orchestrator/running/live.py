@@ -8,6 +8,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.planning.plan import MODEL
 from orchestrator.running.display import Display, bar, clock, memory
 from orchestrator.running.jobs import Job, Progress, TrainJob
 from orchestrator.spec.problems import counted
@@ -77,6 +78,8 @@ class LiveTable(Display):
         sign = 1 if self._objective.mode == "max" else -1
         if line.best is None or sign * value > sign * line.best:
             line.best = value
+        if not isinstance(line.job, TrainJob) or line.job.role != MODEL:
+            return  # an ablation that is told the truth would be the best
         if self._best is None or sign * value > sign * self._best[0]:
             self._best = (value, line.job.label)
 

@@ -81,7 +81,9 @@ def _remedy(value: object, expected: str) -> str:
     if "whole number" in expected and isinstance(value, float) and value.is_integer():
         return f": write {int(value)}"
     if "number" in expected and "list" not in expected and isinstance(value, str) and is_number(value):
-        return ": remove the quotes" if isfinite(float(value)) else ", which is not a finite number"
+        if not isfinite(float(value)):
+            return ", which is not a finite number"
+        return ": remove the quotes (a variable stands for text only)"
     if expected.startswith("a list") and not isinstance(value, dict | list | None):
         return f": write [{value}]"
     if expected.startswith("text") and isinstance(value, int | float):

@@ -261,7 +261,7 @@ def clashes(spec: SweepSpec, node: Node) -> Iterator[SpecError]:
 
 
 def tried_twice(spec: SweepSpec, node: Node) -> Iterator[SpecError]:
-    """Find ablations that the grid tries as the model, in a sweep whose values go together.
+    """Find ablations, the baseline among them, that the grid tries as the model, in a sweep whose values go together.
 
     Where such a point wins, both rows are the same trials: a difference of nothing, tested with all others.
     """
@@ -271,15 +271,18 @@ def tried_twice(spec: SweepSpec, node: Node) -> Iterator[SpecError]:
             for path in spec.grid
             if any(is_within(path, changed) or is_within(changed, path) for changed in changes)
         ]
-        if not shared or name == spec.compare.against:
+        if not shared:
             continue
         tried = product(*(values if path in shared else values[:1] for path, values in spec.grid.items()))
         for values in islice(tried, MAX_COMBINATIONS):
             point = dict(zip(spec.grid, values, strict=True))
             if spec.resolve({**point, **changes}, spec.seeds[0]) == spec.resolve(point, spec.seeds[0]):
+                is_baseline = name == spec.compare.against
+                row = "the baseline" if is_baseline else f"the ablation {name!r}"
                 yield node.find(("ablations", name), key=True).error(
-                    f"`grid` tries {show(point[shared[0]])} of {shared[0]!r} for the model, so the ablation {name!r} "
-                    "may be the model itself, with nothing to compare: remove this value from `grid`, or the ablation"
+                    f"`grid` tries {show(point[shared[0]])} of {shared[0]!r} for the model, so {row} may be the "
+                    "model itself, with nothing to compare: remove this value from `grid`"
+                    f"{'' if is_baseline else ', or the ablation'}"
                 )
                 break
 

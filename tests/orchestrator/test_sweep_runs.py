@@ -212,7 +212,7 @@ def test_a_run_that_is_refused_leaves_the_results_of_the_last(finished: Finished
     before = adaptune("compare", "tiny", "--home", home, "--json").document
     too_much = ("--set", "resources.cpu=100000", "--set", "training.batch_size=4")
     refused = end(start("run", finished.sweep, *too_much, "--home", home))  # starts a Ray of its own
-    assert refused.code == 2 and "a trial gets 100000 processor cores" in refused.err
+    assert refused.code == 2 and "a trial gets 100,000 processor cores" in refused.err
     assert adaptune("compare", "tiny", "--home", home, "--json").document == before
 
 

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from components.errors import AdaptuneError
-from orchestrator.records.ledger import Lease, Ledger, Member
+from orchestrator.records.ledger import Lease, Ledger, LedgerError, Member
 from orchestrator.records.workspace import Workspace
 from orchestrator.running.lease import hold_lease, is_alive
 
@@ -130,8 +130,10 @@ def test_a_database_that_is_away_for_a_moment_ends_no_sweep(
 
     def fail_at_first(*_: object) -> bool:
         beats.append(1)
-        if len(beats) < 3:
-            raise sa.exc.OperationalError("UPDATE", {}, Exception("database is locked"))
+        if len(beats) == 1:
+            raise sa.exc.OperationalError("SELECT", {}, Exception("database is locked"))
+        if len(beats) == 2:
+            raise LedgerError("database is locked")
         return len(beats) > 5
 
     monkeypatch.setattr("orchestrator.running.lease.HEARTBEAT_SECONDS", 0.01)
@@ -162,3 +164,14 @@ def test_cancelling_reaches_the_driver(ledger: Ledger) -> None:
         assert not heart.check()
         assert ledger.cancel("s")
         assert heart.check()
+
+
+def test_a_ledger_that_cannot_be_written_is_told_in_words(tmp_path: Path) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    with ledger._engine.connect() as connection:  # as a full disk would
+        pages = connection.execute(sa.text("PRAGMA page_count")).scalar_one()
+    sa.event.listen(ledger._engine, "connect", lambda raw, _: raw.execute(f"PRAGMA max_page_count = {pages}"))
+    ledger._engine.dispose()
+    with pytest.raises(AdaptuneError, match=r"cannot be written \(database or disk is full\): see whether"):
+        for number in range(1000):
+            ledger.record_sweep(f"{number}", "t", "digest", {"long": "x" * 1000})

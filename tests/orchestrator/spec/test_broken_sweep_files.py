@@ -185,6 +185,11 @@ BROKEN: dict[str, tuple[str | bytes, int, int, str]] = {
         + "ablations:\n  no-attention: {model.personalization.attention: false}\n",
         8, 3, "`grid` tries false of 'model.personalization.attention' for the model",
     ),
+    "baseline that may win": (
+        HEAD + "grid:\n  model.personalization.attention: [true, false]\n"
+        + "ablations:\n  baseline: {model.personalization.attention: false}\n",
+        7, 3, "so the baseline may be the model itself",
+    ),
     "section that may win": (
         HEAD + "grid: {model.personalization.hidden: [32, 64]}\n"
         + "ablations:\n  small: {model.personalization: {hidden: 32}}\n",
