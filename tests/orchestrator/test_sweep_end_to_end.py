@@ -217,8 +217,8 @@ def test_a_report_is_mirrored_beside_the_trials_the_newest_alone(finished: Finis
     [run] = read_runs(finished.home / "wandb")["report-tiny"]
     assert (run.group, run.job_type, run.tags, run.exit_code) == ("tiny", "report", ["recommendation"], 0)
     assert run.artifacts == {"report-tiny": "report"}
-    [folder] = (finished.home / "wandb").glob("*run-*report-tiny")
-    shown = folder / "files" / run.summary["report"]["path"]
+    [file] = (finished.home / "wandb").glob("*run-*/run-report-tiny.wandb")
+    shown = file.parent / "files" / run.summary["report"]["path"]
     assert shown.read_text() == (tmp_path / "our report.html").read_text()
 
 
