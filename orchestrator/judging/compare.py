@@ -116,7 +116,9 @@ def _check_complete(entries: Sequence[Entry], baseline_name: str, seeds: Sequenc
     problems = []
     for entry in entries:
         if not entry.tables:
-            problems.append(f"row {entry.name!r}: never evaluated; run the sweep to its end before comparing")
+            problems.append(
+                f"row {entry.name!r}: never evaluated, or its files are gone: run the sweep to its end first"
+            )
             continue
         try:
             average_seeds(

@@ -45,9 +45,9 @@ def has_other_gates(argument: str, spec: SweepSpec) -> bool:
 def recorded_sweep(argument: str, ledger: Ledger) -> SweepSpec:
     """Return a sweep as it was last run, by its name or by its file.
 
-    Raises AdaptuneError if it has never been run.
+    Raises AdaptuneError if it has never been run, or if the file is about another task.
     """
-    from orchestrator.spec.load import sweep_from_values
+    from orchestrator.spec.load import load_sweep, sweep_from_values
 
     specs = ledger.sweep_specs()
     name = sweep_name(argument)
@@ -56,7 +56,13 @@ def recorded_sweep(argument: str, ledger: Ledger) -> SweepSpec:
         raise AdaptuneError(
             f"the sweep {name!r} has not been run in this home folder (known: {known}): run it first"
         )
-    return sweep_from_values(specs[name])
+    spec = sweep_from_values(specs[name])
+    if Path(argument).is_file() and (task := load_sweep(Path(argument)).task) != spec.task:
+        raise AdaptuneError(
+            f"{argument} is about {task}, and the sweep {name!r} of this home folder was last run as {spec.task}: "
+            "give the file another name, or run it"
+        )
+    return spec
 
 
 def best_seed(spec: SweepSpec, ledger: Ledger) -> TrialRow:

@@ -207,6 +207,18 @@ def test_a_comparison_without_one_of_its_seeds_is_refused(finished: Finished, tm
         assert "'model': no results of seed 1" in call.err
 
 
+def test_a_file_about_another_task_is_not_taken_for_the_sweep_of_its_name(
+    finished: Finished, tmp_path: Path
+) -> None:
+    other = write_sweep(tmp_path, {"name": "tiny", "task": "captioning", "data": {"source": "synthetic"}})
+    for command in ("status", "compare", "report", "promote"):
+        call = adaptune(command, other, "--home", finished.home)
+        said = " ".join(call.err.split())
+        assert call.code == 2 and "was last run as recommendation: give the file another name" in said, (
+            command
+        )
+
+
 def test_a_run_that_is_refused_leaves_the_results_of_the_last(finished: Finished, tmp_path: Path) -> None:
     home = finished.copy(tmp_path)
     before = adaptune("compare", "tiny", "--home", home, "--json").document
