@@ -16,8 +16,8 @@ keeps its ledger and evaluates the trivial rows; the mirror for Weights & Biases
 switched off, unless `--mirror` asks for it. The validation metrics of every trial must be equal in all four, and no
 training is shared.
 
-A last comparison has the shape of the paper's grid, epochs in its ratio of 2:5, where Adaptune trains each run once
-and reads it twice; the Tune script trains every point.
+A last comparison has the shape of the paper's grid, epochs in its ratio of 2:5 and trials of 15 s in the mean, where
+Adaptune trains each run once and reads it twice; the Tune script trains every point.
 """
 
 import argparse
@@ -53,6 +53,8 @@ LOOP_FROM = 15
 SHARED_LIMIT = 0.78
 SHORT, LONG = 2, 5
 """The paper's 20 and 50 epochs, scaled down."""
+GRID_SECONDS = 15
+"""Mean length of its trials: it has as many users as make epochs long enough."""
 
 SWEEP = """
 name: {name}
@@ -331,7 +333,8 @@ def main() -> None:
             ]
         if not options.no_shared:
             grid = f"  training.batch_size: [16, 32]\n  training.epochs: [{SHORT}, {LONG}]\n"
-            users = max(50, round(options.users * 2 / (SHORT * pace.epoch)))
+            epoch = (GRID_SECONDS - pace.fixed) / statistics.mean((SHORT, LONG))
+            users = max(50, round(options.users * epoch / pace.epoch))
             case = Case.of("paper-grid", folder, users, LONG, points=2, grid=grid, mirror=options.mirror)
             result = compare(case, ("adaptune", "tune-reused"), options.cores)
             results.append(result)
