@@ -185,6 +185,7 @@ def judge(gate: Gate, comparison: "Comparison") -> list[Verdict]:
     sign = 1 if comparison.task.metrics[metric].mode == "max" else -1
     gain = sign * against.difference if against else None
     p_value = against.p_adjusted if against else None
+    worse = "" if gain is None or gain > 0 else f" (it is not better: {gain:+.4f})"
     bounds = (
         (gate.min, f"{metric} at least {gate.min}", value, lambda found, bound: found >= bound),
         (gate.max, f"{metric} at most {gate.max}", value, lambda found, bound: found <= bound),
@@ -196,18 +197,13 @@ def judge(gate: Gate, comparison: "Comparison") -> list[Verdict]:
         ),
         (
             gate.max_p_value,
-            f"{metric} better than {comparison.baseline} with an adjusted p of at most {gate.max_p_value}",
+            f"{metric} better than {comparison.baseline} with an adjusted p of at most {gate.max_p_value}{worse}",
             p_value,
             lambda found, bound: found <= bound and gain is not None and gain > 0,
         ),
     )
-    worse = "" if gain is None or gain > 0 else f" (it is not better: {gain:+.4f})"
     return [
-        Verdict(
-            text + (worse if bound is gate.max_p_value else ""),
-            found,
-            found is not None and holds(found, bound),
-        )
+        Verdict(text, found, found is not None and holds(found, bound))
         for bound, text, found, holds in bounds
         if bound is not None
     ]
