@@ -4,14 +4,14 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import islice, product
+from itertools import combinations, islice, product
 from math import prod
 from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from components.config import SILENT_WITHOUT, TrainingSettings
+from components.config import SILENT_WITHOUT, TrainingSettings, TrialConfig
 from components.errors import AdaptuneError
 from components.tasks import TaskInfo
 from orchestrator.spec.fields import Location, as_field, describe, keys, paths, sections, walk
@@ -261,30 +261,60 @@ def clashes(spec: SweepSpec, node: Node) -> Iterator[SpecError]:
 
 
 def tried_twice(spec: SweepSpec, node: Node) -> Iterator[SpecError]:
-    """Find ablations, the baseline among them, that the grid tries as the model, in a sweep whose values go together.
+    """Find ablations, the baseline among them, that are another one or the model; the sweep's values go together.
 
-    Where such a point wins, both rows are the same trials: a difference of nothing, tested with all others.
+    Where the grid has a point at which both are the same trials, and it wins, a difference of nothing would be shown,
+    and tested with all others.
     """
-    for name, changes in spec.ablations.items():
+    for (one, changes), (other, others) in combinations({"": {}, **spec.ablations}.items(), 2):
+        changed = {*changes, *others}
         shared = [
             path
             for path in spec.grid
-            if any(is_within(path, changed) or is_within(changed, path) for changed in changes)
+            if any(is_within(path, each) or is_within(each, path) for each in changed)
         ]
-        if not shared:
+        if not one and not shared:  # an ablation that changes nothing is reported where it is read
             continue
+        if one and spec.compare.against in (one, other) and (spec.grid or spec.space):
+            continue  # the baseline stands at its own best point, the ablation at the model's
         tried = product(*(values if path in shared else values[:1] for path, values in spec.grid.items()))
         for values in islice(tried, MAX_COMBINATIONS):
             point = dict(zip(spec.grid, values, strict=True))
-            if spec.resolve({**point, **changes}, spec.seeds[0]) == spec.resolve(point, spec.seeds[0]):
-                is_baseline = name == spec.compare.against
-                row = "the baseline" if is_baseline else f"the ablation {name!r}"
-                yield node.find(("ablations", name), key=True).error(
-                    f"`grid` tries {show(point[shared[0]])} of {shared[0]!r} for the model, so {row} may be the "
-                    "model itself, with nothing to compare: remove this value from `grid`"
-                    f"{'' if is_baseline else ', or the ablation'}"
-                )
+            if _effective(spec, {**point, **changes}) == _effective(spec, {**point, **others}):
+                at = {path: point[path] for path in shared}
+                yield node.find(("ablations", other), key=True).error(_same_trials(spec, one, other, at))
                 break
+
+
+def _effective(spec: SweepSpec, changes: Mapping[str, Any]) -> TrialConfig:
+    """Resolve changes; parts of the core that are as good as off are off."""
+    config = spec.resolve(changes, spec.seeds[0])
+    core = getattr(config.model, "personalization", None)
+    if core is None:
+        return config
+    silent = {part: False for part, needed in SILENT_WITHOUT.items() if not getattr(core, needed)}
+    model = config.model.model_copy(update={"personalization": core.model_copy(update=silent)})
+    return config.model_copy(update={"model": model})
+
+
+def _same_trials(spec: SweepSpec, one: str, other: str, at: Mapping[str, Any]) -> str:
+    """Say that ablation `other` and another one, or the model as "", are the same trials at a point of the grid."""
+    rows = {
+        name: "the baseline" if name == spec.compare.against else f"the ablation {name!r}"
+        for name in (one, other)
+    }
+    if not one:
+        path, value = next(iter(at.items()))
+        return (
+            f"`grid` tries {show(value)} of {path!r} for the model, so {rows[other]} may be the "
+            "model itself, with nothing to compare: remove this value from `grid`"
+            f"{'' if other == spec.compare.against else ', or the ablation'}"
+        )
+    where = " and ".join(f"{path!r} is {show(value)}" for path, value in at.items())
+    return (
+        f"{rows[other]} trains the same as {rows[one]}{f' where {where}' if where else ''}, with nothing to "
+        f"compare: remove one of them{', or the value from `grid`' if where else ''}"
+    )
 
 
 def _possible(space: Space) -> dict[str, Sequence[Any]]:

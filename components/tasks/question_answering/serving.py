@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,14 +53,22 @@ class AnswerShown:
     @classmethod
     def parse(cls, content: str) -> "AnswerShown":
         """Read the JSON object `{"question", "passage", "start", "end"}`. Raises `UnusableContent`."""
+        expected = (
+            "the content of an event must be a JSON object with `question`, `passage` and the answer's "
+            "characters in it, `start` and `end`; "
+        )
         try:
-            known = json.loads(content)
-            shown = cls(**known)
+            told = json.loads(content)
         except (TypeError, ValueError, RecursionError) as error:
-            raise UnusableContent(
-                "the content of an event must be a JSON object with `question`, `passage` and the answer's "
-                f"characters in it, `start` and `end`; got {content[:80]!r}"
-            ) from error
+            raise UnusableContent(f"{expected}got {content[:80]!r}") from error
+        if not isinstance(told, dict):
+            raise UnusableContent(f"{expected}got {content[:80]!r}")
+        keys = [field.name for field in fields(cls)]
+        wrong = [f"`{key}` is missing" for key in keys if key not in told]
+        wrong += [f"{key[:40]!r} is no key of it" for key in told if key not in keys]
+        if wrong:
+            raise UnusableContent(f"{expected}{', '.join(wrong[:4])}")
+        shown = cls(**told)
         texts = all(isinstance(text, str) for text in (shown.question, shown.passage))
         places = all(type(place) is int for place in (shown.start, shown.end))
         if not texts or not places or not 0 <= shown.start < shown.end <= len(shown.passage):

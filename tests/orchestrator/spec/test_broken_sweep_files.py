@@ -195,6 +195,24 @@ BROKEN: dict[str, tuple[str | bytes, int, int, str]] = {
         + "ablations:\n  small: {model.personalization: {hidden: 32}}\n",
         6, 3, "`grid` tries 32 of 'model.personalization.hidden' for the model",
     ),
+    "ablation that is another one": (
+        HEAD + "ablations:\n  one: {model.dropout: 0.5}\n  two: {model.dropout: 0.5}\n",
+        6, 3, "the ablation 'two' trains the same as the ablation 'one', with nothing to compare",
+    ),
+    "ablation that is the baseline": (
+        HEAD + "ablations:\n  baseline: {model.dropout: 0.5}\n  two: {model.dropout: 0.5}\n",
+        6, 3, "the ablation 'two' trains the same as the baseline",
+    ),
+    "ablation that a point of the grid makes another one": (
+        HEAD + "grid:\n  model.dropout: [0.1, 0.5]\nablations:\n  one: {model.embedding: 32}\n"
+        + "  two: {model.embedding: 32, model.dropout: 0.5}\n",
+        8, 3, "the same as the ablation 'one' where 'model.dropout' is 0.5",
+    ),
+    "ablations that differ in what is silent": (
+        HEAD + "ablations:\n  one: {model.personalization.history: false}\n"
+        + "  two: {model.personalization.history: false, model.personalization.attention: false}\n",
+        6, 3, "the ablation 'two' trains the same as the ablation 'one'",
+    ),
     "ablation of what is silent": (
         HEAD + "model: {personalization: {history: false}}\nablations:\n  mute: {model.personalization.feedback: false}\n",
         6, 3, "'model.personalization.feedback' has no effect while 'model.personalization.history' is off",

@@ -95,9 +95,9 @@ def test_errors_name_the_option(override: str, message: str, file: Path):
 
 def test_an_alias_keeps_its_own_value(tmp_path: Path):
     path = tmp_path / "sweep.yaml"
-    path.write_text(TEXT + "  other: &o {model.dropout: 0.1}\n  again: *o\n")
+    path.write_text(TEXT + "  other: &o {model.dropout: 0.3}\n  again: *o\n")
     spec = load_sweep(path, ["ablations.again.model.dropout=0.5"])
-    assert spec.ablations["other"] == {"model.dropout": 0.1}
+    assert spec.ablations["other"] == {"model.dropout": 0.3}
     assert spec.ablations["again"] == {"model.dropout": 0.5}
 
 

@@ -112,6 +112,13 @@ def test_content_of_another_form_is_refused(servable, content):
         servable.step(servable.initial_state(), wrong)
 
 
+def test_keys_that_are_missing_or_unknown_are_named(servable):
+    told = {"question": "Who?", "passage": "Anna.", "begin": 0, "end": 4}
+    wrong = Event("1", "u", 1.0, json.dumps(told), "answered", 1.0)
+    with pytest.raises(UnusableContent, match="`start` is missing, 'begin' is no key of it"):
+        servable.step(servable.initial_state(), wrong)
+
+
 def test_another_kind_of_event_is_refused(servable):
     good = event()
     wrong = Event(good.id, good.user, good.timestamp, good.content, "rated", 1.0)
