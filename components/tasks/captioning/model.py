@@ -4,6 +4,7 @@ Dimensions: B pictures, U users of each, N = B * U histories, T events, Q moment
 V vector that steers the decoder, C content of an event, S styles, W vocabulary.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ from components.tasks.captioning.image import (
     Sight,
     StoredRegions,
 )
-from components.tasks.captioning.vocabulary import MOST_WORDS, Vocabulary
+from components.tasks.captioning.vocabulary import END, MOST_WORDS, Vocabulary
 
 
 class Viewers(NamedTuple):
@@ -165,7 +166,7 @@ class CaptioningModel(nn.Module):
 
 
 class Search:
-    """Drives the decoder for beam search: one stream, or one guided away from the other."""
+    """Drives the decoder for beam search: one stream, or one guided away from the other. A caption has a word."""
 
     def __init__(self, streams: Sequence["Stream"], guidance: float) -> None:
         self.streams = streams
@@ -175,6 +176,8 @@ class Search:
         """Say what may come next; what nobody would write is asked only of words that come into question."""
         user = self.streams[0]
         logit_BUKW = user.decoder.logits(user.read(word_BUK, parent_BUK))
+        if parent_BUK is None:
+            logit_BUKW[..., END] = -math.inf
         if len(self.streams) == 1:
             every_W = torch.arange(logit_BUKW.shape[-1], device=logit_BUKW.device)
             return Following(logit_BUKW.log_softmax(-1), every_W)

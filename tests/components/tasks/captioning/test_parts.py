@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import itertools
 
@@ -312,6 +313,19 @@ def test_users_are_written_for_as_if_each_were_alone(data, module):
             total += float(log[0, 0, 0, word == following])
         compared = total / len(path) ** model.settings.length_penalty
         assert compared == pytest.approx(float(together.score_BQ[0, 0]), rel=1e-5)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+def test_a_caption_has_a_word_even_where_the_end_is_by_far_the_likeliest(data, module, guidance):
+    model = copy.deepcopy(module.model)
+    model.settings = model.settings.model_copy(update={"guidance": guidance})
+    user = torch.randn(2, 3, model.decoder.layers[0].user.in_features)
+    with torch.inference_mode():
+        model.decoder.output_bias.bias[END] = 100
+        picture = model.see(torch.from_numpy(data.pixels[:2].copy()))
+        written = model.write(picture, user, user)
+    assert ((written.word_BQT >= FIRST_WORD).sum(-1) == 1).all()
+    assert written.score_BQ.isfinite().all() and (written.score_BQ > IMPOSSIBLE / 100).all()
 
 
 # Evaluation
