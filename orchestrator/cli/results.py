@@ -229,6 +229,10 @@ def predict(
     from orchestrator.release.registry import Registry
 
     document = predict_users(Registry(Workspace(home).registry), version, users, out, k)
-    emit(
-        document, as_json, lambda console: console.print(f"wrote {counted(document['rows'], 'row')} to {out}")
-    )
+    lines = [f"wrote {counted(document['rows'], 'row')} to {out}"]
+    lines += [f"no profile field of the model, so ignored: {name}" for name in document["ignored_columns"]]
+    lines += [
+        f"no {name} that the model knows, so taken as unknown: {', '.join(values[:10])}"
+        for name, values in document["unknown_values"].items()
+    ]
+    emit(document, as_json, lambda console: console.print("\n".join(lines), markup=False))

@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from difflib import get_close_matches
 from functools import partial
@@ -50,8 +50,9 @@ def predict(
     _check_task(found)
     users = _read_users(users_file)
     scorer = Scorer(found, k, load)
-    _check_columns(users_file, users.column_names, scorer.profile_fields)
-    kept = [name for name in users.column_names if name == "user" or name in scorer.profile_fields]
+    fields = scorer.profile_fields
+    _check_columns(users_file, users.column_names, fields)
+    kept = [name for name in users.column_names if name == "user" or name in fields]
     tables = _scored(users.select(kept), partial(_score, found, k, load), registry.root)
     rows = _write(tables, out_file)
     return {
@@ -61,6 +62,7 @@ def predict(
         "known": sum(user in scorer.population for user in users["user"].to_pylist()),
         "rows": rows,
         "ignored_columns": [name for name in users.column_names if name not in kept],
+        "unknown_values": _unknown_values(users, fields),
     }
 
 
@@ -74,7 +76,7 @@ class Scorer:
         self._model = load(version)
         self._k = k
         self.population = Population(version.folder)
-        self.profile_fields = frozenset(self._model.profile_fields)
+        self.profile_fields = self._model.profile_fields
 
     def rows(self, user: str, **profile: str | None) -> Iterator[dict[str, Any]]:
         """Return the rows of one user; the profile's fields override those of the data set."""
@@ -163,6 +165,16 @@ def _check_columns(path: Path, columns: Sequence[str], fields: Collection[str]) 
         )
         if column != "user" and column not in fields and meant:
             raise DataError(path, f"no profile field is called {column!r}; did you mean {meant[0]!r}?", 1)
+
+
+def _unknown_values(users: "pa.Table", fields: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Return what the columns of profile fields hold that is no category of the model; to it, it is unknown."""
+    found = {
+        name: sorted(set(users[name].to_pylist()) - {None, "", *fields[name]})
+        for name in users.column_names
+        if name in fields
+    }
+    return {name: values for name, values in found.items() if values}
 
 
 def _check_format(path: Path) -> None:

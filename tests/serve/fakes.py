@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -29,7 +30,7 @@ class FakeServable:
     """Item n has genre n modulo 4; a genre scores the feedback on it, newer feedback counting more."""
 
     kinds = ("rated",)
-    profile_fields = ("favourite",)
+    profile_fields: ClassVar = {"favourite": ("unknown", *GENRES)}
 
     def __init__(self, items: int) -> None:
         self.item_ids = [f"i{n}" for n in range(items)]
@@ -52,7 +53,7 @@ class FakeServable:
 
     def recommend(self, state, profile, k, exclude):
         taste = {genre: score for genre, score in zip(GENRES, state, strict=True)}
-        if profile.get("favourite"):
+        if profile.get("favourite") in taste:
             taste[profile["favourite"]] += 0.1
         items = [
             Item(item, f"Title {item}", taste[genre], 0.5, (genre,))
@@ -80,7 +81,7 @@ class Said:
 class FakeFollower:
     """Its state is what the user liked last: the content's `wanted`."""
 
-    profile_fields = ()
+    profile_fields: ClassVar = {}
 
     def __init__(self, *kinds: str) -> None:
         self.kinds = kinds

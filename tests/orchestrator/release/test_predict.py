@@ -50,6 +50,7 @@ def test_a_population_is_scored_in_its_order(registry, tmp_path, local_ray):
         "known": 2,
         "rows": 456,
         "ignored_columns": [],
+        "unknown_values": {},
     }
     frame = pd.read_parquet(out)
     assert list(frame) == ["user", "rank", "item", "title", "score", "like_probability", "known"]
@@ -69,7 +70,11 @@ def test_a_population_is_scored_in_its_order(registry, tmp_path, local_ray):
 
 def test_profile_columns_override_and_others_are_named(registry, tmp_path, local_ray):
     table = pd.DataFrame(
-        {"user": [7, 8, 9], "favourite": ["western", "drama", None], "height": [1.8, 1.7, 1.6]}
+        {
+            "user": [7, 8, 9, 10],
+            "favourite": ["western", "drama", None, "opera"],
+            "height": [1.8, 1.7, 1.6, 1.5],
+        }
     )
     table.to_parquet(tmp_path / "users.parquet")
     out = tmp_path / "out.csv"
@@ -77,8 +82,9 @@ def test_profile_columns_override_and_others_are_named(registry, tmp_path, local
         registry, "recommendation/champion", tmp_path / "users.parquet", out, k=1, load=load_fake
     )
     assert summary["ignored_columns"] == ["height"]
+    assert summary["unknown_values"] == {"favourite": ["opera"]}
     frame = pd.read_csv(out, dtype={"user": str})
-    assert dict(zip(frame.user, frame.item, strict=True)) == {"7": "i3", "8": "i1", "9": "i0"}
+    assert dict(zip(frame.user, frame.item, strict=True)) == {"7": "i3", "8": "i1", "9": "i0", "10": "i0"}
 
 
 @pytest.mark.parametrize(
