@@ -56,7 +56,7 @@ def recorded_sweep(argument: str, ledger: Ledger) -> SweepSpec:
         raise AdaptuneError(
             f"the sweep {name!r} has not been run in this home folder (known: {known}): run it first"
         )
-    spec = sweep_from_values(specs[name])
+    spec = sweep_from_values(specs[name], recorded=True)
     if Path(argument).is_file() and (task := load_sweep(Path(argument)).task) != spec.task:
         raise AdaptuneError(
             f"{argument} is about {task}, and the sweep {name!r} of this home folder was last run as {spec.task}: "

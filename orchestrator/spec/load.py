@@ -47,16 +47,25 @@ def load_sweep(path: Path, overrides: Sequence[str] = (), parties: bool = False)
     return spec
 
 
-def sweep_from_values(values: Mapping[str, Any], overrides: Sequence[str] = ()) -> SweepSpec:
-    """Check the plain values of a sweep; raises SpecErrors with everything that is wrong."""
+def sweep_from_values(
+    values: Mapping[str, Any], overrides: Sequence[str] = (), recorded: bool = False
+) -> SweepSpec:
+    """Check the plain values of a sweep; raises SpecErrors with everything that is wrong.
+
+    What was `recorded` has been run: rules on values that are good alone, which may have come since, do not hide its
+    results.
+    """
     node = from_plain(values, Position("sweep"))
     errors = apply_overrides(node, overrides)
     place_party_file(node, Path())
-    return check_sweep(node, errors)
+    return check_sweep(node, errors, recorded)
 
 
-def check_sweep(node: Node, errors: Sequence[SpecError] = ()) -> SweepSpec:
-    """Make a sweep of a parsed file; raises SpecErrors with `errors` and everything else that is wrong."""
+def check_sweep(node: Node, errors: Sequence[SpecError] = (), recorded: bool = False) -> SweepSpec:
+    """Make a sweep of a parsed file; raises SpecErrors with `errors` and everything else that is wrong.
+
+    `recorded` is as in `sweep_from_values`.
+    """
     values = complete(node.plain())
     task = values.get("task")
     info = TASKS.get(task) if isinstance(task, str) else None
@@ -79,8 +88,9 @@ def check_sweep(node: Node, errors: Sequence[SpecError] = ()) -> SweepSpec:
         if spec.search is not None:
             space = {path: Distribution(**given) for path, given in variations.space.items()}
             spec = spec.model_copy(update={"search": spec.search.model_copy(update={"space": space})})
-        found.extend(clashes(spec, node))
-        found.extend(tried_twice(spec, node) if not found else ())
+        if not recorded:
+            found.extend(clashes(spec, node))
+            found.extend(tried_twice(spec, node) if not found else ())
     if spec is None or errors or found:
         raise SpecErrors([*errors, *_elsewhere(found, errors)])
     return spec
