@@ -171,6 +171,7 @@ def _variations() -> Iterator[str]:
         "`training.seed` belongs into `seeds`, and `data` cannot be varied inside a sweep. Trials that differ only\n"
         "in `training.epochs` are one training run, read after each of these numbers of epochs.\n\n"
         "An ablation that the grid tries as well is refused: if its point won, it would be the model itself.\n"
+        "So is one that trains the same as another one at all points.\n"
     )
 
 

@@ -232,7 +232,7 @@ def predict(
     lines = [f"wrote {counted(document['rows'], 'row')} to {out}"]
     lines += [f"no profile field of the model, so ignored: {name}" for name in document["ignored_columns"]]
     lines += [
-        f"no {name} that the model knows, so taken as unknown: {', '.join(values[:10])}"
+        f"{name}: the model does not know {', '.join(values[:10])}{' and others' if values[10:] else ''}"
         for name, values in document["unknown_values"].items()
     ]
     emit(document, as_json, lambda console: console.print("\n".join(lines), markup=False))

@@ -25,21 +25,21 @@ def sweep_name(argument: str) -> str:
     from orchestrator.spec.load import load_sweep
 
     is_file = argument.endswith((".yaml", ".yml")) or Path(argument).is_file()
-    return load_sweep(Path(argument)).name if is_file else argument
+    return load_sweep(Path(argument), recorded=True).name if is_file else argument
 
 
 def differs_from_last_run(argument: str, spec: SweepSpec) -> bool:
     """Whether `argument` is a file that says something else than the sweep of its name that was last run."""
     from orchestrator.spec.load import load_sweep
 
-    return Path(argument).is_file() and load_sweep(Path(argument)) != spec
+    return Path(argument).is_file() and load_sweep(Path(argument), recorded=True) != spec
 
 
 def has_other_gates(argument: str, spec: SweepSpec) -> bool:
     """Whether `argument` is a file whose gates are not those that the sweep was last run with."""
     from orchestrator.spec.load import load_sweep
 
-    return Path(argument).is_file() and load_sweep(Path(argument)).promote != spec.promote
+    return Path(argument).is_file() and load_sweep(Path(argument), recorded=True).promote != spec.promote
 
 
 def recorded_sweep(argument: str, ledger: Ledger) -> SweepSpec:
@@ -57,7 +57,7 @@ def recorded_sweep(argument: str, ledger: Ledger) -> SweepSpec:
             f"the sweep {name!r} has not been run in this home folder (known: {known}): run it first"
         )
     spec = sweep_from_values(specs[name], recorded=True)
-    if Path(argument).is_file() and (task := load_sweep(Path(argument)).task) != spec.task:
+    if Path(argument).is_file() and (task := load_sweep(Path(argument), recorded=True).task) != spec.task:
         raise AdaptuneError(
             f"{argument} is about {task}, and the sweep {name!r} of this home folder was last run as {spec.task}: "
             "give the file another name, or run it"

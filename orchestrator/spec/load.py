@@ -25,13 +25,16 @@ from orchestrator.spec.variations import Variations, clashes, tried_twice
 __all__ = ["SpecError", "SpecErrors", "check_sweep", "load_sweep", "shipped", "sweep_from_values"]
 
 
-def load_sweep(path: Path, overrides: Sequence[str] = (), parties: bool = False) -> SweepSpec:
+def load_sweep(
+    path: Path, overrides: Sequence[str] = (), parties: bool = False, recorded: bool = False
+) -> SweepSpec:
     """Read and check a sweep file, with `overrides` (`key=value`) written over it.
 
     A path such as `sweeps/quickstart.yaml` that does not exist here names a sweep that ships with the distribution.
     Relative paths in a file are relative to the current folder; that of its party file is relative to the sweep
     file. With `parties` the party file is checked as well. Raises SpecErrors with everything that is wrong;
-    values that are good alone and clash are looked for once nothing else is.
+    values that are good alone and clash are looked for once nothing else is, and not where the file only says which
+    `recorded` sweep is meant: rules that have come since do not hide its results.
     """
     file = path if path.exists() else shipped(path)
     node, errors = parse_file(file)
@@ -39,7 +42,7 @@ def load_sweep(path: Path, overrides: Sequence[str] = (), parties: bool = False)
     place_party_file(node, file.parent)
     beside = party_file_errors(node.plain(), node) if parties else []
     try:
-        spec = check_sweep(node, errors)
+        spec = check_sweep(node, errors, recorded)
     except SpecErrors as wrong:
         raise SpecErrors([*wrong.errors, *_elsewhere(beside, wrong.errors)]) from None
     if beside:
@@ -52,8 +55,7 @@ def sweep_from_values(
 ) -> SweepSpec:
     """Check the plain values of a sweep; raises SpecErrors with everything that is wrong.
 
-    What was `recorded` has been run: rules on values that are good alone, which may have come since, do not hide its
-    results.
+    `recorded` is as in `load_sweep`.
     """
     node = from_plain(values, Position("sweep"))
     errors = apply_overrides(node, overrides)
@@ -64,7 +66,7 @@ def sweep_from_values(
 def check_sweep(node: Node, errors: Sequence[SpecError] = (), recorded: bool = False) -> SweepSpec:
     """Make a sweep of a parsed file; raises SpecErrors with `errors` and everything else that is wrong.
 
-    `recorded` is as in `sweep_from_values`.
+    `recorded` is as in `load_sweep`.
     """
     values = complete(node.plain())
     task = values.get("task")

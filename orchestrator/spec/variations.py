@@ -247,8 +247,7 @@ def clashes(spec: SweepSpec, node: Node) -> Iterator[SpecError]:
             for path, values in {**spec.grid, **_possible(spec.space)}.items()
             if _has_rules(root, path) and not any(is_within(path, changed) for changed in changes)
         }
-        for values in islice(product(*varied.values()), MAX_COMBINATIONS):
-            point = dict(zip(varied, values, strict=True))
+        for point in _combinations(varied):
             try:
                 spec.resolve({**point, **changes}, spec.seeds[0])
             except AdaptuneError as error:
@@ -261,60 +260,68 @@ def clashes(spec: SweepSpec, node: Node) -> Iterator[SpecError]:
 
 
 def tried_twice(spec: SweepSpec, node: Node) -> Iterator[SpecError]:
-    """Find ablations, the baseline among them, that are another one or the model; the sweep's values go together.
+    """Find ablations, the baseline among them, that the grid tries as the model, or that are all the same as another.
 
-    Where the grid has a point at which both are the same trials, and it wins, a difference of nothing would be shown,
-    and tested with all others.
+    Where such a point wins, or anywhere, both rows are the same trials: a difference of nothing, tested with all
+    others. The sweep's values go together.
     """
-    for (one, changes), (other, others) in combinations({"": {}, **spec.ablations}.items(), 2):
-        changed = {*changes, *others}
+    for name, changes in spec.ablations.items():
+        is_baseline = name == spec.compare.against
+        row = "the baseline" if is_baseline else f"the ablation {name!r}"
         shared = [
             path
             for path in spec.grid
-            if any(is_within(path, each) or is_within(each, path) for each in changed)
+            if any(is_within(path, changed) or is_within(changed, path) for changed in changes)
         ]
-        if not one and not shared:  # an ablation that changes nothing is reported where it is read
-            continue
-        if one and spec.compare.against in (one, other) and (spec.grid or spec.space):
-            continue  # the baseline stands at its own best point, the ablation at the model's
-        tried = product(*(values if path in shared else values[:1] for path, values in spec.grid.items()))
-        for values in islice(tried, MAX_COMBINATIONS):
-            point = dict(zip(spec.grid, values, strict=True))
-            if _effective(spec, {**point, **changes}) == _effective(spec, {**point, **others}):
-                at = {path: point[path] for path in shared}
-                yield node.find(("ablations", other), key=True).error(_same_trials(spec, one, other, at))
-                break
+        tried = {path: values if path in shared else values[:1] for path, values in spec.grid.items()}
+        same = (point for point in _combinations(tried) if _are_same(spec, point, {**point, **changes}))
+        if shared and (point := next(same, None)) is not None:
+            yield node.find(("ablations", name), key=True).error(
+                f"`grid` tries {show(point[shared[0]])} of {shared[0]!r} for the model, so {row} may be the "
+                "model itself, with nothing to compare: remove this value from `grid`"
+                f"{'' if is_baseline else ', or the ablation'}"
+            )
+    # The baseline stands at its own best point, the ablations at the model's.
+    apart = spec.compare.against if spec.baseline_grid() or spec.baseline_space() else None
+    points = {**spec.grid, **_possible(spec.space)}
+    for (one, changes), (other, others) in combinations(spec.ablations.items(), 2):
+        if apart not in (one, other) and all(
+            _are_same(spec, {**point, **changes}, {**point, **others}) for point in _combinations(points)
+        ):
+            first, second = (
+                "the baseline" if name == spec.compare.against else f"the ablation {name!r}"
+                for name in (one, other)
+            )
+            yield node.find(("ablations", other), key=True).error(
+                f"{second} trains the same as {first}, with nothing to compare: remove one of them"
+            )
 
 
-def _effective(spec: SweepSpec, changes: Mapping[str, Any]) -> TrialConfig:
-    """Resolve changes; parts of the core that are as good as off are off."""
-    config = spec.resolve(changes, spec.seeds[0])
+def _combinations(values: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """Yield what values of several paths can be together, up to a limit."""
+    for chosen in islice(product(*values.values()), MAX_COMBINATIONS):
+        yield dict(zip(values, chosen, strict=True))
+
+
+def _are_same(spec: SweepSpec, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two assignments are one trial, where parts of the core that are as good as off count as off.
+
+    What does not go together is no trial; it is reported elsewhere, or is a point that a search may never draw.
+    """
+    try:
+        return _effective(spec, one) == _effective(spec, other)
+    except AdaptuneError:
+        return False
+
+
+def _effective(spec: SweepSpec, assignments: Mapping[str, Any]) -> TrialConfig:
+    config = spec.resolve(assignments, spec.seeds[0])
     core = getattr(config.model, "personalization", None)
     if core is None:
         return config
     silent = {part: False for part, needed in SILENT_WITHOUT.items() if not getattr(core, needed)}
     model = config.model.model_copy(update={"personalization": core.model_copy(update=silent)})
     return config.model_copy(update={"model": model})
-
-
-def _same_trials(spec: SweepSpec, one: str, other: str, at: Mapping[str, Any]) -> str:
-    """Say that ablation `other` and another one, or the model as "", are the same trials at a point of the grid."""
-    rows = {
-        name: "the baseline" if name == spec.compare.against else f"the ablation {name!r}"
-        for name in (one, other)
-    }
-    if not one:
-        path, value = next(iter(at.items()))
-        return (
-            f"`grid` tries {show(value)} of {path!r} for the model, so {rows[other]} may be the "
-            "model itself, with nothing to compare: remove this value from `grid`"
-            f"{'' if other == spec.compare.against else ', or the ablation'}"
-        )
-    where = " and ".join(f"{path!r} is {show(value)}" for path, value in at.items())
-    return (
-        f"{rows[other]} trains the same as {rows[one]}{f' where {where}' if where else ''}, with nothing to "
-        f"compare: remove one of them{', or the value from `grid`' if where else ''}"
-    )
 
 
 def _possible(space: Space) -> dict[str, Sequence[Any]]:

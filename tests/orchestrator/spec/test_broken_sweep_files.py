@@ -203,10 +203,14 @@ BROKEN: dict[str, tuple[str | bytes, int, int, str]] = {
         HEAD + "ablations:\n  baseline: {model.dropout: 0.5}\n  two: {model.dropout: 0.5}\n",
         6, 3, "the ablation 'two' trains the same as the baseline",
     ),
-    "ablation that a point of the grid makes another one": (
-        HEAD + "grid:\n  model.dropout: [0.1, 0.5]\nablations:\n  one: {model.embedding: 32}\n"
-        + "  two: {model.embedding: 32, model.dropout: 0.5}\n",
-        8, 3, "the same as the ablation 'one' where 'model.dropout' is 0.5",
+    "ablation that is the baseline, which the grid does not vary": (
+        HEAD + "grid: {model.personalization.hidden: [32, 64]}\nablations:\n  two: {model.personalization: null}\n",
+        6, 3, "the ablation 'two' trains the same as the baseline",
+    ),
+    "ablation that may win as a part is silent": (
+        HEAD + "grid: {model.personalization.history: [true, false]}\nablations:\n"
+        + "  two: {model.personalization.history: false, model.personalization.attention: false}\n",
+        6, 3, "`grid` tries false of 'model.personalization.history' for the model",
     ),
     "ablations that differ in what is silent": (
         HEAD + "ablations:\n  one: {model.personalization.history: false}\n"

@@ -52,6 +52,34 @@ def test_the_baseline_gets_the_grid_that_concerns_it():
     ]
 
 
+CORE = "model.personalization"
+HEADS = {"method": "random", "trials": 4, "space": {f"{CORE}.hidden": {"choice": [96, 192]}}}
+HISTORY = {"method": "random", "trials": 4, "space": {f"{CORE}.history": {"choice": [True, False]}}}
+PARTS = {"no-attention": {f"{CORE}.attention": False}, "no-feedback": {f"{CORE}.feedback": False}}
+
+
+@pytest.mark.parametrize(
+    "varied",
+    [
+        {"ablations": {"plain": {CORE: None}}, "grid": {"training.epochs": [2, 3]}},
+        {"ablations": PARTS, "grid": {f"{CORE}.history": [False, True]}},
+        {"ablations": PARTS, "grid": {f"{CORE}.history": [True, False]}},
+        {"ablations": PARTS, "search": HISTORY, "model": {"personalization": {"history": False}}},
+        {"ablations": {"three": {f"{CORE}.heads": 3}, "six": {f"{CORE}.heads": 6}}, "search": HEADS},
+        {
+            "ablations": {
+                "one": {"model.embedding": 32},
+                "two": {"model.embedding": 32, "model.dropout": 0.5},
+            },
+            "grid": {"model.dropout": [0.1, 0.5]},
+        },
+    ],
+    ids=["baseline of its own point", "silent first", "silent last", "silent in the file", "search", "grid"],
+)
+def test_ablations_that_are_the_same_only_here_and_there_are_accepted(varied):
+    assert sweep_from_values({**SMALL, **varied}).ablations.keys() > varied["ablations"].keys()
+
+
 def test_a_trial_is_the_base_with_its_assignments():
     spec = sweep_from_values({**SMALL, "model": {"embedding": 8, "personalization": {"hidden": 16}}})
     trial = spec.resolve({"training.epochs": 3, "model.personalization.attention": False}, seed=5)
