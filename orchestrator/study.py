@@ -115,7 +115,7 @@ class StudyPlan:
         }
 
 
-def plan_study(study: Study, ledger: Ledger | None) -> StudyPlan:
+def plan_study(study: Study, ledger: Ledger | None, workspace: Workspace) -> StudyPlan:
     """Lay a study beside the ledger. Files of data are looked for and hashed, not parsed.
 
     Raises AdaptuneError naming every sweep whose data cannot be found or whose budget is too small.
@@ -124,7 +124,7 @@ def plan_study(study: Study, ledger: Ledger | None) -> StudyPlan:
     problems: list[str] = []
     for file, spec in study.sweeps.items():
         try:
-            plan = make_plan(spec, ledger)
+            plan = make_plan(spec, ledger, workspace)
             plan.check_budget()
             plans.append(plan)
         except AdaptuneError as error:
@@ -202,7 +202,7 @@ def run_study(
     before anything starts where a sweep's data or budget is wrong, and ClusterError where there is no Ray to run on.
     """
     workspace.create()
-    plan_study(study, Ledger(workspace.ledger_url))
+    plan_study(study, Ledger(workspace.ledger_url), workspace)
     prepare_study(study, workspace)
     outcomes: list[Outcome] = []
     problems: dict[str, str] = {}

@@ -42,7 +42,7 @@ class Sweep:
 
     def plan(self) -> Plan:
         """Lay the sweep beside the ledger; starts nothing."""
-        return make_plan(self.spec, self.ledger)
+        return make_plan(self.spec, self.ledger, self.workspace)
 
     def run(
         self, address: str | None = None, retry_failed: bool = False, accept_stale: bool = False

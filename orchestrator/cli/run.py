@@ -62,7 +62,7 @@ def plan(
     workspace = Workspace(home)
     known = workspace.ledger_url if has_ledger(workspace) else None
     ledger = open_ledger(home)[1] if known else None
-    planned = make_plan(spec, ledger)
+    planned = make_plan(spec, ledger, workspace)
     planned.check_budget()
     emit(planned.to_json(), as_json, lambda console: _print_plan(console, planned))
 

@@ -141,8 +141,7 @@ def _line(progress: "Progress") -> str:
 
 
 def _status_of_one(sweep: str, ledger: "Ledger", workspace: "Workspace", as_json: bool) -> None:
-    from orchestrator.planning.plan import GRID, MODEL
-    from orchestrator.planning.stages import FINAL
+    from orchestrator.planning.plan import FINAL, GRID, MODEL
     from orchestrator.records.progress import awaiting, state_of
     from orchestrator.records.results import recorded_sweep
     from orchestrator.secure.kept import shortened

@@ -64,7 +64,8 @@ def study(
 
     loaded, workspace = load_study(folder, set_ or (), parties=True), Workspace(home)
     if plan:
-        planned = plan_study(loaded, open_ledger(home)[1] if has_ledger(workspace) else None)
+        ledger = open_ledger(home)[1] if has_ledger(workspace) else None
+        planned = plan_study(loaded, ledger, workspace)
         emit(planned.to_json(), as_json, lambda console: _print_plan(console, planned))
         return
     try:

@@ -13,12 +13,16 @@ from components.errors import AdaptuneError
 from components.tasks import TASKS
 from orchestrator.planning.identity import search_id, trial_and_run_id, trial_document, validity
 from orchestrator.planning.search import Tried, random_points, stand_in, suggest
+from orchestrator.records.adopt import TRAINED, is_whole
 from orchestrator.records.ledger import Ledger, TrialRow
+from orchestrator.records.workspace import Workspace
 from orchestrator.spec.search import OptunaSearch, Space
 from orchestrator.spec.sweep import SweepSpec
 
 MODEL: Final = "model"
 GRID, BASELINE_GRID, SEEDS, ABLATIONS = "grid", "baseline-grid", "seeds", "ablations"
+FINAL = "final"
+"""The phase under which the rows of the comparison stand in the ledger."""
 
 Standing = Literal["done", "stopped", "stale", "failed", "to run"]
 
@@ -351,22 +355,28 @@ class Plan:
         }
 
 
-def make_plan(spec: SweepSpec, ledger: Ledger | None) -> Plan:
-    """Lay a sweep beside the ledger."""
+def make_plan(spec: SweepSpec, ledger: Ledger | None, workspace: Workspace | None = None) -> Plan:
+    """Lay a sweep beside the ledger; with a workspace, also beside the files of the rows that it compares."""
     planner = Planner(spec, ledger)
     phases = planner.phases()
     ids = list(dict.fromkeys(trial.id for phase in phases for trial in phase.trials))
     rows = ledger.trials(ids) if ledger is not None else {}
     stops = stops_that_hold(spec, ledger, phases[:2]) if ledger is not None else set()
     code = validity(spec.task) if rows else ""  # nothing is recorded that could have been under other code
+    standings: dict[str, Standing] = {
+        trial_id: standing(rows.get(trial_id), code, spec.budget.max_failures, trial_id in stops)
+        for trial_id in ids
+    }
+    if ledger is not None and workspace is not None:
+        for member in ledger.members(spec.name, FINAL):
+            done = standings.get(member.trial_id) == "done"
+            if done and not is_whole(workspace, member.trial_id, *TRAINED):
+                standings[member.trial_id] = "to run"
     return Plan(
         spec=spec,
         data_digest=planner.data_digest,
         phases=phases,
-        standing={
-            trial_id: standing(rows.get(trial_id), code, spec.budget.max_failures, trial_id in stops)
-            for trial_id in ids
-        },
+        standing=standings,
         seconds_per_epoch=ledger.seconds_per_epoch(spec.task, planner.data_digest) if ledger else None,
     )
 

@@ -21,6 +21,7 @@ from orchestrator.planning.identity import trivial_id, validity
 from orchestrator.planning.plan import (
     ABLATIONS,
     BASELINE_GRID,
+    FINAL,
     GRID,
     MODEL,
     SEEDS,
@@ -48,8 +49,6 @@ ABLATION: Final = "ablation"
 CONTROL: Final = "control"
 TRIVIAL: Final = "trivial"
 ORACLE: Final = "oracle"
-FINAL = "final"
-"""The phase under which the rows of the comparison stand in the ledger."""
 
 
 def role_of(spec: SweepSpec, name: str) -> "Role":

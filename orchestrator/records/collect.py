@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.errors import AdaptuneError
-from orchestrator.planning.stages import FINAL
+from orchestrator.planning.plan import FINAL
 from orchestrator.records.ledger import Ledger
 from orchestrator.records.workspace import Workspace
 from orchestrator.running.lease import is_alive

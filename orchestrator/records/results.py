@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from components.errors import AdaptuneError, DataError
 from components.tasks import TASKS, TaskInfo
-from orchestrator.planning.plan import GRID
-from orchestrator.planning.stages import CONTROL, FINAL, MODEL, TRIVIAL, role_of
+from orchestrator.planning.plan import FINAL, GRID
+from orchestrator.planning.stages import CONTROL, MODEL, TRIVIAL, role_of
 from orchestrator.records.ledger import Ledger, Member, TrialRow
 from orchestrator.records.workspace import Workspace
 from orchestrator.running.jobs import Look

@@ -6,8 +6,8 @@ from typing import Any
 
 from components.data.store import notes
 from orchestrator.judging.comparison import Role
-from orchestrator.planning.plan import ABLATIONS, BASELINE_GRID, GRID, SEEDS
-from orchestrator.planning.stages import BASELINE, FINAL, MODEL, TRIVIAL
+from orchestrator.planning.plan import ABLATIONS, BASELINE_GRID, FINAL, GRID, MODEL, SEEDS
+from orchestrator.planning.stages import BASELINE, TRIVIAL
 from orchestrator.records.adopt import read_whole
 from orchestrator.records.costs import Training, evaluations, trainings
 from orchestrator.records.ledger import Ledger, Member, Stop, TrialRow

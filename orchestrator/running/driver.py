@@ -117,7 +117,7 @@ def run_sweep(
         folder = prepare(spec.data, workspace.data, TASKS[spec.task].form)
         digest = Planner(spec).data_digest
         stages = Stages(spec, ledger, workspace, folder, retry_failed, accept_stale)
-        plan = make_plan(spec, ledger)
+        plan = make_plan(spec, ledger, workspace)
         watcher.planned(plan.epochs_of(stages.redo), plan.seconds_per_epoch)
         books = Bookkeeper(spec, ledger, workspace, digest)
         ray = cluster or (lambda: _own_cluster(address, workspace))

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.planning.plan import BASELINE_GRID, GRID, SEEDS
-from orchestrator.planning.stages import FINAL, MODEL
+from orchestrator.planning.plan import BASELINE_GRID, FINAL, GRID, MODEL, SEEDS
 from tests.orchestrator.conftest import TINY
 from tests.orchestrator.sweeping import Json, adaptune, ledger_of, results, without_ray, write_sweep
 

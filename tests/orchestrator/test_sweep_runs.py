@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 
 from orchestrator.planning.identity import validity
-from orchestrator.planning.stages import FINAL, MODEL
+from orchestrator.planning.plan import FINAL, MODEL
 from orchestrator.records.ledger import Member
 from orchestrator.records.workspace import Workspace, read_json
 from tests.orchestrator.conftest import TINY, Finished
@@ -190,6 +190,7 @@ def test_what_was_deleted_or_damaged_is_trained_again_to_the_same_end(
     os.truncate(workspace.trial(baseline) / "test.arrow", 100)
     refused = adaptune("compare", "tiny", "--home", home)
     assert refused.code == 2 and "test.arrow: damaged" in refused.err and "run the sweep again" in refused.err
+    assert adaptune("plan", finished.sweep, "--home", home, "--json").document["to_run"] == 4
 
     call = adaptune("run", finished.sweep, "--home", home, "--json")
     assert (call.code, call.document["finished"]) == (0, 4), call.err

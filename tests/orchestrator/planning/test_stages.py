@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.planning.identity import validity
-from orchestrator.planning.plan import PlannedTrial, Planner
-from orchestrator.planning.stages import FINAL, Stages
+from orchestrator.planning.plan import FINAL, PlannedTrial, Planner
+from orchestrator.planning.stages import Stages
 from orchestrator.records.ledger import Ledger
 from orchestrator.records.workspace import Workspace
 from orchestrator.running.jobs import EvaluateJob, Job, TrainJob
