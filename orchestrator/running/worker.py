@@ -164,7 +164,7 @@ def _train(
                         **asdict(Spent.by_epochs(points)),
                         mirror_problem="; ".join(mirror.problems),
                     )
-            write_json(folder / "curve.json", [curve[number] for number in sorted(curve)])
+            write_json(folder / "curve.json", [curve[number] for number in sorted(curve)], indent=None)
             report(Progress(epoch.epoch, epoch.metrics))
 
         with team_of(job, around) as team:
