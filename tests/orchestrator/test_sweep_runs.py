@@ -166,6 +166,10 @@ def test_what_was_deleted_or_damaged_is_trained_again_to_the_same_end(
 ) -> None:
     home = finished.copy(tmp_path)
     ledger, workspace = ledger_of(home), Workspace(home)
+    models = [member.trial_id for member in ledger.members("tiny", FINAL) if member.name == MODEL]
+    os.truncate(workspace.trial(models[0]) / "result.json", 0)
+    (workspace.trial(models[1]) / "model" / "model.safetensors").unlink()
+    assert adaptune("plan", finished.sweep, "--home", home, "--json").document["to_run"] == len(models)
     rate = finished.call.document["best"]["point"]["training.learning_rate"]
     others = [member for member in not_chosen(home, "grid") if member.point["training.learning_rate"] != rate]
     first, second = [member for member in others if member.point["training.epochs"] == 2]
@@ -178,9 +182,6 @@ def test_what_was_deleted_or_damaged_is_trained_again_to_the_same_end(
     (runs[0] / "curve.json").write_text(json.dumps(read_json(runs[0] / "curve.json")[:1]))
     os.truncate(runs[0] / "last.ckpt", 1000)
     os.truncate(runs[1] / "curve.json", 20)
-    models = [member.trial_id for member in ledger.members("tiny", FINAL) if member.name == MODEL]
-    os.truncate(workspace.trial(models[0]) / "result.json", 0)
-    (workspace.trial(models[1]) / "model" / "model.safetensors").unlink()
     trivial = [workspace.trial(member.trial_id) for member in ledger.members("tiny", "trivial")]
     (trivial[0] / "test.arrow").unlink()
     os.truncate(trivial[1] / "validation.arrow", 100)
@@ -190,7 +191,6 @@ def test_what_was_deleted_or_damaged_is_trained_again_to_the_same_end(
     os.truncate(workspace.trial(baseline) / "test.arrow", 100)
     refused = adaptune("compare", "tiny", "--home", home)
     assert refused.code == 2 and "test.arrow: damaged" in refused.err and "run the sweep again" in refused.err
-    assert adaptune("plan", finished.sweep, "--home", home, "--json").document["to_run"] == 4
 
     call = adaptune("run", finished.sweep, "--home", home, "--json")
     assert (call.code, call.document["finished"]) == (0, 4), call.err
