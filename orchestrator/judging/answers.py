@@ -3,7 +3,7 @@
 Where a comparison cannot say, the answer says so, and what it could have seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.judging.comparison import ALPHA, Comparison, Difference, Row
@@ -58,14 +58,35 @@ def genuineness(comparison: Comparison) -> list[Statement]:
     if fed:
         text = (
             "Controls feed the trained model something else than it should read, such as another user's history: "
-            "what it loses, it had from there."
+            "what it loses came from there; where it falls below the baseline, the wrong input misleads it."
         )
         statements.append(Statement(text, fed))
-    return statements
+    return statements + _on_other_metrics(comparison)
+
+
+def _on_other_metrics(comparison: Comparison) -> list[Statement]:
+    """Say on which metrics beside the objective the model is shown better or worse than the baseline."""
+    differences = comparison.model.against_baseline
+    changes = [
+        change for name in comparison.task.metrics if (change := _Change.of(comparison, differences, name))
+    ]
+    if not changes:
+        return []
+    better, worse = (
+        [one.size for one in changes if one.verdict == verdict] for verdict in ("better", "worse")
+    )
+    silent = [one.label for one in changes if not one.verdict]
+    found = [
+        f"{title}: {', '.join(names)}"
+        for title, names in (("better", better), ("worse", worse), ("no difference shown", silent))
+        if names
+    ]
+    reference = reference_name(comparison)
+    return [Statement(f"On the other metrics, each tested by itself, the model against {reference}:", found)]
 
 
 def parts(comparison: Comparison) -> list[Statement]:
-    """Say which ablations are shown to cost the objective, which are not, and what else those do."""
+    """Say which ablations are shown to cost the objective, which are not, and what else they do."""
     rows = [row for row in comparison.rows if row.role == "ablation" and comparison.metric in row.model_minus]
     if not rows:
         return [
@@ -78,7 +99,8 @@ def parts(comparison: Comparison) -> list[Statement]:
     shown = [row for row in rows if _of(comparison, row).p_adjusted < ALPHA]
     matter = [row for row in shown if is_better(comparison, _of(comparison, row).difference)]
     harm = [row for row in shown if row not in matter]
-    silent = [row for row in rows if row not in shown]
+    same = [row for row in rows if _never_differs(_of(comparison, row))]
+    silent = [row for row in rows if row not in shown and row not in same]
     label, of = label_of(comparison), len(rows)
     order = " Which of them matters more is not tested." if matter[1:] else ""
     texts = (
@@ -88,6 +110,10 @@ def parts(comparison: Comparison) -> list[Statement]:
         ),
         (harm, f"Shown to do harm: {len(harm)} of {of}. The model has worse {label} than without the part."),
         (silent, f"Not shown to matter for {label}: {len(silent)} of {of}. Small effects may well be there."),
+        (
+            same,
+            f"Without any effect on {label}: {len(same)} of {of}. It is the same for every {comparison.task.unit}.",
+        ),
     )
     statements = [
         Statement(
@@ -96,31 +122,64 @@ def parts(comparison: Comparison) -> list[Statement]:
         for group, text in texts
         if group
     ]
-    return statements + _elsewhere(comparison, silent)
+    return statements + _elsewhere(comparison, rows)
 
 
 def _of(comparison: Comparison, row: Row) -> Difference:
     return row.model_minus[comparison.metric]
 
 
+def _never_differs(difference: Difference) -> bool:
+    return difference.low == difference.difference == difference.high == 0
+
+
 def _elsewhere(comparison: Comparison, rows: Sequence[Row]) -> list[Statement]:
-    """Say which parts that show nothing on the objective change other metrics, so that nobody drops them for it."""
+    """Say which parts change metrics beside the objective, so that nobody drops or keeps one unaware of it.
+
+    What a part makes worse is named in full, and first.
+    """
     found = []
     for row in rows:
-        changed = [
-            f"{metric.label} {metric_difference(metric, difference.difference)} "
-            f"(the model is {'better' if (difference.difference > 0) == (metric.mode == 'max') else 'worse'})"
-            for name, metric in comparison.task.metrics.items()
-            if name != comparison.metric
-            and (difference := row.model_minus.get(name)) is not None
-            and difference.p_adjusted < ALPHA
+        changes = [
+            change
+            for name in comparison.task.metrics
+            if (change := _Change.of(comparison, row.model_minus, name)) and change.verdict
         ]
-        if changed:
-            found.append(f"model minus {row.name}: {listed(changed, 4)}")
+        worse = [f"{one.size} (the model is worse)" for one in changes if one.verdict == "worse"]
+        better = [f"{one.size} (better)" for one in changes if one.verdict == "better"]
+        if changes:
+            found.append(f"model minus {row.name}: {listed([*worse, *better], max(4, len(worse)))}")
     if not found:
         return []
-    text = "Some of them change other metrics, each metric tested by itself."
+    text = (
+        "Some of the parts change other metrics, each metric tested by itself: among so many, some may be named by "
+        "chance alone."
+    )
     return [Statement(text, found)]
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What becomes of a metric beside the objective."""
+
+    label: str
+    size: str
+    """The metric and its signed difference."""
+    verdict: str
+    """`better`, `worse`, or empty where no difference is shown."""
+
+    @classmethod
+    def of(cls, comparison: Comparison, differences: Mapping[str, Difference], name: str) -> "_Change | None":
+        """Return what `differences` say of the metric `name`; None of the objective, and of what is not there."""
+        difference, metric = differences.get(name), comparison.task.metrics[name]
+        if difference is None or name == comparison.metric:
+            return None
+        verdict = ""
+        if difference.p_adjusted < ALPHA:
+            verdict = "better" if (difference.difference > 0) == (metric.mode == "max") else "worse"
+        return cls(
+            metric.label, f"{metric.label} {metric_difference(metric, difference.difference)}", verdict
+        )
 
 
 def for_whom(comparison: Comparison) -> list[str]:

@@ -43,7 +43,7 @@ def with_interval(value: str, interval: str) -> str:
 
 def effect_size(value: float) -> str:
     """Write an effect size: `+0.76`."""
-    return MISSING if isnan(value) else f"{value:+.2f}"
+    return MISSING if isnan(value) else f"{round(value, 2) or 0.0:+.2f}"  # never "-0.00"
 
 
 def detectable(metric: Metric, difference: Difference) -> str:

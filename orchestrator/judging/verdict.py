@@ -146,8 +146,11 @@ def other_groups(comparison: Comparison) -> list[str]:
                 if few
                 else ""
             )
+            shown = "a gain is shown" if is_better(comparison, difference.difference) else "a loss is shown"
+            if difference.p_adjusted >= ALPHA:
+                shown = "no difference is shown"
             sentences.append(
-                f"On {model.units} {group.meaning}, the difference from "
+                f"On {model.units} {group.meaning}, {shown}: the model minus "
                 f"{reference_name(comparison)} is {size(comparison, difference)}{reached}.{hint}"
             )
     return sentences
@@ -164,7 +167,8 @@ def caveats(comparison: Comparison) -> list[str]:
         notes.append("These are validation figures, and the grid points were chosen on them: they flatter.")
     elif comparison.test_looks > 1:
         notes.append(
-            f"This data's test part has been evaluated {comparison.test_looks:,} times so far. "
+            f"This data's test part has been evaluated {comparison.test_looks:,} times so far: each row and seed of "
+            "a sweep counts. "
             "Choices that were made after looking at it make its figures optimistic."
         )
     if len(comparison.seeds) < 3:
@@ -290,8 +294,16 @@ def _control(comparison: Comparison, row: Row) -> str:
     if not is_better(comparison, loss.difference):
         return f"{text}: it loses nothing {over}."
     share = loss.difference / gain.difference
-    lost = "all" if share >= 1 else f"{share * 100:.0f} %"
-    return f"{text}: it loses {lost} {over}."
+    if share < 1:
+        return f"{text}: it loses {share * 100:.0f} % {over}."
+    left = row.against_baseline.get(comparison.metric)
+    below = ""
+    if left is not None and left.p_adjusted < ALPHA:
+        far = metric_difference(
+            comparison.task.metrics[comparison.metric], abs(left.difference)
+        ).removeprefix("+")
+        below = f" and ends {far} {'below' if comparison.mode == 'max' else 'above'} it"
+    return f"{text}: it loses all {over}{below}."
 
 
 def label_of(comparison: Comparison) -> str:

@@ -41,7 +41,7 @@ def benefit(comparison: Comparison) -> Benefit | None:
         return None
     metric = comparison.task.metrics[comparison.metric]
     judged = [group.difference for group in comparison.benefit if not group.refused]
-    axis = Axis.around([0.0, *(end for one in judged for end in (one.low, one.high))])
+    axis = Axis.around([0.0, *(end for one in judged for end in (one.low, one.high))], ticks=4)
     return Benefit(
         traits=[
             (trait, [_line(comparison, metric, group, axis) for group in groups])

@@ -1,6 +1,7 @@
 """One self-contained HTML page: no script, no font, no picture from elsewhere."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,14 @@ from orchestrator.report.points import grid, searched
 from orchestrator.report.progress import adaptation, cold_start, learning
 from orchestrator.report.sensitivity import sensitivity
 from orchestrator.report.side_by_side import between_view
-from orchestrator.report.standings import Drawn, all_metrics, contributions, leaderboard, parts_on_metrics
+from orchestrator.report.standings import (
+    Drawn,
+    against_rules,
+    all_metrics,
+    contributions,
+    leaderboard,
+    parts_on_metrics,
+)
 
 FOLDER = Path(__file__).parent
 
@@ -83,6 +91,7 @@ def _view(report: ReportData) -> dict[str, Any]:
         "others": _other_groups(comparison),
         "all_metrics": all_metrics(comparison),
         "contributions": contributions(comparison),
+        "rules": against_rules(comparison),
         "parts_on_metrics": parts_on_metrics(comparison),
         "benefit": benefit(comparison),
         "paper": paper_tables(comparison),
@@ -123,12 +132,28 @@ def _counted_units(comparison: Comparison) -> str:
     return title if title.endswith(units) else units
 
 
-def _other_groups(comparison: Comparison) -> list[tuple[str, Group, Drawn, Drawn]]:
-    """Name, words, leaderboard and contributions of each group beside the main one."""
+@dataclass(frozen=True)
+class _Group:
+    """A group beside the main one: its words, and how the rows do there."""
+
+    name: str
+    words: Group
+    leaderboard: Drawn
+    contributions: Drawn
+    rules: Drawn
+
+
+def _other_groups(comparison: Comparison) -> list[_Group]:
     main, history = comparison.main
     return [
-        (name, group, leaderboard(comparison, (name, history)), contributions(comparison, (name, history)))
-        for name, group in comparison.task.groups.items()
+        _Group(
+            name,
+            words,
+            leaderboard(comparison, (name, history)),
+            contributions(comparison, (name, history)),
+            against_rules(comparison, (name, history)),
+        )
+        for name, words in comparison.task.groups.items()
         if name != main and (name, history) in comparison.slices
     ]
 

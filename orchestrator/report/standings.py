@@ -115,15 +115,25 @@ def contributions(comparison: Comparison, chosen: Slice | None = None) -> Drawn:
 
     By default on the main slice. Of each role, what costs the most comes first.
     """
+    return _model_minus(comparison, _without(comparison, chosen), chosen)
+
+
+def against_rules(comparison: Comparison, chosen: Slice | None = None) -> Drawn:
+    """Show the model minus each rule without training, by default on the main slice."""
+    rows = comparison.slices.get(chosen or comparison.main, ())
+    return _model_minus(comparison, [row for row in rows if row.role == "trivial"], chosen)
+
+
+def _model_minus(comparison: Comparison, candidates: Sequence[Row], chosen: Slice | None) -> Drawn:
     metric = comparison.task.metrics[comparison.metric]
     sign = -1 if comparison.mode == "max" else 1
     rows = sorted(
-        (row for row in _without(comparison, chosen) if comparison.metric in row.model_minus),
+        (row for row in candidates if comparison.metric in row.model_minus),
         key=lambda row: (ROLES.index(row.role), sign * row.model_minus[comparison.metric].difference),
     )
     differences = [row.model_minus[comparison.metric] for row in rows]
     edges = (edge for one in differences for edge in (one.low, one.difference, one.high))
-    axis = Axis.around([0.0, *edges])
+    axis = Axis.around([0.0, *edges], ticks=4)
     lines = [
         Line(
             row=row,
@@ -131,6 +141,7 @@ def contributions(comparison: Comparison, chosen: Slice | None = None) -> Drawn:
             interval=write.difference_interval(metric, difference),
             mark=Mark.on(axis, difference.difference, difference.low, difference.high),
             difference=state_difference(comparison, metric, difference),
+            ceiling=is_ceiling(comparison, row),
             by_seed=_by_seed(comparison, metric, row) if chosen in (None, comparison.main) else "",
         )
         for row, difference in zip(rows, differences, strict=True)

@@ -85,7 +85,7 @@ def test_the_report_speaks_of_passages(finished, tmp_path):
     for said in (
         "mean over 5 passages, read for users that training never saw, with their full histories",
         "bootstrap over passages",
-        "passages, read for unseen users whose preference depends on the kind of question, the difference from",
+        "passages, read for unseen users whose preference depends on the kind of question, no difference is shown",
         "Unseen users whose preference depends on the question",
         "Unseen users with one preference",
         "Cold start",

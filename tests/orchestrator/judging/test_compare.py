@@ -231,6 +231,14 @@ def test_a_control_that_costs_nothing_is_not_said_to_take_a_share_of_the_gain(en
     assert said in sentence and "%" not in sentence.partition("points")[2]
 
 
+def test_a_control_below_the_baseline_is_said_to_end_there(entries):
+    lost = {seed: made_up_table(0.5, seed) for seed in (0, 1)}
+    changed = [replace(entry, tables=lost) if entry.role == "control" else entry for entry in entries]
+    [sentence] = [text for text in findings(compare(changed)) if "control" in text]
+    assert "it loses all of its gain over the baseline and ends 1" in sentence
+    assert sentence.endswith("points below it.")
+
+
 def test_an_ablation_that_scores_better_is_named(entries, comparison):
     assert "scores better" not in " ".join(findings(comparison))
     swapped = [

@@ -17,7 +17,7 @@ from orchestrator.report.charts import Point, Series, line_chart
 from orchestrator.report.data import Cost, Curve, GridPoint, ReportData
 from orchestrator.report.page import render_report
 from orchestrator.report.progress import learning
-from orchestrator.report.standings import contributions, leaderboard
+from orchestrator.report.standings import against_rules, contributions, leaderboard
 from tests.orchestrator.made_up import made_up_entries
 
 VOID = {"meta", "br", "link", "img", "input"}
@@ -166,6 +166,8 @@ def test_page_holds_every_row_section_and_origin(html, report):
     for row in report.comparison.rows:
         assert row.name in text
     assert "The model beats the baseline" in text and "has been evaluated 3 times" in text
+    rules = [line.row.name for line in against_rules(report.comparison).lines]
+    assert rules and text.count("Against rules without training") >= 2
     for part in ("412,345", "0123456789abcdef", "51349ef", "torch 2.13.0", "baseline-grid", "NDCG@10"):
         assert part in text
     assert "nan" not in text.lower().split()
