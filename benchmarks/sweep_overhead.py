@@ -10,9 +10,9 @@ grid has, one seed) are run in four ways, each in a process of its own, timed fr
 - `tune`: the same with Tune's defaults, a new process a trial.
 - `loop`: one Lightning fit after the other.
 
-All train through the same Lightning module and `fit`, evaluate on validation after every epoch, the last time with
-slices, save weights and rows, and evaluate the best model and the best baseline on the test part. Adaptune also
-keeps its ledger and evaluates the trivial rows; the mirror for Weights & Biases, which the others do without, is
+All train through the same Lightning module and `fit`, evaluate on validation after every epoch, save weights and
+rows, and evaluate the best model and the best baseline on the validation and the test part with all slices. Adaptune
+also keeps its ledger and evaluates the trivial rows; the mirror for Weights & Biases, which the others do without, is
 switched off, unless `--mirror` asks for it. The validation metrics of every trial must be equal in all four, and no
 training is shared.
 
@@ -49,6 +49,7 @@ from orchestrator.sweep import Sweep
 TASK = "recommendation"
 GROUP = TASKS[TASK].main_group
 METRIC = "accuracy"
+PARTS = ("validation", "test")
 WAYS = ("adaptune", "tune-reused", "tune", "loop")
 LIMITS = {"tune-reused": 1.05, "loop": 0.6}
 """Largest share of another way's wall time that Adaptune may take."""
@@ -134,10 +135,9 @@ def train(config: TrialConfig, folder: Path, out: Path, report: Callable[[dict[s
         last[:] = [epoch.rows]
         report(epoch.metrics)
 
-    epochs = config.training.epochs
     fit(
-        task, module, data, config.training, epochs,
-        group=GROUP, checkpoint_folder=out / "checkpoint", on_epoch=on_epoch, sliced=[epochs],
+        task, module, data, config.training, config.training.epochs,
+        group=GROUP, checkpoint_folder=out / "checkpoint", on_epoch=on_epoch,
     )  # fmt: skip
     rows = last[0]
     write_rows(rows, out / "validation.arrow")
@@ -148,7 +148,7 @@ def train(config: TrialConfig, folder: Path, out: Path, report: Callable[[dict[s
 
 
 def conclude(trials: dict[str, TrialConfig], baselines: Sequence[str], folder: Path, out: Path) -> None:
-    """Evaluate the best model and the best baseline on the test part."""
+    """Evaluate the best model and the best baseline with all slices, on validation and test."""
     import safetensors.torch
 
     task = TASKS[TASK].load()
@@ -158,7 +158,8 @@ def conclude(trials: dict[str, TrialConfig], baselines: Sequence[str], folder: P
         best = max(sorted(kind), key=value.__getitem__)
         module = task.build(trials[best], data)
         module.model.load_state_dict(safetensors.torch.load_file(out / best / "model.safetensors"))
-        write_rows(task.evaluate(module, data, "test"), out / best / "test.arrow")
+        for part in PARTS:
+            write_rows(task.evaluate(module, data, part), out / best / f"{part}.arrow")
 
 
 def rival(way: str, given: Path, out: Path, cores: int) -> None:

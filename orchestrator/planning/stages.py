@@ -4,8 +4,8 @@ The model and the baseline go their ways side by side, so that nobody waits for 
 
 1. their grids; with Optuna one batch of suggestions after the other;
 2. the seeds that had no part in the choice and, for the model, the ablations at the point that the validation
-   results chose; chosen trials whose files are gone or damaged, once more; evaluation of what was chosen on the test
-   part, and the controls;
+   results chose; chosen trials whose files are gone or damaged, once more; evaluation of what was chosen: on the
+   test part, on validation with the slices that its training left out, and under the controls;
 3. evaluation of the rest.
 
 The trivial baselines wait for nothing. What is a row of one and was trained by the other is evaluated in the end.
@@ -148,7 +148,9 @@ class Stages:
         """Return the trainings that choose a point, as far as their points are known, the longest first."""
         phase = self._phase(name)
         self._record(GRID if name == MODEL else BASELINE_GRID, phase.trials)
-        jobs = self._training(phase.trials, stopped=stops_that_hold(self.spec, self._ledger, [phase]))
+        compared = len({repr(trial.point) for trial in phase.trials}) == 1 and not phase.awaited
+        stopped = stops_that_hold(self.spec, self._ledger, [phase])
+        jobs = self._training(phase.trials, slices=compared, stopped=stopped)
         if self.stopping is not None:
             self.stopping.know(phase.trials, self._ledger, self._workspace, self._code)
             jobs = [replace(job, may_stop=True) for job in jobs]
@@ -190,11 +192,16 @@ class Stages:
         ]
 
     def _training(
-        self, trials: Sequence[PlannedTrial], again: bool = False, stopped: Set[str] = frozenset()
+        self,
+        trials: Sequence[PlannedTrial],
+        again: bool = False,
+        slices: bool = True,
+        stopped: Set[str] = frozenset(),
     ) -> list[TrainJob]:
         """Return the runs of those trials that are not done (or are to be done again), each only once a sweep.
 
-        Of those that were stopped early, `stopped` stay as they are.
+        `slices` is for trials that will be compared, whatever they achieve: many trials of a grid will not, and the
+        slices take longer than an epoch. Of those that were stopped early, `stopped` stay as they are.
         """
         of = self._standing([trial.id for trial in trials], stopped)
         waiting = [
@@ -209,6 +216,7 @@ class Stages:
                 data_folder=self._folder,
                 data_digest=self.planner.data_digest,
                 readings=tuple(Reading(trial.id, trial.epochs, trial.config) for trial in run.trials),
+                slices=slices,
             )
             for run in runs_of(waiting)
         ]
@@ -238,7 +246,7 @@ class Stages:
             row = rows.get(trial.id)
             if row is None or row.state != "finished" or trial.id in lost:
                 continue
-            wanted = [Look("test")]
+            wanted = [Look("validation"), Look("test")]
             if trial.name == MODEL:
                 wanted += [
                     Look(part, control) for control in self.spec.controls for part in ("validation", "test")
@@ -250,7 +258,7 @@ class Stages:
                 and (
                     (code := done.get((look.part, trial.id, look.control))) is None
                     or (code != self._code and not self._accept_stale)
-                    or not is_whole(self._workspace, trial.id, f"{look.stem}.arrow")
+                    or not is_whole(self._workspace, trial.id, f"{look.stem}.arrow", f"{look.stem}.json")
                 )
             )
             if looks:

@@ -94,17 +94,19 @@ def _is_news(row: TrialRow | None, result: dict[str, Any]) -> bool:
 
 
 def is_whole(workspace: Workspace, trial_id: str, *files: str) -> bool:
-    """Whether a trial's folder has a readable result and these files, which can be opened (contents unread)."""
+    """Whether a trial's folder has a readable result and these files, which can be opened (but for JSON, unread)."""
     folder = workspace.trial(trial_id)
     return read_whole(folder / "result.json") is not None and all(_opens(folder / name) for name in files)
 
 
 def _opens(path: Path) -> bool:
-    """Whether an Arrow file has its footer, and a safetensors file the length that its header promises."""
+    """Whether an Arrow file has its footer, a safetensors file the length its header promises, and JSON its end."""
     from safetensors import SafetensorError, safe_open
 
     from components.metrics.rows import read_rows
 
+    if path.suffix == ".json":
+        return read_whole(path) is not None
     try:
         if path.suffix == ".arrow":
             read_rows(path)

@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
@@ -30,22 +31,31 @@ from orchestrator.spec.sweep import Resources
 class QueueSearcher(Searcher):
     """Suggests the jobs of a queue."""
 
-    def __init__(self, queue: JobQueue) -> None:
-        """Hand out what `queue` has."""
+    def __init__(self, queue: JobQueue, places: int | None = None) -> None:
+        """Hand out what `queue` has, with `places` only as many jobs as have room.
+
+        Otherwise Tune takes jobs ahead of time, and what turns out to come before them comes after them.
+        """
         super().__init__()
         self._queue = queue
+        self._places = places
+        self._taken: set[str] = set()
 
     def suggest(self, trial_id: str) -> Any:
         """Return the next job, None to wait for others to end, or that all is done."""
+        if self._places is not None and len(self._taken) >= self._places:
+            return None
         job = self._queue.take(trial_id)
         if job is None:
             return Searcher.FINISHED if self._queue.over else None
+        self._taken.add(trial_id)
         return {"job": job}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Note that a job has ended."""
+        self._taken.discard(trial_id)
         self._queue.ended(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
@@ -192,6 +202,13 @@ def _room(resources: Resources) -> dict[str, float] | tune.PlacementGroupFactory
     return tune.PlacementGroupFactory([worker] * resources.workers, strategy="STRICT_PACK")
 
 
+def _places(resources: Resources) -> int:
+    """Count the jobs that this Ray has room for, at least one."""
+    total = ray.cluster_resources()
+    needs = {"CPU": resources.cpu * resources.workers, "GPU": resources.gpu * resources.workers}
+    return max(1, min(int(total.get(kind, 0) / need) for kind, need in needs.items() if need))
+
+
 def run_jobs(
     queue: JobQueue,
     around: Surroundings,
@@ -205,7 +222,7 @@ def run_jobs(
     """Run all jobs of the queue to their end, or until the sweep is cancelled or interrupted.
 
     `keep_workers` is for a Ray that this process has started and that nobody else waits for: jobs go into workers
-    that Ray has started ahead, and workers without a job wait for the next stage.
+    that Ray has started ahead, workers without a job wait for the next stage, and a job is taken when it has room.
     """
 
     def work(config: dict[str, Any]) -> None:
@@ -215,7 +232,7 @@ def run_jobs(
     tuner = tune.Tuner(
         tune.with_resources(work, _room(resources)),
         tune_config=tune.TuneConfig(
-            search_alg=QueueSearcher(queue),
+            search_alg=QueueSearcher(queue, _places(resources) if keep_workers else None),
             scheduler=scheduler,
             num_samples=-1,
             reuse_actors=True,

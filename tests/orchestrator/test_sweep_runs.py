@@ -11,6 +11,7 @@ from unittest import mock
 
 import pytest
 
+from components.metrics.rows import FULL_HISTORY, read_rows, select_slice, write_rows
 from orchestrator.planning.identity import validity
 from orchestrator.planning.plan import FINAL, MODEL
 from orchestrator.records.ledger import Member
@@ -196,6 +197,31 @@ def test_what_was_deleted_or_damaged_is_trained_again_to_the_same_end(
     assert (call.code, call.document["finished"]) == (0, 4), call.err
     assert results(home) == results(finished.home)
     assert adaptune("compare", "tiny", "--home", home).code == 0
+
+
+def histories(home: Path, trial: str) -> set[int]:
+    rows = read_rows(home / "trials" / trial / "validation.arrow")
+    return set(rows["history"].to_pylist())
+
+
+def test_slices_are_validated_for_what_is_compared_alone_and_again_where_they_are_gone(
+    finished: Finished, tmp_path: Path, warm_ray: None
+) -> None:
+    home = finished.copy(tmp_path)
+    compared = {member.trial_id for member in ledger_of(home).members("tiny", FINAL)}
+    assert all(len(histories(home, trial)) > 1 for trial in compared)
+    dropped = {member.trial_id for member in not_chosen(home, "grid")} - compared
+    assert dropped and all(histories(home, trial) == {FULL_HISTORY} for trial in dropped)
+    assert set(ledger_of(home).evaluations("validation")) >= {(trial, "") for trial in compared}
+    trial = min(compared)
+    folder, before = home / "trials" / trial, results(home)
+    rows = read_rows(folder / "validation.arrow")
+    write_rows(select_slice(rows, "seen"), folder / "validation.arrow")  # as a training leaves them
+    (folder / "validation.json").unlink()
+    call = adaptune("run", finished.sweep, "--home", home, "--json")
+    assert (call.code, call.document["finished"]) == (0, 0), call.err
+    assert read_rows(folder / "validation.arrow").equals(rows)
+    assert results(home) == before
 
 
 def test_a_comparison_without_one_of_its_seeds_is_refused(finished: Finished, tmp_path: Path) -> None:

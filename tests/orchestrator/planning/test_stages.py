@@ -10,7 +10,7 @@ from orchestrator.planning.plan import FINAL, PlannedTrial, Planner
 from orchestrator.planning.stages import Stages
 from orchestrator.records.ledger import Ledger
 from orchestrator.records.workspace import Workspace
-from orchestrator.running.jobs import EvaluateJob, Job, TrainJob
+from orchestrator.running.jobs import EvaluateJob, Job, Look, TrainJob
 from orchestrator.running.queue import JobQueue
 from orchestrator.spec.sweep import SweepSpec
 from tests.orchestrator.conftest import tiny_spec
@@ -108,3 +108,25 @@ def test_whoever_ends_first_all_is_trained_and_evaluated_once(tmp_path: Path, or
     controlled = {trial for trial, look in looks if look.control}
     assert controlled == {member.trial_id for member in final if member.name == "model"}
     assert {trial.id for trial in Planner(spec).grid().trials} < set(trained)
+
+
+def test_what_a_grid_may_drop_is_validated_without_slices_and_what_is_compared_with_them(
+    tmp_path: Path,
+) -> None:
+    rates = {"training.learning_rate": [0.01, 0.003]}
+    spec = tiny_spec(seeds=[0, 1, 2], grid=rates, stop={"method": "asha"})
+    sweep = Sweep(spec, tmp_path)
+    grid = [job for job in sweep.take_all() if isinstance(job, TrainJob)]
+    assert grid and not any(job.slices for job in grid)
+    sweep.end_all("model")
+    then = sweep.take_all()
+    assert all(job.slices for job in then if isinstance(job, TrainJob))
+    assert kinds(then) == [("EvaluateJob", "model"), ("TrainJob", "model"), ("TrainJob", "no-attention")]
+    looks = [job.looks for job in then if isinstance(job, EvaluateJob)]
+    assert looks and all(Look("validation") in look for look in looks)
+
+
+def test_trials_without_a_rival_are_validated_with_slices_at_once(tmp_path: Path) -> None:
+    sweep = Sweep(tiny_spec(grid={}), tmp_path)
+    jobs = [job for job in sweep.take_all() if isinstance(job, TrainJob)]
+    assert {job.name for job in jobs} == {"model", "baseline"} and all(job.slices for job in jobs)

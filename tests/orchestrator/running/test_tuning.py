@@ -1,12 +1,15 @@
-"""Workers that wait for the next stage."""
+"""Workers that wait for the next stage, and jobs that wait for a worker."""
 
 from types import SimpleNamespace
 
 import pytest
 from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
 from ray.tune.utils.object_cache import _ObjectCache
 
-from orchestrator.running.tuning import WarmWorkers
+from orchestrator.running.jobs import TrivialJob
+from orchestrator.running.queue import JobQueue
+from orchestrator.running.tuning import QueueSearcher, WarmWorkers
 
 SIZE = "one core"
 
@@ -23,3 +26,28 @@ def test_workers_without_a_job_wait_where_they_are_kept(scheduler: FIFOScheduler
     list(cache.flush_cached_objects())
 
     assert cache.num_cached_objects == kept
+
+
+def job(name: str) -> TrivialJob:
+    return TrivialJob((("id", name),), "folder", "digest")
+
+
+def test_a_job_that_turns_up_late_comes_before_those_that_have_no_room_yet() -> None:
+    lines = [iter([[job("first")], [job("its evaluation")]]), iter([[job("second"), job("third")]])]
+    searcher = QueueSearcher(JobQueue([lines]), places=2)
+    assert [searcher.suggest("a"), searcher.suggest("b")] == [{"job": job("first")}, {"job": job("second")}]
+    assert searcher.suggest("c") is None
+    searcher.on_trial_complete("a")
+    assert searcher.suggest("c") == {"job": job("its evaluation")}
+    assert searcher.suggest("d") is None
+    searcher.on_trial_complete("c", error=True)
+    assert searcher.suggest("d") == {"job": job("third")}
+    searcher.on_trial_complete("b")
+    searcher.on_trial_complete("d")
+    assert searcher.suggest("e") == Searcher.FINISHED
+
+
+def test_where_others_use_the_cluster_jobs_wait_for_it_as_tune_likes() -> None:
+    searcher = QueueSearcher(JobQueue([[iter([[job(str(number)) for number in range(9)]])]]))
+    assert all(searcher.suggest(str(number)) for number in range(9))
+    assert searcher.suggest("more") is None, "until the last has ended"
