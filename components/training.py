@@ -10,7 +10,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,7 @@ class EpochReport:
     seconds: float
     """Time that training and validation of this epoch took."""
     rows: pa.Table
-    """What validation found, with all slices after epochs for which they were asked."""
+    """What validation found with full histories."""
 
 
 @contextmanager
@@ -74,14 +74,11 @@ def fit(
     group: str,
     checkpoint_folder: Path,
     on_epoch: OnEpoch,
-    sliced: Collection[int] = (),
     threads: int = 1,
     accelerator: str = "cpu",
     team: Team | None = None,
 ) -> None:
     """Train `module` to the end of epoch number `epochs` and report after each epoch, on `group` of the rows.
-
-    After the epochs in `sliced`, validation is with all slices, so that its rows can stand for the trained model.
 
     A checkpoint in `checkpoint_folder` is taken up where it ended; its epochs are not reported again. An
     unreadable one is warned about and ignored. The module ends up in the state after exactly `epochs` epochs, and
@@ -116,7 +113,7 @@ def fit(
         precision=training.precision,
         max_epochs=epochs,
         gradient_clip_val=training.gradient_clip,
-        callbacks=[_EpochEnd(task, data, group, training.seed, path, on_epoch, sliced, team)],
+        callbacks=[_EpochEnd(task, data, group, training.seed, path, on_epoch, team)],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -143,7 +140,6 @@ class _EpochEnd(lightning.Callback):
         seed: int,
         path: Path,
         on_epoch: OnEpoch,
-        sliced: Collection[int],
         team: Team,
     ) -> None:
         self.task = task
@@ -152,7 +148,6 @@ class _EpochEnd(lightning.Callback):
         self.seed = seed
         self.path = path
         self.on_epoch = on_epoch
-        self.sliced = sliced
         self.team = team
         self.started = 0.0
 
@@ -169,7 +164,7 @@ class _EpochEnd(lightning.Callback):
         for name, weight in module.named_parameters():
             _check_finite(f"largest weight of {name}", float(weight.detach().abs().max()), epoch)
         metrics = {"train_loss": loss}
-        rows = self.task.evaluate(module, self.data, "validation", slices=epoch in self.sliced)
+        rows = self.task.evaluate(module, self.data, "validation", slices=False)
         for name, value in macro(rows, self.group).items():
             if not math.isnan(value):  # which stands for a metric that no row has
                 _check_finite(name, value, epoch)

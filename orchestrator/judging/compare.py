@@ -70,7 +70,8 @@ def compare_entries(
     The result is about `group`, by default the task's main one. With `all_slices` false only the slice of this
     group with full histories is computed, which is faster. The benefit of personalisation is told apart by the
     values of `traits`, of tasks whose unit is the user. Raises `MissingTrials` naming
-    every row that lacks a seed, and `AdaptuneError` where rows were not evaluated on the same units.
+    every row that lacks a seed or a slice of the others, and `AdaptuneError` where rows were not evaluated on the
+    same units.
     """
     ordered = sorted(entries, key=lambda entry: ROLES.index(entry.role))
     _check_complete(ordered, baseline_name, seeds)
@@ -126,8 +127,24 @@ def _check_complete(entries: Sequence[Entry], baseline_name: str, seeds: Sequenc
             )
         except MissingTrials as problem:
             problems.append(str(problem))
+    problems += _without_slices([entry for entry in entries if entry.role not in ("control", "trivial")])
     if problems:
         raise MissingTrials("\n".join(problems))
+
+
+def _without_slices(trained: Sequence[Entry]) -> list[str]:
+    """Name the trained rows that lack slices which another one has."""
+    slices = {
+        (entry.name, seed): set(_slices_of(table))
+        for entry in trained
+        for seed, table in entry.tables.items()
+    }
+    every = {chosen for found in slices.values() for chosen in found}
+    return [
+        f"row {name!r}: seed {seed} was not evaluated on all slices: run the sweep to its end first"
+        for (name, seed), found in slices.items()
+        if found != every
+    ]
 
 
 def _seeds_of(entry: Entry, seeds: Sequence[int]) -> Sequence[int]:

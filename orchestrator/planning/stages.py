@@ -3,12 +3,14 @@
 The model and the baseline go their ways side by side, so that nobody waits for the other to have chosen:
 
 1. their grids; with Optuna one batch of suggestions after the other;
-2. the seeds that had no part in the choice and, for the model, the ablations at the point that the validation
-   results chose; chosen trials whose files are gone or damaged, once more; evaluation of what was chosen: on the
-   test part, on validation with the slices that its training left out, and under the controls;
+2. evaluation of what the validation results chose: on the validation and the test part, with all slices, and under
+   the controls; the seeds that had no part in the choice and, for the model, the ablations at the point that was
+   chosen; chosen trials whose files are gone or damaged, once more;
 3. evaluation of the rest.
 
-The trivial baselines wait for nothing. What is a row of one and was trained by the other is evaluated in the end.
+A training validates with full histories alone: the slices can take longer than an epoch, and most points of a grid
+are never compared. The trivial baselines wait for nothing. What is a row of one and was trained by the other is
+evaluated in the end.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
@@ -34,8 +36,8 @@ from orchestrator.planning.plan import (
     standing,
     stops_that_hold,
 )
-from orchestrator.records.adopt import RULE, TRAINED, is_whole
-from orchestrator.records.ledger import Ledger, Member
+from orchestrator.records.adopt import RULE, TRAINED, has_slices, is_whole
+from orchestrator.records.ledger import Ledger, Member, TrialRow
 from orchestrator.records.workspace import Workspace
 from orchestrator.running.jobs import EvaluateJob, Job, Look, Reading, TrainJob, TrivialJob
 from orchestrator.running.stopping import Stopping
@@ -118,7 +120,7 @@ class Stages:
         if trainings:
             self._record(FINAL, ())
         again = self._training(self._lost([*chosen, *seeds, *ablations]), again=True)
-        yield [*trainings, *again, *self._evaluations(chosen)]
+        yield [*self._evaluations(chosen), *trainings, *again]
         for trial in (*seeds, *ablations):
             self.chosen[trial.name] = [*self.chosen.get(trial.name, ()), trial]
         yield [*self._evaluations([*chosen, *seeds, *ablations])]
@@ -133,13 +135,13 @@ class Stages:
         yield self._trivial(trivial)
 
     def _closing(self) -> Iterator[list[Job]]:
-        """Record the rows of the comparison, and evaluate what the lines could not."""
+        """Evaluate what the lines could not, and record the rows of the comparison."""
         if not self.chosen.get(MODEL):
             return
         names = (MODEL, self.spec.compare.against, *self.spec.ablations)
         final = [trial for name in dict.fromkeys(names) for trial in self.chosen.get(name, ())]
-        self._record(FINAL, final)
         yield [*self._evaluations(final)]
+        self._record(FINAL, final)
 
     def _phase(self, name: str) -> Phase:
         return self.planner.grid() if name == MODEL else self.planner.baseline_grid()
@@ -148,9 +150,7 @@ class Stages:
         """Return the trainings that choose a point, as far as their points are known, the longest first."""
         phase = self._phase(name)
         self._record(GRID if name == MODEL else BASELINE_GRID, phase.trials)
-        compared = len({repr(trial.point) for trial in phase.trials}) == 1 and not phase.awaited
-        stopped = stops_that_hold(self.spec, self._ledger, [phase])
-        jobs = self._training(phase.trials, slices=compared, stopped=stopped)
+        jobs = self._training(phase.trials, stopped=stops_that_hold(self.spec, self._ledger, [phase]))
         if self.stopping is not None:
             self.stopping.know(phase.trials, self._ledger, self._workspace, self._code)
             jobs = [replace(job, may_stop=True) for job in jobs]
@@ -192,16 +192,11 @@ class Stages:
         ]
 
     def _training(
-        self,
-        trials: Sequence[PlannedTrial],
-        again: bool = False,
-        slices: bool = True,
-        stopped: Set[str] = frozenset(),
+        self, trials: Sequence[PlannedTrial], again: bool = False, stopped: Set[str] = frozenset()
     ) -> list[TrainJob]:
         """Return the runs of those trials that are not done (or are to be done again), each only once a sweep.
 
-        `slices` is for trials that will be compared, whatever they achieve: many trials of a grid will not, and the
-        slices take longer than an epoch. Of those that were stopped early, `stopped` stay as they are.
+        Of those that were stopped early, `stopped` stay as they are.
         """
         of = self._standing([trial.id for trial in trials], stopped)
         waiting = [
@@ -216,7 +211,6 @@ class Stages:
                 data_folder=self._folder,
                 data_digest=self.planner.data_digest,
                 readings=tuple(Reading(trial.id, trial.epochs, trial.config) for trial in run.trials),
-                slices=slices,
             )
             for run in runs_of(waiting)
         ]
@@ -255,16 +249,20 @@ class Stages:
                 look
                 for look in wanted
                 if (trial.id, look) not in self._looked
-                and (
-                    (code := done.get((look.part, trial.id, look.control))) is None
-                    or (code != self._code and not self._accept_stale)
-                    or not is_whole(self._workspace, trial.id, f"{look.stem}.arrow", f"{look.stem}.json")
-                )
+                and not self._is_evaluated(row, look, done.get((look.part, trial.id, look.control)))
             )
             if looks:
                 self._looked.update((trial.id, look) for look in looks)
                 role = role_of(self.spec, trial.name)
                 yield EvaluateJob(trial.id, trial.name, role, self._folder, trial.config, looks)
+
+    def _is_evaluated(self, row: TrialRow, look: Look, code: str | None) -> bool:
+        """Whether a finished trial has this look, by the ledger under `code`, and its files are there."""
+        if code is None and row.validity != self._code and look == Look("validation"):
+            return has_slices(self._workspace, row.id)  # trainings of older code looked themselves
+        if code is None or (code != self._code and not self._accept_stale):
+            return False
+        return is_whole(self._workspace, row.id, f"{look.stem}.arrow", f"{look.stem}.json")
 
 
 def _members(phase: str, trials: Iterable[PlannedTrial]) -> list[Member]:

@@ -99,6 +99,14 @@ def is_whole(workspace: Workspace, trial_id: str, *files: str) -> bool:
     return read_whole(folder / "result.json") is not None and all(_opens(folder / name) for name in files)
 
 
+def has_slices(workspace: Workspace, trial_id: str) -> bool:
+    """Whether a trial was validated with histories that were cut, too."""
+    from components.metrics.rows import FULL_HISTORY, read_rows
+
+    rows = read_rows(workspace.trial(trial_id) / "validation.arrow")
+    return any(history != FULL_HISTORY for history in rows["history"].unique().to_pylist())
+
+
 def _opens(path: Path) -> bool:
     """Whether an Arrow file has its footer, a safetensors file the length its header promises, and JSON its end."""
     from safetensors import SafetensorError, safe_open

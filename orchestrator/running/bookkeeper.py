@@ -104,7 +104,6 @@ class Bookkeeper:
         result = adopt_trial(self._ledger, self._workspace, trial_id, self._code)
         if result is None:
             return False
-        adopt_look(self._ledger, self._workspace, trial_id, Look("validation"), self._digest, self._code)
         self.finished.append(trial_id)
         self._note_problem(result)
         return True

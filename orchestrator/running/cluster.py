@@ -14,7 +14,7 @@ from orchestrator.spec.problems import counted
 from orchestrator.spec.sweep import Resources
 
 MAX_PENDING = 64
-"""Jobs that Tune asks for ahead of time; with its default of one, workers would start one after another."""
+"""Jobs that Tune may ask for ahead of time; with its default of one, workers would start one after another."""
 WORKER_VARIABLES = {"PL_DISABLE_FORK": "1"}
 """What Tune wants Lightning to see in workers; those of a Ray that is started here have it from the start."""
 

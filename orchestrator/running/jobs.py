@@ -44,8 +44,6 @@ class TrainJob:
     readings: tuple[Reading, ...]
     may_stop: bool = False
     """Whether it may be ended early, where it falls behind the others."""
-    slices: bool = True
-    """Whether its trials are validated with all slices at once: they will be compared, whatever they achieve."""
 
     @property
     def epochs(self) -> int:

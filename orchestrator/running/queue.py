@@ -1,10 +1,13 @@
-"""Which job comes next: lines of stages side by side, where a stage waits only for the one before it in its line."""
+"""Which job comes next: lines of stages side by side, where a stage waits only for the one before it in its line.
+
+Evaluations come first, and then the earliest stage of any line: what waits for it makes up the end of the sweep.
+"""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.running.jobs import Job
+from orchestrator.running.jobs import EvaluateJob, Job
 
 Line = Iterator[list[Job]]
 """Stages of jobs; one is asked for when all jobs of the stage before it have ended."""
@@ -15,12 +18,19 @@ class _Queue:
     line: Line
     waiting: deque[Job] = field(default_factory=deque)
     open: set[str] = field(default_factory=set)
+    stage: int = 0
     over: bool = False
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """When its next job's turn is, among those of other lines."""
+        return not isinstance(self.waiting[0], EvaluateJob), self.stage
 
     def fill(self) -> None:
         """Go on to the next stage that has a job, where nothing of this one waits or runs."""
         while not self.waiting and not self.open and not self.over:
             stage = next(self.line, None)
+            self.stage += 1
             self.over = stage is None
             self.waiting.extend(stage or ())
 
@@ -51,7 +61,7 @@ class JobQueue:
         """Return the next job, to be known as `key`; None if others have to end first, or if all is over."""
         if not self.fill():
             return None
-        queue = next(queue for queue in self._queues if queue.waiting)
+        queue = min((queue for queue in self._queues if queue.waiting), key=lambda queue: queue.rank)
         queue.open.add(key)
         return queue.waiting.popleft()
 

@@ -202,11 +202,15 @@ def _room(resources: Resources) -> dict[str, float] | tune.PlacementGroupFactory
     return tune.PlacementGroupFactory([worker] * resources.workers, strategy="STRICT_PACK")
 
 
-def _places(resources: Resources) -> int:
+def places(resources: Resources) -> int:
     """Count the jobs that this Ray has room for, at least one."""
     total = ray.cluster_resources()
-    needs = {"CPU": resources.cpu * resources.workers, "GPU": resources.gpu * resources.workers}
-    return max(1, min(int(total.get(kind, 0) / need) for kind, need in needs.items() if need))
+    workers = total["CPU"] // resources.cpu
+    if 0 < resources.gpu < 1:  # no worker gets parts of two GPUs
+        workers = min(workers, total.get("GPU", 0) * int(1 / resources.gpu + 1e-9))
+    elif resources.gpu:
+        workers = min(workers, total.get("GPU", 0) // resources.gpu)
+    return max(1, int(workers // resources.workers))
 
 
 def run_jobs(
@@ -232,7 +236,7 @@ def run_jobs(
     tuner = tune.Tuner(
         tune.with_resources(work, _room(resources)),
         tune_config=tune.TuneConfig(
-            search_alg=QueueSearcher(queue, _places(resources) if keep_workers else None),
+            search_alg=QueueSearcher(queue, places(resources) if keep_workers else None),
             scheduler=scheduler,
             num_samples=-1,
             reuse_actors=True,

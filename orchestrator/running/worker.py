@@ -151,8 +151,6 @@ def _train(
                     _save_model(task, module, data, place / "model")
                     shutil.copyfile(place / "config.json", place / "model" / "config.json")
                     shutil.copyfile(folder / "log.txt", place / "log.txt")
-                    if job.slices:
-                        _write_summary(place, Look("validation"), epoch.rows, around)
                     _write_result(
                         place,
                         epoch.rows,
@@ -179,7 +177,6 @@ def _train(
                 group=TASKS[around.task].main_group,
                 checkpoint_folder=folder,
                 on_epoch=on_epoch,
-                sliced=list(waiting) if job.slices else (),
                 threads=around.threads,
                 accelerator=around.accelerator,
                 team=team,
@@ -263,11 +260,6 @@ def _write_look(folder: Path, look: Look, rows: Any, around: Surroundings, **val
     from components.metrics.rows import write_rows
 
     write_rows(rows, folder / f"{look.stem}.arrow")
-    _write_summary(folder, look, rows, around, **values)
-
-
-def _write_summary(folder: Path, look: Look, rows: Any, around: Surroundings, **values: Any) -> None:
-    """Write what says that an evaluation with all its slices is there."""
     summary = {
         **values,
         "part": look.part,

@@ -19,7 +19,7 @@ class Interrupted(Exception):
     pass
 
 
-def fit(log, folder, epochs, stop_after=None, sliced=(), **settings):
+def fit(log, folder, epochs, stop_after=None, **settings):
     config = tiny_config(**settings)
     module = recommendation.build(config, log)
     reports = []
@@ -38,7 +38,6 @@ def fit(log, folder, epochs, stop_after=None, sliced=(), **settings):
         group="seen",
         checkpoint_folder=folder,
         on_epoch=on_epoch,
-        sliced=sliced,
     )
     return module.state_dict(), reports
 
@@ -125,14 +124,6 @@ def test_a_weight_that_is_no_number_ends_the_training(log, tmp_path, monkeypatch
     with pytest.raises(training.DivergedError, match=r"largest weight of .* in epoch 1 is nan"):
         fit(log, tmp_path, 1)
     assert not list(tmp_path.iterdir())
-
-
-def test_the_epochs_that_are_asked_for_are_validated_with_all_slices(log, tmp_path):
-    _, plain = fit(log, tmp_path / "plain", 2)
-    _, second = fit(log, tmp_path / "second", 2, sliced=[2])
-    histories = [set(report.rows["history"].to_pylist()) for report in second]
-    assert histories[0] == {-1} and len(histories[1]) > 1
-    assert [report.metrics for report in second] == [report.metrics for report in plain]
 
 
 def test_training_outside_the_main_thread_works(log, tmp_path):

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from components.metrics.rows import FULL_HISTORY, read_rows, select_slice, write_rows
+from components.metrics.rows import FULL_HISTORY, read_rows, write_rows
 from orchestrator.planning.identity import validity
 from orchestrator.planning.plan import FINAL, MODEL
 from orchestrator.records.ledger import Member
@@ -216,7 +218,8 @@ def test_slices_are_validated_for_what_is_compared_alone_and_again_where_they_ar
     trial = min(compared)
     folder, before = home / "trials" / trial, results(home)
     rows = read_rows(folder / "validation.arrow")
-    write_rows(select_slice(rows, "seen"), folder / "validation.arrow")  # as a training leaves them
+    whole = pa.array(np.asarray(rows["history"]) == FULL_HISTORY)
+    write_rows(rows.filter(whole), folder / "validation.arrow")  # as a training leaves them
     (folder / "validation.json").unlink()
     call = adaptune("run", finished.sweep, "--home", home, "--json")
     assert (call.code, call.document["finished"]) == (0, 0), call.err

@@ -11,7 +11,7 @@ from rich.console import Console
 from scipy import stats
 
 from components.errors import AdaptuneError
-from components.metrics.rows import macro, metric_values, select_slice
+from components.metrics.rows import FULL_HISTORY, macro, metric_values, select_slice
 from components.metrics.statistics import MissingTrials, compare_paired, holm
 from components.tasks import TASKS
 from orchestrator.judging.answers import certainty
@@ -167,6 +167,14 @@ def test_another_group_can_be_what_it_is_about(entries, comparison):
         compare(entries, group="unsen")
 
 
+def test_a_row_whose_slices_were_not_evaluated_is_refused(entries):
+    whole = next(entry for entry in entries if entry.name == "no-attention")
+    short = replace(whole, tables={**whole.tables, 1: made_up_table(0.64, 1, cuts=(FULL_HISTORY,))})
+    others = [short if entry is whole else entry for entry in entries]
+    with pytest.raises(MissingTrials, match=r"^row 'no-attention': seed 1 was not evaluated on all slices"):
+        compare(others)
+
+
 def test_a_row_with_missing_seeds_is_refused(entries):
     crippled = [
         replace(entry, tables={0: entry.tables[0]}) if entry.name in ("no-attention", "model") else entry
@@ -293,14 +301,18 @@ def test_a_model_that_scores_exactly_as_a_rule_is_pointed_out(entries):
     rule = entries[5]
     tables = {seed: rule.tables[0] for seed in (0, 1)}
     lazy = Entry("model", "model", 10, tables)
-    notes = caveats(compare([lazy, entries[1], rule]))
+    plain = replace(
+        entries[1],
+        tables={seed: made_up_table(0.65, seed, cuts=(FULL_HISTORY,)) for seed in (0, 1)},
+    )
+    notes = caveats(compare([lazy, plain, rule]))
     assert any("model scores exactly as the rule always-like in every metric" in note for note in notes)
     assert not any("exactly as the rule" in note for note in caveats(compare(entries)))
     alike = rule.tables[0].column_names.index("auc")
     shifted = rule.tables[0].column("auc").to_numpy() - 0.01
     other = rule.tables[0].set_column(alike, "auc", pa.array(shifted))
     lucky = Entry("model", "model", 10, {seed: other for seed in (0, 1)})
-    notes = caveats(compare([lucky, entries[1], rule]))
+    notes = caveats(compare([lucky, plain, rule]))
     assert not any("exactly as the rule" in note for note in notes), "only some of its metrics are the rule's"
 
 

@@ -110,23 +110,16 @@ def test_whoever_ends_first_all_is_trained_and_evaluated_once(tmp_path: Path, or
     assert {trial.id for trial in Planner(spec).grid().trials} < set(trained)
 
 
-def test_what_a_grid_may_drop_is_validated_without_slices_and_what_is_compared_with_them(
-    tmp_path: Path,
-) -> None:
-    rates = {"training.learning_rate": [0.01, 0.003]}
-    spec = tiny_spec(seeds=[0, 1, 2], grid=rates, stop={"method": "asha"})
+def test_what_is_compared_is_evaluated_on_both_parts_and_recorded_when_it_is(tmp_path: Path) -> None:
+    spec = tiny_spec()
     sweep = Sweep(spec, tmp_path)
-    grid = [job for job in sweep.take_all() if isinstance(job, TrainJob)]
-    assert grid and not any(job.slices for job in grid)
-    sweep.end_all("model")
-    then = sweep.take_all()
-    assert all(job.slices for job in then if isinstance(job, TrainJob))
-    assert kinds(then) == [("EvaluateJob", "model"), ("TrainJob", "model"), ("TrainJob", "no-attention")]
-    looks = [job.looks for job in then if isinstance(job, EvaluateJob)]
-    assert looks and all(Look("validation") in look for look in looks)
-
-
-def test_trials_without_a_rival_are_validated_with_slices_at_once(tmp_path: Path) -> None:
-    sweep = Sweep(tiny_spec(grid={}), tmp_path)
-    jobs = [job for job in sweep.take_all() if isinstance(job, TrainJob)]
-    assert {job.name for job in jobs} == {"model", "baseline"} and all(job.slices for job in jobs)
+    sweep.take_all()
+    while sweep.running:
+        assert not sweep.ledger.members(spec.name, FINAL)
+        sweep.end(next(iter(sweep.running)))
+        sweep.take_all()
+    looks = {
+        (job.trial_id, look) for job in sweep.taken if isinstance(job, EvaluateJob) for look in job.looks
+    }
+    final = {member.trial_id for member in sweep.ledger.members(spec.name, FINAL)}
+    assert final and {(trial, Look(part)) for trial in final for part in ("validation", "test")} <= looks

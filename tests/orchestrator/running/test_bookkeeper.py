@@ -54,10 +54,10 @@ def leave_result(workspace: Workspace, job: TrainJob, reading: Reading, code: st
     write_rows(made_up_table(0.6, 0, users=2), folder / "validation.arrow")
 
 
-def leave_look(workspace: Workspace, trial_id: str, code: str, part: str = "test") -> None:
-    summary = {"part": part, "control": "", "validity": code, "metrics": {"accuracy": 0.5}}
-    write_json(workspace.trial(trial_id) / f"{part}.json", summary)
-    write_rows(made_up_table(0.6, 0, users=2), workspace.trial(trial_id) / f"{part}.arrow")
+def leave_look(workspace: Workspace, trial_id: str, code: str) -> None:
+    summary = {"part": "test", "control": "", "validity": code, "metrics": {"accuracy": 0.5}}
+    write_json(workspace.trial(trial_id) / "test.json", summary)
+    write_rows(made_up_table(0.6, 0, users=2), workspace.trial(trial_id) / "test.arrow")
 
 
 def states(ledger: Ledger) -> list[str]:
@@ -75,18 +75,6 @@ def test_a_run_that_fails_later_keeps_the_trials_that_it_finished(
     books.ended(job, "Traceback\nValueError: no", by_trial=True)
     assert states(ledger) == ["failed", "finished"]
     assert books.failures == {job.readings[1].trial_id: "Traceback\nValueError: no"}
-
-
-def test_a_training_that_has_validated_all_slices_leaves_nothing_to_evaluate_there(
-    books: Bookkeeper, ledger: Ledger, workspace: Workspace, job: TrainJob
-) -> None:
-    code = validity("recommendation")
-    for reading in job.readings:
-        leave_result(workspace, job, reading, code)
-    leave_look(workspace, job.readings[0].trial_id, code, part="validation")
-    books.ended(job, "", by_trial=True)
-    assert states(ledger) == ["finished", "finished"]
-    assert ledger.evaluations("validation") == {(job.readings[0].trial_id, ""): code}
 
 
 @pytest.mark.parametrize("lost", ["model/model.safetensors", "validation.arrow"])

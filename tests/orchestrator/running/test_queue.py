@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from orchestrator.running.jobs import EvaluateJob
 from orchestrator.running.queue import JobQueue
 
 
@@ -41,3 +42,16 @@ def test_without_a_job_all_is_over_at_once() -> None:
     queue = JobQueue([[line(asked, "model", [], []), line(asked, "baseline")], [line(asked, "closing", [])]])
     assert not queue.fill() and queue.over
     assert asked == ["model 0", "model 1", "closing 0"]
+
+
+def test_evaluations_come_first_and_then_what_the_next_stage_of_any_line_waits_for() -> None:
+    evaluation = EvaluateJob("trial", "model", "model", "folder", None, ())
+    model, baseline = ["m1"], ["b1", "b2", "b3"]
+    queue = JobQueue([[iter([model, [evaluation, "ablation"]]), iter([baseline, ["b4"]]), iter([["rules"]])]])
+    assert [queue.take("1"), queue.take("2")] == ["m1", "b1"]
+    queue.ended("1")
+    assert [queue.take(key) for key in "3456"] == [evaluation, "b2", "b3", "rules"]
+    assert queue.take("7") == "ablation" and queue.take("8") is None
+    for key in "2345":
+        queue.ended(key)
+    assert queue.take("8") == "b4"
