@@ -16,9 +16,9 @@ also keeps its ledger and evaluates the trivial rows; the mirror for Weights & B
 switched off, unless `--mirror` asks for it. The validation metrics of every trial must be equal in all four, and no
 training is shared.
 
-The speed of many machines drifts by more than the limits allow, so Adaptune and its closest rival, reused workers,
-run twice, first and last (adaptune, tune-reused, tune, loop, tune-reused, adaptune); the mean of the two counts, in
-which an even drift cancels.
+The speed of many machines drifts by more than the limits allow, so every way runs twice, there and back (adaptune,
+tune-reused, tune, loop, loop, tune, tune-reused, adaptune); the mean of the two counts, in which an even drift
+cancels.
 
 A last comparison has the shape of the paper's grid, epochs in its ratio of 2:5 and trials of 15 s in the mean, where
 Adaptune trains each run once and reads it twice; the Tune script trains every point.
@@ -273,11 +273,11 @@ class Pace:
 def compare(case: Case, ways: Sequence[str], cores: int) -> dict[str, Any]:
     """Run a case in several ways, and say what Adaptune takes of the others' time; raise if they differ.
 
-    The first two ways run once more at the end, in reverse.
+    Each way runs twice, there and back.
     """
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     ours: dict[str, dict[str, float]] = {}
-    for way in (*ways, *reversed(ways[:2])):
+    for way in (*ways, *reversed(ways)):
         timed = run(way, case, cores)
         print(f"{case.name}: {way} {timed.seconds:.1f} s", flush=True)
         seconds[way].append(timed.seconds)
