@@ -155,17 +155,17 @@ TASKS: dict[str, TaskInfo] = {
                 "how evenly the top 10 of all users show the catalogue: 1 as evenly as can be, 0 all the same list",
             ),
             "auc_cold": Metric(
-                "AUC, cold items",
+                "AUC of cold items",
                 "max",
                 "chance that a held-out item that training never saw is ranked above another one that it never saw",
             ),
             "ndcg_cold@10": Metric(
-                "NDCG@10, cold items",
+                "NDCG@10 of cold items",
                 "max",
                 "discounted gain of the top 10 of the items that training never saw",
             ),
             "rank_cold": Metric(
-                "Rank, cold items",
+                "Rank of cold items",
                 "min",
                 "share of the catalogue that ranks above a held-out item that training never saw",
             ),
