@@ -161,7 +161,7 @@ class StudyOutcome:
     problems: Mapping[str, str]
     """Sweeps that could not be run, by name, each with the cause."""
     waiting: Sequence[str]
-    """Sweeps that were not begun, because one before them was stopped."""
+    """Sweeps that were not begun, because one before them was stopped or its Ray ended."""
 
     @property
     def stopped(self) -> bool:
@@ -198,8 +198,9 @@ def run_study(
 ) -> StudyOutcome:
     """Run the sweeps one after another on one Ray, each as `adaptune run` would; Ray starts with the first work.
 
-    A sweep that cannot be run leaves the others alone. One that is stopped stops the study. Raises AdaptuneError
-    before anything starts where a sweep's data or budget is wrong, and ClusterError where there is no Ray to run on.
+    A sweep that cannot be run leaves the others alone. One that is stopped stops the study, and so does a Ray that
+    ends. Raises AdaptuneError before anything starts where a sweep's data or budget is wrong, and ClusterError where
+    there is no Ray to run on.
     """
     workspace.create()
     plan_study(study, Ledger(workspace.ledger_url), workspace)
@@ -216,8 +217,11 @@ def run_study(
                         spec, workspace, address, retry_failed, accept_stale, watcher, cluster=cluster
                     )
                 outcome = conclude(spec, outcome, workspace, seats, address)
-            except ClusterError:
-                raise
+            except ClusterError as error:
+                if not outcomes and not problems:
+                    raise
+                problems[spec.name] = str(error)
+                break
             except AdaptuneError as error:
                 problems[spec.name] = str(error)
                 continue

@@ -16,7 +16,7 @@ from orchestrator.cli.output import (
     emit,
     err,
 )
-from orchestrator.spec.problems import counted
+from orchestrator.spec.problems import counted, last_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -146,8 +146,6 @@ def run(
 
 def print_outcome(console: "Console", outcome: "Outcome") -> None:
     """Say how a sweep ended."""
-    from orchestrator.running.driver import last_line
-
     early = f", {outcome.stopped_early} stopped early" if outcome.stopped_early else ""
     idle = not outcome.finished and not outcome.stopped_early
     if idle and not outcome.failed and not outcome.stopped and outcome.wall_seconds:

@@ -200,16 +200,17 @@ def _status_of_one(sweep: str, ledger: "Ledger", workspace: "Workspace", as_json
 def _print_trials(console: "Console", document: dict[str, Any]) -> None:
     from rich.table import Table
 
+    from orchestrator.spec.points import point_text
+
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("trial", "row", "point", "seed", "state", document["objective"]):
         table.add_column(name, justify="right" if name in ("seed", document["objective"]) else "left")
     for trial in document["trials"]:
-        point = ", ".join(f"{path.rsplit('.', 1)[-1]} {value}" for path, value in trial["point"].items())
         value = trial["metrics"].get(document["objective"])
         table.add_row(
             (trial["trial"] or "-") + ("*" if trial["chosen"] else ""),
             trial["row"],
-            point,
+            point_text(trial["point"]),
             str(trial["seed"]),
             trial["state"] + (f" after {trial['stopped_after']}" if trial["stopped_after"] else ""),
             "" if value is None else f"{value:.4f}",

@@ -16,6 +16,7 @@ from orchestrator.cli.output import (
     err,
 )
 from orchestrator.cli.run import INTERRUPTED, has_ledger, open_ledger, print_outcome
+from orchestrator.spec.problems import last_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,8 +119,6 @@ def _print_plan(console: "Console", plan: "StudyPlan") -> None:
 
 
 def _print_outcome(console: "Console", outcome: "StudyOutcome", document: dict[str, Any]) -> None:
-    from orchestrator.running.driver import last_line
-
     for one in outcome.outcomes:
         print_outcome(console, one)
     for name, cause in outcome.problems.items():

@@ -114,22 +114,29 @@ def _check_complete(entries: Sequence[Entry], baseline_name: str, seeds: Sequenc
         raise AdaptuneError(
             f"nothing to compare with: no row is named {baseline_name!r} (rows: {', '.join(names)})"
         )
-    problems = []
-    for entry in entries:
-        if not entry.tables:
-            problems.append(
-                f"row {entry.name!r}: never evaluated, or its files are gone: run the sweep to its end first"
-            )
-            continue
-        try:
-            average_seeds(
-                {seed: np.zeros(1) for seed in entry.tables}, _seeds_of(entry, seeds), f"row {entry.name!r}"
-            )
-        except MissingTrials as problem:
-            problems.append(str(problem))
+    problems = [problem for entry in entries for problem in _lacking(entry, seeds)]
     problems += _without_slices([entry for entry in entries if entry.role not in ("control", "trivial")])
     if problems:
         raise MissingTrials("\n".join(problems))
+
+
+def _lacking(entry: Entry, seeds: Sequence[int]) -> list[str]:
+    """Say which seeds a row lacks, and why."""
+    row = f"row {entry.name!r}"
+    if not entry.tables and not entry.failures:
+        return [f"{row}: never evaluated, or its files are gone: run the sweep to its end first"]
+    problems = [
+        f"{row}: the training of seed {seed} failed ({cause}): run the sweep with --retry-failed"
+        for seed, cause in entry.failures.items()
+        if seed in seeds
+    ]
+    try:
+        average_seeds(
+            {seed: np.zeros(1) for seed in (*entry.tables, *entry.failures)}, _seeds_of(entry, seeds), row
+        )
+    except MissingTrials as problem:
+        problems.append(str(problem))
+    return problems
 
 
 def _without_slices(trained: Sequence[Entry]) -> list[str]:

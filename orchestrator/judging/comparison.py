@@ -32,6 +32,8 @@ class Entry:
     role: Role
     parameters: int | None
     tables: Mapping[int, pa.Table]
+    failures: Mapping[int, str] = field(default_factory=dict)
+    """Why a training failed, by those seeds that have no rows."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What a sweep file asks for: phases of trials, and the training runs that yield them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from statistics import fmean
@@ -71,6 +71,8 @@ class Phase:
     awaited: int = 0
     """Trials that a search will only suggest when it knows more results, each of at most `awaited_epochs`."""
     awaited_epochs: int = 0
+    compared: tuple[PlannedTrial, ...] = ()
+    """Those of the trials that become rows of the comparison, as far as the results have chosen them."""
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
@@ -87,6 +89,16 @@ class Phase:
             "epochs_without_sharing": sum(trial.epochs for trial in self.trials)
             + self.awaited * self.awaited_epochs,
         }
+
+
+def _compared(phase: Phase, chosen: Mapping[str, PlannedTrial | None]) -> tuple[PlannedTrial, ...]:
+    """Return the trials at the points that are chosen for model and baseline; ablations are at the model's."""
+    return tuple(
+        trial
+        for trial in phase.trials
+        for best in [chosen.get(trial.name, chosen[MODEL])]
+        if best is not None and (trial.name not in chosen or trial.point == best.point)
+    )
 
 
 def runs_of(trials: Iterable[PlannedTrial]) -> tuple[Run, ...]:
@@ -231,17 +243,21 @@ class Planner:
         )
         seeds = self.seeds(points, provisional=best is None or best_baseline is None)
         ablations = self.ablations(points[0].point, provisional=best is None)
-        return (model, baseline, *((seeds,) if seeds.trials else ()), ablations)
+        phases = (model, baseline, *((seeds,) if seeds.trials else ()), ablations)
+        chosen = {MODEL: best, self._against: best_baseline}
+        return tuple(replace(phase, compared=_compared(phase, chosen)) for phase in phases)
 
     def _chosen(self, phase: Phase) -> PlannedTrial | None:
         """Return a trial of the point that the results chose; None while any is missing, or if none is complete."""
         ids = [trial.id for trial in phase.trials]
         rows = {} if self._ledger is None else self._ledger.trials(ids)
-        ended = all(trial in rows and rows[trial].state not in ("running", "interrupted") for trial in ids)
-        if phase.awaited or not ended:
+        if phase.awaited or not all(trial in rows and self._ended(rows[trial]) for trial in ids):
             return None
         point = choose(phase.trials, rows, self.spec.objective.metric, self.spec.objective.mode)
         return next((trial for trial in phase.trials if trial.point == point), None)
+
+    def _ended(self, row: TrialRow) -> bool:
+        return row.state in ("finished", "stopped") or row.has_failed(self.spec.budget.max_failures)
 
     def _dearest(self, phase: Phase, name: str) -> PlannedTrial:
         """Return the most expensive trial of a phase, to reckon with while none is chosen."""
@@ -368,10 +384,9 @@ def make_plan(spec: SweepSpec, ledger: Ledger | None, workspace: Workspace | Non
         for trial_id in ids
     }
     if ledger is not None and workspace is not None:
-        for member in ledger.members(spec.name, FINAL):
-            done = standings.get(member.trial_id) == "done"
-            if done and not is_whole(workspace, member.trial_id, *TRAINED):
-                standings[member.trial_id] = "to run"
+        for trial in (trial for phase in phases for trial in phase.compared):
+            if standings[trial.id] == "done" and not is_whole(workspace, trial.id, *TRAINED):
+                standings[trial.id] = "to run"
     return Plan(
         spec=spec,
         data_digest=planner.data_digest,
@@ -401,10 +416,8 @@ def standing(row: TrialRow | None, code: str, max_failures: int, stop_holds: boo
     """
     if row is None or row.state == "running" or (row.state == "stopped" and not stop_holds):
         return "to run"
-    if row.state == "interrupted":
-        return "to run" if row.attempts <= max_failures or row.validity != code else "failed"
-    if row.state == "failed":
-        return "failed" if row.validity == code else "to run"
+    if row.state in ("interrupted", "failed"):
+        return "failed" if row.has_failed(max_failures) and row.validity == code else "to run"
     if row.validity != code:
         return "stale"
     return "stopped" if row.state == "stopped" else "done"

@@ -41,6 +41,7 @@ from orchestrator.records.ledger import Ledger, Member, TrialRow
 from orchestrator.records.workspace import Workspace
 from orchestrator.running.jobs import EvaluateJob, Job, Look, Reading, TrainJob, TrivialJob
 from orchestrator.running.stopping import Stopping
+from orchestrator.spec.points import training_text
 from orchestrator.spec.sweep import SweepSpec
 
 if TYPE_CHECKING:
@@ -211,6 +212,7 @@ class Stages:
                 data_folder=self._folder,
                 data_digest=self.planner.data_digest,
                 readings=tuple(Reading(trial.id, trial.epochs, trial.config) for trial in run.trials),
+                settings=training_text(run.trials[0].point),
             )
             for run in runs_of(waiting)
         ]

@@ -43,6 +43,10 @@ class TrialRow:
     mirror_problem: str | None
     updated: str
 
+    def has_failed(self, max_failures: int) -> bool:
+        """Whether it failed by itself, or was ended by its surroundings more than `max_failures` times."""
+        return self.state == "failed" or (self.state == "interrupted" and self.attempts > max_failures)
+
 
 @dataclass(frozen=True)
 class Member:

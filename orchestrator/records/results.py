@@ -11,6 +11,7 @@ from orchestrator.planning.stages import CONTROL, MODEL, TRIVIAL, role_of
 from orchestrator.records.ledger import Ledger, Member, TrialRow
 from orchestrator.records.workspace import Workspace
 from orchestrator.running.jobs import Look
+from orchestrator.spec.problems import last_line
 from orchestrator.spec.sweep import SweepSpec
 
 if TYPE_CHECKING:
@@ -160,33 +161,42 @@ def _entries(spec: SweepSpec, ledger: Ledger, workspace: Workspace, part: Part) 
     entries = []
     for name in dict.fromkeys(member.name for member in final):
         members = [member for member in final if member.name == name]
-        entries.append(_entry(name, role_of(spec, name), members, Look(part), ledger, workspace))
+        entries.append(_entry(spec, name, role_of(spec, name), members, Look(part), ledger, workspace))
     model = [member for member in final if member.name == MODEL]
     for control in spec.controls:
-        entries.append(_entry(control, CONTROL, model, Look(part, control), ledger, workspace))
+        entries.append(_entry(spec, control, CONTROL, model, Look(part, control), ledger, workspace))
     for member in ledger.members(spec.name, TRIVIAL):
-        entries.append(_entry(member.name, TRIVIAL, [member], Look(part), ledger, workspace))
+        entries.append(_entry(spec, member.name, TRIVIAL, [member], Look(part), ledger, workspace))
     return entries
 
 
 def model_entry(spec: SweepSpec, ledger: Ledger, workspace: Workspace, part: Part = "test") -> "Entry":
     """Return what a sweep's model scored on a part, by seed."""
     members = [member for member in ledger.members(spec.name, FINAL) if member.name == MODEL]
-    return _entry(MODEL, MODEL, members, Look(part), ledger, workspace)
+    return _entry(spec, MODEL, MODEL, members, Look(part), ledger, workspace)
 
 
 def _entry(
-    name: str, role: "Role", members: Iterable[Member], look: Look, ledger: Ledger, workspace: Workspace
+    spec: SweepSpec,
+    name: str,
+    role: "Role",
+    members: Iterable[Member],
+    look: Look,
+    ledger: Ledger,
+    workspace: Workspace,
 ) -> "Entry":
     from components.metrics.rows import read_rows
     from orchestrator.judging.comparison import Entry
 
     members = list(members)
     known = ledger.trials([member.trial_id for member in members])
-    tables = {}
+    tables, failures = {}, {}
     for member in members:
         path = workspace.trial(member.trial_id) / f"{look.stem}.arrow"
-        if path.exists():
+        row = known.get(member.trial_id)
+        if row is not None and row.has_failed(spec.budget.max_failures):
+            failures[member.seed] = last_line(row.cause or "")
+        elif path.exists():
             tables[member.seed] = read_rows(path)
     parameters = next((row.parameters for row in known.values() if row.parameters is not None), None)
-    return Entry(name, role, parameters, tables)
+    return Entry(name, role, parameters, tables, failures)

@@ -9,7 +9,7 @@ from orchestrator.judging.verdict import reference_name
 from orchestrator.records.costs import Training
 from orchestrator.records.spent import Spent
 from orchestrator.report.data import Cost, ReportData
-from orchestrator.report.settings import setting, short_names
+from orchestrator.spec.points import setting, short_names
 from orchestrator.spec.problems import counted
 
 

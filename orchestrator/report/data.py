@@ -16,7 +16,7 @@ class Curve:
     """One training run's validation metrics, epoch by epoch."""
 
     label: str
-    """The grid point, such as `learning_rate 0.001, batch_size 32`; shared by all of its seeds."""
+    """The grid point, such as `learning rate 0.001, batch size 32`; shared by all of its seeds."""
     role: Role
     seed: int
     points: Sequence[Mapping[str, Any]]

@@ -16,8 +16,8 @@ from orchestrator.records.spent import Spent
 from orchestrator.records.workspace import Workspace, read_curve
 from orchestrator.release.card import cards
 from orchestrator.report.data import Cost, Curve, GridPoint, ReportData, Stopped
-from orchestrator.report.settings import setting
 from orchestrator.secure.winner import winner_results
+from orchestrator.spec.points import training_text
 from orchestrator.spec.sweep import SweepSpec
 
 TRAINED = (GRID, BASELINE_GRID, SEEDS, ABLATIONS)
@@ -70,12 +70,7 @@ def _curves(
         if row.run_id not in longest or row.epochs > rows[longest[row.run_id].trial_id].epochs:
             longest[row.run_id] = member
     for run_id, member in longest.items():
-        settings = {path: value for path, value in member.point.items() if path != "training.epochs"}
-        label = ", ".join(
-            f"{path.split('.')[-1].replace('_', ' ')} {setting(value)}"
-            for path, value in settings.items()
-            if value is not None
-        )
+        label = training_text(member.point)
         points = read_curve(workspace.trial(member.trial_id))
         yield Curve(label or "base point", _role(member), member.seed, points, run_id in chosen)
 

@@ -10,7 +10,7 @@ from orchestrator.judging import formatting as write
 from orchestrator.judging.comparison import Comparison
 from orchestrator.report.charts import Point, Series, line_chart
 from orchestrator.report.data import GridPoint
-from orchestrator.report.settings import setting, short_names
+from orchestrator.spec.points import setting, short_names
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from orchestrator.judging.comparison import Comparison
 from orchestrator.judging.verdict import label_of
 from orchestrator.report.axis import Axis
 from orchestrator.report.data import GridPoint
-from orchestrator.report.settings import setting, short_names
 from orchestrator.report.standings import Mark
+from orchestrator.spec.points import setting, short_names
 
 MOST_TABLES = 3
 """Tables of two settings that are drawn at most."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from orchestrator.planning.identity import validity
 from orchestrator.records.adopt import RULE, TRAINED, adopt_look, adopt_trial, is_whole
-from orchestrator.records.ledger import Ledger
+from orchestrator.records.ledger import Ledger, State
 from orchestrator.records.workspace import Workspace, read_curve
 from orchestrator.running.jobs import EvaluateJob, Job, Look, TrainJob
 from orchestrator.running.stopping import Halt
@@ -35,10 +35,10 @@ class Bookkeeper:
         )
 
     def started(self, job: Job) -> None:
-        """Mark the trials of a training run as running."""
+        """Mark the trials of a training run as running; where attempts were used up, they are counted anew."""
         if isinstance(job, TrainJob):
             for reading in job.readings:
-                self._record(job, reading.trial_id, state="running", cause=None)
+                self._record(job, reading.trial_id, "running", cause=None)
 
     def progressed(self, job: Job) -> None:
         """Take the trials that have been finished so far."""
@@ -61,10 +61,8 @@ class Bookkeeper:
                 for reading in job.readings:
                     if reading.trial_id in self.finished or self._adopt(reading.trial_id):
                         continue
-                    state = "failed" if by_trial else "interrupted"
-                    self._record(
-                        job, reading.trial_id, state=state, cause=failure or "ended without a result"
-                    )
+                    state: State = "failed" if by_trial else "interrupted"
+                    self._record(job, reading.trial_id, state, cause=failure or "ended without a result")
                     if not by_trial:
                         self._ledger.count_attempt(reading.trial_id)
                     self.failures[reading.trial_id] = failure
@@ -86,16 +84,14 @@ class Bookkeeper:
         for reading in job.readings:
             self.stopped_early.append(reading.trial_id)
             self._ledger.record_stop(reading.trial_id, halt.stop)
-            self._record(
-                job, reading.trial_id, state="stopped", cause=halt.reason, metrics=None, seconds=seconds
-            )
+            self._record(job, reading.trial_id, "stopped", cause=halt.reason, metrics=None, seconds=seconds)
 
-    def left(self, job: Job) -> None:
+    def left(self, job: Job, cause: str) -> None:
         """Note that a job was cut short by the end of the driver's work."""
         if isinstance(job, TrainJob):
             for reading in job.readings:
                 if reading.trial_id not in self.finished and not self._adopt(reading.trial_id):
-                    self._record(job, reading.trial_id, state="interrupted", cause="the sweep was stopped")
+                    self._record(job, reading.trial_id, "interrupted", cause=cause)
 
     def _adopt(self, trial_id: str, files: Sequence[str] = TRAINED) -> bool:
         """Take a trial's result, if it is whole: what is left of one whose files are gone is not news."""
@@ -121,9 +117,12 @@ class Bookkeeper:
         if problem := document.get("mirror_problem"):
             self.mirror_problems[problem] = None
 
-    def _record(self, job: TrainJob, trial_id: str, **values: Any) -> None:
+    def _record(self, job: TrainJob, trial_id: str, state: State, **values: Any) -> None:
         reading = next(reading for reading in job.readings if reading.trial_id == trial_id)
         known = self._ledger.trials([trial_id])
+        attempts = known[trial_id].attempts if trial_id in known else 0
+        if state == "running" and attempts > self._spec.budget.max_failures:
+            attempts = 0
         self._ledger.record_trial(
             trial_id,
             run_id=job.run_id,
@@ -132,7 +131,8 @@ class Bookkeeper:
             data_digest=job.data_digest,
             seed=reading.config.training.seed,
             epochs=reading.epochs,
-            attempts=known[trial_id].attempts if trial_id in known else 0,
+            state=state,
+            attempts=attempts,
             validity=self._code,
             **values,
         )

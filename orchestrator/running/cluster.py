@@ -25,7 +25,7 @@ PROBE_SECONDS = 120
 
 
 class ClusterError(AdaptuneError):
-    """Ray cannot be started or joined, or a node of it cannot be used."""
+    """Ray cannot be started or joined, a node of it cannot be used, or it has ended."""
 
 
 @contextmanager

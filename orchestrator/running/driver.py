@@ -27,6 +27,7 @@ from orchestrator.running.lease import hold_lease
 from orchestrator.running.queue import JobQueue
 from orchestrator.running.watcher import Nobody, Watcher
 from orchestrator.spec.gates import party_file_of
+from orchestrator.spec.problems import last_line
 from orchestrator.spec.sweep import SweepSpec
 
 if TYPE_CHECKING:
@@ -81,11 +82,6 @@ class Outcome:
             "notes": list(self.notes),
             "secure_evaluation": None if self.judged is None else self.judged.to_json(),
         }
-
-
-def last_line(cause: str) -> str:
-    """Return the line of a traceback that says what happened."""
-    return cause.strip().splitlines()[-1] if cause.strip() else "ended without a result"
 
 
 def run_sweep(
@@ -179,7 +175,7 @@ def _work(
             return False
     import ray  # noqa: F401  whole before the thread below imports parts of it
 
-    from orchestrator.running.cluster import check_room
+    from orchestrator.running.cluster import ClusterError, check_room
 
     around = Surroundings(
         sweep=spec.name,
@@ -208,6 +204,7 @@ def _work(
             from orchestrator.running.tuning import Hearer, run_jobs
 
             hearer = Hearer(books, watcher, stages.stopping)
+            cause = "the sweep was stopped"
             try:
                 run_jobs(
                     queue,
@@ -219,9 +216,12 @@ def _work(
                     heart,
                     keep_workers=alone,
                 )
+            except ClusterError:
+                cause = "Ray ended while it ran"
+                raise
             finally:
                 for job in hearer.running.values():
-                    books.left(job)
+                    books.left(job, cause)
     return not queue.over
 
 

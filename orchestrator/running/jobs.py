@@ -44,6 +44,8 @@ class TrainJob:
     readings: tuple[Reading, ...]
     may_stop: bool = False
     """Whether it may be ended early, where it falls behind the others."""
+    settings: str = ""
+    """What tells it from other trainings of its row, written for people."""
 
     @property
     def epochs(self) -> int:
@@ -53,10 +55,8 @@ class TrainJob:
     @property
     def label(self) -> str:
         """What the live table calls the job."""
-        training = self.readings[-1].config.training
-        return (
-            f"{self.name}  lr {training.learning_rate:g}, batch {training.batch_size}, seed {training.seed}"
-        )
+        seed = f"seed {self.readings[-1].config.training.seed}"
+        return f"{self.name}  {', '.join(filter(None, (self.settings, seed)))}"
 
 
 @dataclass(frozen=True)

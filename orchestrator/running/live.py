@@ -11,7 +11,7 @@ from rich.text import Text
 from orchestrator.planning.plan import MODEL
 from orchestrator.running.display import Display, bar, clock, memory
 from orchestrator.running.jobs import Job, Progress, TrainJob
-from orchestrator.spec.problems import counted
+from orchestrator.spec.problems import counted, last_line
 from orchestrator.spec.sweep import Objective
 
 RECENT = 4
@@ -94,8 +94,9 @@ class LiveTable(Display):
         self._ended += 1
         if failure:
             self._failed += 1
-            last = failure.strip().splitlines()[-1]
-            self.console.print(Text.assemble(("failed ", "bold red"), f"{line.job.label}: {last}"))
+            self.console.print(
+                Text.assemble(("failed ", "bold red"), f"{line.job.label}: {last_line(failure)}")
+            )
 
     def stopped(self, key: str, reason: str) -> None:
         """Move a training that was ended early to the jobs that have ended; the rest of its epochs falls away."""
@@ -152,7 +153,7 @@ class LiveTable(Display):
             if line.stopped:
                 mark = Text("stopped early", "dim")
             table.add_row(
-                Text(line.job.label),
+                Text(line.job.label, overflow="ellipsis", no_wrap=True),
                 bar(line.epoch, total) if total else "",
                 f"{line.epoch}/{total}" if total else "",
                 f"{line.best:.4f}" if line.best is not None else "",

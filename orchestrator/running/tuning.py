@@ -4,6 +4,7 @@ Tune schedules, places and restarts; what is known for good is in result folders
 state is written to a scratch folder and never read.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -18,7 +19,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from orchestrator.running.bookkeeper import Bookkeeper
-from orchestrator.running.cluster import WORKER_VARIABLES
+from orchestrator.running.cluster import WORKER_VARIABLES, ClusterError
 from orchestrator.running.jobs import Job, Progress, Surroundings, TrainJob
 from orchestrator.running.lease import Heart
 from orchestrator.running.queue import JobQueue
@@ -26,6 +27,9 @@ from orchestrator.running.stopping import Halt, Stopping
 from orchestrator.running.watcher import Watcher
 from orchestrator.running.worker import execute
 from orchestrator.spec.sweep import Resources
+
+NODES_SECONDS = 5.0
+"""How often it is asked whether a node of this Ray is still there."""
 
 
 class QueueSearcher(Searcher):
@@ -178,17 +182,25 @@ class _Silence(TrialProgressCallback):
 
 
 class _Ends(tune.Stopper):
-    """Ends everything when the sweep is cancelled, and one job where the hearer says so."""
+    """Ends everything when the sweep is cancelled or Ray has no node left, and one job where the hearer says so.
+
+    Tune itself would wait for a node for ever.
+    """
 
     def __init__(self, heart: Heart, hearer: Hearer) -> None:
+        self.without_node = False
         self._heart = heart
         self._hearer = hearer
+        self._asked = time.monotonic()
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return self._hearer.ends(trial_id, result)
 
     def stop_all(self) -> bool:
-        return self._heart.stopped
+        if time.monotonic() - self._asked > NODES_SECONDS:
+            self.without_node = self.without_node or not any(node["Alive"] for node in ray.nodes())
+            self._asked = time.monotonic()
+        return self._heart.stopped or self.without_node
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -225,6 +237,8 @@ def run_jobs(
 ) -> None:
     """Run all jobs of the queue to their end, or until the sweep is cancelled or interrupted.
 
+    Raises ClusterError when no node of this Ray is left.
+
     `keep_workers` is for a Ray that this process has started and that nobody else waits for: jobs go into workers
     that Ray has started ahead, workers without a job wait for the next stage, and a job is taken when it has room.
     """
@@ -232,6 +246,7 @@ def run_jobs(
     def work(config: dict[str, Any]) -> None:
         execute(config["job"], around, lambda progress: tune.report(progress.to_result()))
 
+    ends = _Ends(heart, hearer)
     scheduler: TrialScheduler = WarmWorkers() if keep_workers else FIFOScheduler()
     tuner = tune.Tuner(
         tune.with_resources(work, _room(resources)),
@@ -248,12 +263,17 @@ def run_jobs(
             storage_path=str(scratch),
             verbose=0,
             callbacks=[hearer, _Silence()],
-            stop=_Ends(heart, hearer),
+            stop=ends,
             failure_config=tune.FailureConfig(max_failures=max_failures),
         ),
     )
     with _workers_started_ahead() if keep_workers else nullcontext():
         tuner.fit()
+    if ends.without_node and not queue.over:
+        raise ClusterError(
+            "Ray has ended while jobs ran: a process of it was killed, or died for want of memory. What was "
+            "finished is kept, and the same command goes on from here"
+        )
 
 
 @contextmanager

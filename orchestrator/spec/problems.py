@@ -56,6 +56,11 @@ def counted(number: float, noun: str) -> str:
     return f"{number:,.15g} {noun}{'' if number == 1 else 's'}"
 
 
+def last_line(cause: str) -> str:
+    """Return the line of a traceback that says what happened."""
+    return cause.strip().splitlines()[-1] if cause.strip() else "ended without a result"
+
+
 def suggest(word: str, options: Iterable[str]) -> str:
     """Say which of `options` was probably meant by `word`, and else which there are."""
     known = sorted(options)

@@ -38,6 +38,7 @@ class Cluster:
         self.starts = 0
         self.problem: Exception | None = None
         self.broken_sweep = ""
+        self.breaks_with: Exception = OSError("no space left on device")
         self.interrupted_sweep = ""
         self.order: list[str] = []
 
@@ -53,7 +54,7 @@ class Cluster:
         hearer = rest[3]
         self.order.append(around.sweep)
         if around.sweep == self.broken_sweep:
-            raise OSError("no space left on device")
+            raise self.breaks_with
         if around.sweep == self.interrupted_sweep:
             return  # as Tune does after an interrupt: it stops asking for jobs
         while job := queue.take("the only one"):
@@ -151,6 +152,19 @@ def test_without_a_cluster_nothing_is_tried_twice(cluster: Cluster, folder: Path
     cluster.problem = ClusterError("the Ray cluster at nowhere cannot be joined")
     call = adaptune("study", folder, "--home", tmp_path / "home")
     assert call.code == 2 and call.err.count("cannot be joined") == 1 and not call.out
+
+
+def test_a_cluster_that_ends_after_the_first_sweep_ends_the_study_and_keeps_what_came_of_it(
+    cluster: Cluster, folder: Path, tmp_path: Path
+) -> None:
+    from orchestrator.running.cluster import ClusterError
+
+    (folder / "last.yaml").write_text((folder / "tiny.yaml").read_text().replace("name: tiny", "name: last"))
+    cluster.broken_sweep, cluster.breaks_with = "last", ClusterError("Ray has ended")
+    call = adaptune("study", folder, "--home", tmp_path / "home", "--json")
+    assert call.code == 3 and cluster.order == ["guesses", "last"]
+    assert [outcome["sweep"] for outcome in call.document["sweeps"]] == ["guesses"]
+    assert (call.document["problems"], call.document["waiting"]) == ({"last": "Ray has ended"}, ["tiny"])
 
 
 def test_everything_that_is_wrong_in_any_file_is_said_before_anything_runs(

@@ -7,11 +7,21 @@ from pathlib import Path
 from subprocess import Popen
 from unittest import mock
 
+import psutil
 import pytest
 
 from orchestrator.records.workspace import read_json
 from tests.orchestrator.conftest import TINY
-from tests.orchestrator.sweeping import Json, adaptune, end, start, wait_until, write_sweep
+from tests.orchestrator.sweeping import (
+    Json,
+    adaptune,
+    end,
+    ledger_of,
+    start,
+    wait_until,
+    without_ray,
+    write_sweep,
+)
 
 pytestmark = pytest.mark.xdist_group("interrupted")
 
@@ -78,6 +88,32 @@ def test_a_stopped_sweep_is_resumed_by_the_same_command(tmp_path: Path) -> None:
     assert (call.code, call.document["finished"], call.document["failed"]) == (0, 2, 0), call.err
     assert set(logs.values()) == {1}, "a resumed training run does not begin again"
     assert adaptune("compare", "long", "--home", home).code == 0
+
+
+def test_a_ray_that_dies_ends_the_run_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    sweep, home = write_sweep(tmp_path, LONG), tmp_path / "home"
+    process = start("run", sweep, "--home", home)
+    wait_until(lambda: sum(len(read_json(path)) > 1 for path in home.glob("runs/*/curve.json")) == 2, process)
+    [agent] = [one for one in psutil.process_iter(["cmdline"]) if _is_agent(one, process.pid)]
+    agent.kill()  # Ray then ends its node, and Tune would wait for another one
+    call = end(process)
+    assert call.code == 2 and "Ray has ended while jobs ran" in call.err, call.err
+    assert "Traceback" not in call.err
+    trained = [row for row in ledger_of(home).trials().values() if row.epochs]
+    assert {(row.state, row.cause) for row in trained} == {("interrupted", "Ray ended while it ran")}
+    with without_ray():
+        call = adaptune("run", sweep, "--home", home, "--json")
+    assert (call.code, call.document["finished"]) == (0, 2), call.err
+    assert [path.read_text().count("epoch 1:") for path in home.glob("runs/*/log.txt")] == [1, 1]
+
+
+def _is_agent(process: psutil.Process, session: int) -> bool:
+    """Whether a process is the one that each node of Ray lives and dies with, of the Ray of this session."""
+    try:
+        named = "ray::DashboardAgent" in " ".join(process.info["cmdline"] or ())
+        return named and os.getsid(process.pid) == session
+    except OSError:
+        return False
 
 
 def test_ctrl_c_before_anything_began_says_how_to_go_on(tmp_path: Path) -> None:

@@ -206,6 +206,15 @@ def histories(home: Path, trial: str) -> set[int]:
     return set(rows["history"].to_pylist())
 
 
+def without_slices(trial: Path) -> pa.Table:
+    """Leave a trial as its training left it; return the rows that it had."""
+    rows = read_rows(trial / "validation.arrow")
+    whole = pa.array(np.asarray(rows["history"]) == FULL_HISTORY)
+    write_rows(rows.filter(whole), trial / "validation.arrow")
+    (trial / "validation.json").unlink(missing_ok=True)
+    return rows
+
+
 def test_slices_are_validated_for_what_is_compared_alone_and_again_where_they_are_gone(
     finished: Finished, tmp_path: Path, warm_ray: None
 ) -> None:
@@ -217,14 +226,30 @@ def test_slices_are_validated_for_what_is_compared_alone_and_again_where_they_ar
     assert set(ledger_of(home).evaluations("validation")) >= {(trial, "") for trial in compared}
     trial = min(compared)
     folder, before = home / "trials" / trial, results(home)
-    rows = read_rows(folder / "validation.arrow")
-    whole = pa.array(np.asarray(rows["history"]) == FULL_HISTORY)
-    write_rows(rows.filter(whole), folder / "validation.arrow")  # as a training leaves them
-    (folder / "validation.json").unlink()
+    rows = without_slices(folder)
     call = adaptune("run", finished.sweep, "--home", home, "--json")
     assert (call.code, call.document["finished"]) == (0, 0), call.err
     assert read_rows(folder / "validation.arrow").equals(rows)
     assert results(home) == before
+
+
+def test_rows_that_older_code_validated_itself_are_left_alone_where_they_are_accepted(
+    finished: Finished, tmp_path: Path, warm_ray: None
+) -> None:
+    home = finished.copy(tmp_path)
+    trial = next(m.trial_id for m in ledger_of(home).members("tiny", FINAL) if m.name == "no-attention")
+    folder = home / "trials" / trial
+    edit_ledger(home, "UPDATE trials SET validity = 'older code' WHERE id = :trial", trial=trial)
+    edit_json(folder / "result.json", validity="older code")
+    edit_ledger(home, "DELETE FROM evaluations WHERE trial_id = :trial AND part = 'validation'", trial=trial)
+    (folder / "validation.json").unlink()
+    accept = ("run", finished.sweep, "--home", home, "--accept-stale", "--json")
+    assert adaptune(*accept).document["finished"] == 0
+    assert not (folder / "validation.json").exists(), "nobody evaluated what has its slices"
+    rows = without_slices(folder)
+    call = adaptune(*accept)
+    assert (call.code, call.document["finished"]) == (0, 0), call.err
+    assert read_rows(folder / "validation.arrow").equals(rows)
 
 
 def test_a_comparison_without_one_of_its_seeds_is_refused(finished: Finished, tmp_path: Path) -> None:
@@ -235,6 +260,42 @@ def test_a_comparison_without_one_of_its_seeds_is_refused(finished: Finished, tm
         call = adaptune(command, "tiny", "--home", home, "--json")
         assert (call.code, call.out) == (2, "")
         assert "'model': no results of seed 1" in call.err
+
+
+def test_a_comparison_says_which_of_its_trainings_failed_and_of_what(
+    finished: Finished, tmp_path: Path
+) -> None:
+    home = finished.copy(tmp_path)
+    lost = [member for member in ledger_of(home).members("tiny", FINAL) if member.name == "no-attention"]
+    for member in lost:
+        shutil.rmtree(home / "trials" / member.trial_id)
+    failed = "UPDATE trials SET state = 'failed', cause = 'Traceback\nOSError: bad luck' WHERE id = :trial"
+    edit_ledger(home, failed, trial=lost[0].trial_id)
+    interrupted = "UPDATE trials SET state = 'interrupted', attempts = :attempts WHERE id = :trial"
+    edit_ledger(home, interrupted, trial=lost[1].trial_id, attempts=3)
+    call = adaptune("compare", "tiny", "--home", home)
+    said = " ".join(call.err.split())
+    first, second = (f"row 'no-attention': the training of seed {member.seed} failed" for member in lost)
+    assert call.code == 2
+    assert f"{first} (OSError: bad luck): run the sweep with --retry-failed" in said
+    assert f"row 'no-attention': no results of seed {lost[1].seed}" in said, "it would run again by itself"
+    edit_ledger(home, interrupted, trial=lost[1].trial_id, attempts=4)
+    assert second in " ".join(adaptune("compare", "tiny", "--home", home).err.split())
+
+
+def test_a_plan_counts_trials_without_files_that_only_now_are_compared(
+    finished: Finished, tmp_path: Path
+) -> None:
+    home = finished.copy(tmp_path)
+    winner = finished.call.document["best"]["point"]["training.learning_rate"]
+    other = next(rate for rate in TINY["grid"]["training.learning_rate"] if rate != winner)
+    sweep = write_sweep(tmp_path, {**TINY, "grid": {**TINY["grid"], "training.learning_rate": [other]}})
+    before = adaptune("plan", sweep, "--home", home, "--json").document["to_run"]
+    for member in not_chosen(home, "grid"):
+        shutil.rmtree(home / "trials" / member.trial_id / "model", ignore_errors=True)
+    after = adaptune("plan", sweep, "--home", home, "--json").document["to_run"]
+    assert after == before + len(TINY["seeds"]), "those at the point that is chosen now"
+    assert adaptune("plan", finished.sweep, "--home", home, "--json").document["to_run"] == 0
 
 
 def test_a_file_about_another_task_is_not_taken_for_the_sweep_of_its_name(

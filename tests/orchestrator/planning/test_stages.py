@@ -58,6 +58,13 @@ class Sweep:
             self.end(key)
 
 
+def test_a_training_is_called_by_what_its_grid_varies(tmp_path: Path) -> None:
+    grid = {"model.personalization.window": [2, 3], "training.epochs": [1, 2]}
+    jobs = Sweep(tiny_spec(grid=grid, seeds=[0]), tmp_path).take_all()
+    labels = {job.label for job in jobs if isinstance(job, TrainJob) and job.name == "model"}
+    assert labels == {"model  window 2, seed 0", "model  window 3, seed 0"}
+
+
 def kinds(jobs: list[Job]) -> list[tuple[str, str]]:
     return sorted({(type(job).__name__, getattr(job, "name", "")) for job in jobs})
 

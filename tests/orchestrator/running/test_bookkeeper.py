@@ -110,8 +110,12 @@ def test_what_the_surroundings_ended_is_interrupted_and_counted(
     books.ended(job, "its worker process died", by_trial=False)
     assert states(ledger) == ["interrupted", "interrupted"]
     assert {row.attempts for row in ledger.trials().values()} == {2}
-    books.left(job)
+    books.left(job, "the sweep was stopped")
     assert {row.cause for row in ledger.trials().values()} == {"the sweep was stopped"}
+    for expected in (3, 4, 1):  # the fourth is one too many, and `--retry-failed` begins anew
+        books.started(job)
+        books.ended(job, "its worker process died", by_trial=False)
+        assert {row.attempts for row in ledger.trials().values()} == {expected}
 
 
 def test_a_result_of_older_code_does_not_stand_in_for_a_new_one(
